@@ -1,0 +1,1 @@
+"""Recordings on disk to numpy batches: manifest folders, importers, synthesis, keyword sets."""

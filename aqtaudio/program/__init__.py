@@ -1,0 +1,1 @@
+"""The frozen integer program: kernels, execution, cost, TFLite, TFLite Micro, firmware."""

@@ -1,0 +1,151 @@
+"""A program: the explicit list of integer operations that a quantized model is.
+
+It is recorded from a model (`vocabulary.recording`), executed in JAX (`program.execute`), costed
+(`program.cost`), converted to TFLite (`program.tflite`) and run in TFLite Micro (`program.micro`).
+
+Shapes exclude the batch axis. Real value = (code - zero_point) * scale.
+"""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.errors import BadInput
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """A tensor between operations: int8 codes on one static per-tensor grid.
+
+    Attributes:
+      name: unique; the path of the layer that owns the edge.
+      shape: without the batch axis.
+      scale: float32 step, stored as a Python float that is exactly a float32.
+      zero_point: code of the real value 0.
+      bits: levels in use; 4-bit edges live in int8 tensors (study precision).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    bits: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One integer operation.
+
+    `attributes` are static (ints, strings, tuples, bools); `constants` are arrays.
+
+    | kind | attributes | constants |
+    |---|---|---|
+    | conv2d | strides, dilation, padding ("SAME", "VALID"), low, high, weight_bits | weights HWIO |
+    | depthwise_conv2d | the same | weights HWC |
+    | dense | low, high, weight_bits | weights IO |
+    | average_pool | window, strides (padding VALID), low, high | |
+    | reshape | shape | |
+
+    Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor), `bias` int32
+    [C], and the rescale of the accumulator: `mantissa` int32 [C] (31 fractional bits) and
+    `exponent` int32 [C]. `low` and `high` are the codes the output is clipped to.
+    """
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    constants: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Operations in execution order, over named edges."""
+
+    edges: Mapping[str, Edge]
+    operations: tuple[Operation, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The structure without the arrays: what `program.json` shows."""
+        return {
+            "format": FORMAT,
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "edges": [dataclasses.asdict(edge) for edge in self.edges.values()],
+            "operations": [
+                {
+                    "kind": op.kind,
+                    "name": op.name,
+                    "inputs": list(op.inputs),
+                    "output": op.output,
+                    "attributes": dict(op.attributes),
+                    "constants": {
+                        key: {"dtype": str(array.dtype), "shape": list(array.shape)}
+                        for key, array in op.constants.items()
+                    },
+                }
+                for op in self.operations
+            ],
+        }
+
+
+def save(program: Program, path: Path) -> None:
+    """Writes `path` (.npz: structure and arrays) and a readable `.json` beside it."""
+    arrays = {
+        f"{index}/{key}": np.asarray(array)
+        for index, op in enumerate(program.operations)
+        for key, array in op.constants.items()
+    }
+    text = json.dumps(program.to_json(), indent=1)
+    structure = np.frombuffer(text.encode(), np.uint8)
+    temporary = path.with_suffix(".partial.npz")
+    np.savez_compressed(temporary, structure=structure, **arrays)
+    temporary.replace(path)
+    path.with_suffix(".json").write_text(text + "\n")
+
+
+def load(path: Path) -> Program:
+    """Reads what `save` wrote. Raises BadInput for a missing, broken or foreign file."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such program; train or export a run first")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            structure = json.loads(archive["structure"].tobytes().decode())
+            arrays = {key: archive[key] for key in archive.files if key != "structure"}
+        if structure["format"] != FORMAT:
+            raise BadInput(f"{path}: program format {structure['format']}, expected {FORMAT}")
+        return _from_json(structure, arrays)
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError) as error:
+        raise BadInput(f"{path}: not a readable program ({error})") from error
+
+
+def _from_json(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Program:
+    def frozen(value: Any) -> Any:
+        return tuple(frozen(item) for item in value) if isinstance(value, list) else value
+
+    edges = {
+        e["name"]: Edge(e["name"], tuple(e["shape"]), e["scale"], e["zero_point"], e["bits"])
+        for e in structure["edges"]
+    }
+    operations = tuple(
+        Operation(
+            kind=op["kind"],
+            name=op["name"],
+            inputs=tuple(op["inputs"]),
+            output=op["output"],
+            attributes={key: frozen(value) for key, value in op["attributes"].items()},
+            constants={key: arrays[f"{index}/{key}"] for key in op["constants"]},
+        )
+        for index, op in enumerate(structure["operations"])
+    )
+    return Program(edges, operations, tuple(structure["inputs"]), tuple(structure["outputs"]))

@@ -1,0 +1,1 @@
+"""Many runs: search space, run store, local engine, Pareto fronts, report."""

@@ -1,0 +1,1 @@
+"""The layers a model may use, and the readings that interpret them."""
