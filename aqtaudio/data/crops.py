@@ -1,0 +1,79 @@
+"""Where clips of one length may start in longer recordings, and fair draws among recordings."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+HOP_SAMPLES = 160
+
+
+def hash_order(*key: object) -> int:
+    """A number to sort by that depends on the key alone: the first 64 bits of its SHA-1."""
+    text = "\t".join(map(str, key))
+    return int.from_bytes(hashlib.sha1(text.encode()).digest()[:8], "big")
+
+
+def pad(audio: np.ndarray, clip_samples: int) -> np.ndarray:
+    """Zeros after the end, up to one clip; longer audio is returned as it is."""
+    missing = clip_samples - len(audio)
+    return np.pad(audio, (0, missing)) if missing > 0 else audio
+
+
+def starts(audio: np.ndarray, clip_samples: int, loudness: float) -> np.ndarray:
+    """Samples at which a clip may start: on a grid, where the clip holds enough of the sound.
+
+    A word in a recording of seconds is somewhere; a clip beside it is silence under the word's
+    label. So a start is allowed when its clip has at least `loudness` times the energy of the
+    recording's loudest clip (0: everywhere).
+
+    Args:
+      audio: int16 [samples], at least one clip long.
+      clip_samples: length of a clip.
+      loudness: share of energy, 0 to 1.
+
+    Returns:
+      int32 [n], n >= 1, ascending.
+    """
+    last = len(audio) - clip_samples
+    grid = np.arange(0, last + 1, HOP_SAMPLES, dtype=np.int32)
+    if loudness == 0 or len(grid) == 1:
+        return grid
+    frames = audio[: len(audio) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
+    frames = frames.astype(np.float32)
+    energy = np.concatenate([[0.0], np.cumsum(np.einsum("fs,fs->f", frames, frames), dtype=float)])
+    first = grid // HOP_SAMPLES
+    clip_energy = energy[first + clip_samples // HOP_SAMPLES] - energy[first]
+    return grid[clip_energy >= loudness * clip_energy.max()]
+
+
+def apart(allowed: np.ndarray, clip_samples: int, *key: object) -> list[int]:
+    """Picks starts whose clips do not overlap, as many as come, in an order that `key` decides."""
+    picked = []
+    while len(allowed):
+        pick = int(allowed[hash_order(*key, len(picked)) % len(allowed)])
+        picked.append(pick)
+        allowed = allowed[np.abs(allowed - pick) >= clip_samples]
+    return picked
+
+
+def in_turns(sizes: Sequence[int], total: int) -> list[int]:
+    """Shares `total` among groups evenly, none more than its size: how many of each group."""
+    counts = [0] * len(sizes)
+    left = min(total, sum(sizes))
+    while left:
+        open_groups = [group for group, size in enumerate(sizes) if counts[group] < size]
+        share = max(1, left // len(open_groups))
+        for group in open_groups[:left]:
+            taken = min(share, sizes[group] - counts[group])
+            counts[group] += taken
+            left -= taken
+    return counts
+
+
+def grouped(keys: Iterable[str]) -> list[np.ndarray]:
+    """Indices of equal keys, one int array per key, in the order of the sorted keys."""
+    groups: dict[str, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return [np.asarray(groups[key]) for key in sorted(groups)]

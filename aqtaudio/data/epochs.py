@@ -1,0 +1,89 @@
+"""Which clips an epoch of keyword training holds: a pure function of the seed and the epoch."""
+
+import dataclasses
+
+import numpy as np
+
+from aqtaudio.data import crops
+
+UNKNOWN_PER_KEYWORD = 1.25
+SILENCE_PER_KEYWORD = 0.6
+QUIET_SHARE = 0.25  # of the silence clips: a quiet room is as much silence as a chainsaw
+QUIET_GAIN_LOG10 = (-4.0, -1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """What an epoch may draw from: rows of recordings of one split.
+
+    Attributes:
+      keywords: rows that every epoch holds once.
+      unknown: rows per kind; kinds get equal shares as far as their audio goes.
+      silence: rows, drawn with a chance that grows with their length.
+      clips: how many clips fit into each recording, by row.
+      starts: where clips may start, all recordings one after the other.
+      first_start: by row, where the row's part of `starts` begins; one entry more than rows.
+      per_keyword: clips of a typical keyword.
+    """
+
+    keywords: np.ndarray
+    unknown: list[np.ndarray]
+    silence: np.ndarray
+    clips: np.ndarray
+    starts: np.ndarray
+    first_start: np.ndarray
+    per_keyword: float
+
+    @property
+    def unknown_counts(self) -> list[int]:
+        """Clips of each unknown kind in an epoch."""
+        sizes = [int(self.clips[rows].sum()) for rows in self.unknown]
+        return crops.in_turns(sizes, max(1, round(UNKNOWN_PER_KEYWORD * self.per_keyword)))
+
+    @property
+    def silence_count(self) -> int:
+        """Silence clips in an epoch."""
+        return max(1, round(SILENCE_PER_KEYWORD * self.per_keyword))
+
+    def __len__(self) -> int:
+        """Clips in an epoch."""
+        return len(self.keywords) + sum(self.unknown_counts) + self.silence_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """The clips of one epoch in their order: row, start_sample and gain of each."""
+
+    rows: np.ndarray
+    start_samples: np.ndarray
+    gains: np.ndarray
+
+
+def draw(pool: Pool, seed: int, epoch: int) -> Epoch:
+    """Draws the clips of an epoch and shuffles them."""
+    rng = np.random.default_rng([seed, epoch])
+    unknown = [
+        _turns(rows, count, rng)
+        for rows, count in zip(pool.unknown, pool.unknown_counts, strict=True)
+    ]
+    length = pool.clips[pool.silence]
+    silence = rng.choice(pool.silence, pool.silence_count, p=length / length.sum())
+    rows = np.concatenate([pool.keywords, *unknown, silence])
+    gains = np.ones(len(rows), np.float32)
+    quiet = rng.random(len(silence)) < QUIET_SHARE
+    exponent = rng.uniform(*QUIET_GAIN_LOG10, size=len(silence))
+    gains[len(rows) - len(silence) :][quiet] = 10.0 ** exponent[quiet]
+    choices = pool.first_start[rows + 1] - pool.first_start[rows]
+    choice = (rng.random(len(rows)) * choices).astype(np.int64)
+    order = rng.permutation(len(rows))
+    return Epoch(
+        rows=rows[order],
+        start_samples=pool.starts[pool.first_start[rows] + choice][order],
+        gains=gains[order],
+    )
+
+
+def _turns(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws `count` rows; each row comes once before one comes again."""
+    rounds = -(-count // len(rows))
+    return np.concatenate([rng.permutation(rows) for _ in range(rounds)] or [rows[:0]])[:count]

@@ -1,0 +1,166 @@
+"""The one dataset interface: a folder of audio files with a MANIFEST.tsv.
+
+Tab-separated, one header line, the columns of `COLUMNS` in any order, paths relative to the folder.
+"""
+
+import csv
+import dataclasses
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from aqtaudio.errors import BadInput
+
+NAME = "MANIFEST.tsv"
+COLUMNS = ("path", "label", "speaker", "split", "source", "licence", "seconds", "sample_rate")
+SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """One row of a manifest.
+
+    Attributes:
+      path: relative to the manifest's folder, with forward slashes.
+      label: a word, or `_unknown_`, `_silence_`, `silence`, `noise:*`.
+      speaker: empty or "-" when nobody speaks.
+      split: one of `SPLITS`.
+      source: where the recording comes from.
+      licence: of the recording.
+      seconds: duration.
+      sample_rate_hz: of the file (column `sample_rate`).
+    """
+
+    path: str
+    label: str
+    speaker: str
+    split: str
+    source: str
+    licence: str
+    seconds: float
+    sample_rate_hz: int
+
+
+def read(folder: Path) -> list[Recording]:
+    """Reads the manifest of a folder, in its order.
+
+    Raises:
+      BadInput: missing folder or manifest, wrong columns, a bad split, number or path; the message
+        names the line.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"no data folder {folder}; allowed: a folder with a {NAME}")
+    manifest = folder / NAME
+    if not manifest.is_file():
+        raise BadInput(f"no {NAME} in {folder}; allowed columns: {', '.join(COLUMNS)}")
+    try:
+        with open(manifest, encoding="utf-8", newline="") as lines:
+            rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{manifest} cannot be read as UTF-8 text: {error}") from error
+    header = rows[0] if rows else []
+    _check_columns(header, manifest)
+    return [
+        _recording(header, row, f"{manifest} line {number}")
+        for number, row in enumerate(rows[1:], start=2)
+        if row
+    ]
+
+
+def write(folder: Path, recordings: Iterable[Recording]) -> None:
+    """Writes the manifest of a folder, atomically; makes the folder when it is not there.
+
+    Raises:
+      BadInput: a recording that `read` would refuse, or a tab or line break in a field.
+    """
+    folder = Path(folder)
+    lines = ["\t".join(COLUMNS)]
+    for recording in recordings:
+        fields = _fields(recording)
+        if any(character in field for field in fields for character in "\t\r\n"):
+            raise BadInput(
+                f"{recording.path!r}: tabs and line breaks are not allowed in a manifest"
+            )
+        _recording(list(COLUMNS), fields, f"recording {recording.path!r}")
+        lines.append("\t".join(fields))
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write("\n".join(lines) + "\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, folder / NAME)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _check_columns(header: list[str], manifest: Path) -> None:
+    missing = [column for column in COLUMNS if column not in header]
+    wrong = [column for column in header if column not in COLUMNS]
+    twice = sorted({column for column in header if header.count(column) > 1} - set(wrong))
+    found = [
+        f"{what} {', '.join(map(repr, columns))}"
+        for what, columns in (("missing", missing), ("unknown", wrong), ("repeated", twice))
+        if columns
+    ]
+    if found:
+        raise BadInput(
+            f"{manifest}: columns {'; '.join(found)}; allowed (tab-separated): {', '.join(COLUMNS)}"
+        )
+
+
+def _recording(header: list[str], row: list[str], where: str) -> Recording:
+    if len(row) != len(header):
+        raise BadInput(f"{where}: {len(row)} fields; allowed: {len(header)}, tab-separated")
+    field = dict(zip(header, row, strict=True))
+    if field["split"] not in SPLITS:
+        raise BadInput(f"{where}: split {field['split']!r}; allowed: {', '.join(SPLITS)}")
+    if not field["label"]:
+        raise BadInput(f"{where}: empty label; allowed: a word, noise:*, _unknown_, _silence_")
+    path = PurePosixPath(field["path"])
+    if not field["path"] or path.is_absolute() or ".." in path.parts:
+        raise BadInput(f"{where}: path {field['path']!r}; allowed: a path inside the folder")
+    return Recording(
+        path=field["path"],
+        label=field["label"],
+        speaker=field["speaker"],
+        split=field["split"],
+        source=field["source"],
+        licence=field["licence"],
+        seconds=_number(field["seconds"], "seconds", where),
+        sample_rate_hz=_sample_rate_hz(field["sample_rate"], where),
+    )
+
+
+def _number(text: str, column: str, where: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise BadInput(f"{where}: {column} {text!r}; allowed: a number, at least 0")
+    return number
+
+
+def _sample_rate_hz(text: str, where: str) -> int:
+    number = _number(text, "sample_rate", where)
+    if number < 1 or number != int(number):
+        raise BadInput(f"{where}: sample_rate {text!r}; allowed: a whole number of hertz")
+    return int(number)
+
+
+def _fields(recording: Recording) -> list[str]:
+    return [
+        recording.path,
+        recording.label,
+        recording.speaker,
+        recording.split,
+        recording.source,
+        recording.licence,
+        f"{recording.seconds:.6g}",
+        str(recording.sample_rate_hz),
+    ]

@@ -1,0 +1,57 @@
+"""Audio is read exactly, resampled when needed, and refused when it is not usable."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from aqtaudio.data import audio
+from aqtaudio.errors import BadInput
+
+
+def test_16_bit_audio_is_exact(tmp_path):
+    codes = np.random.default_rng(0).integers(-32768, 32768, 999, dtype=np.int16)
+    soundfile.write(tmp_path / "a.flac", codes, 16000)
+    assert np.array_equal(audio.load_int16(tmp_path / "a.flac"), codes)
+    samples = audio.load(tmp_path / "a.flac")
+    assert samples.dtype == np.float32
+    assert np.array_equal(samples, codes / np.float32(32768))
+    assert np.array_equal(audio.to_int16(samples), codes)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 48000])
+def test_other_rates_and_stereo_give_the_same_tone(tmp_path, rate_hz):
+    def tone(rate):
+        return 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+
+    stereo = np.stack([1.5 * tone(rate_hz), 0.5 * tone(rate_hz)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, rate_hz)
+    samples = audio.load(tmp_path / "a.wav", 16000)
+    assert len(samples) == 16000
+    inner = slice(800, -800)
+    assert np.abs(samples - tone(16000))[inner].max() < 1e-3
+    assert np.array_equal(audio.load_int16(tmp_path / "a.wav"), audio.to_int16(samples))
+
+
+def test_louder_than_full_scale_saturates(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([2.0, -2.0, 0.0]), 16000, subtype="FLOAT")
+    assert audio.load(tmp_path / "a.wav").tolist() == [1 - 2**-15, -1.0, 0.0]
+    assert audio.load_int16(tmp_path / "a.wav").tolist() == [32767, -32768, 0]
+
+
+@pytest.mark.parametrize("read", [audio.load, audio.load_int16])
+@pytest.mark.parametrize("case", ["missing", "text", "empty", "nan", "damaged"])
+def test_unusable_audio_is_refused_by_name(tmp_path, read, case):
+    file = tmp_path / f"{case}.wav"
+    if case == "text":
+        file.write_text("not audio")
+    if case == "empty":
+        soundfile.write(file, np.zeros(0), 16000)
+    if case == "nan":
+        soundfile.write(file, np.array([0.1, np.nan]), 16000, subtype="FLOAT")
+    if case == "damaged":
+        file = tmp_path / "damaged.flac"
+        soundfile.write(file, np.random.default_rng(0).uniform(-1, 1, 50_000), 16000)
+        file.write_bytes(file.read_bytes()[:3000])
+    with pytest.raises(BadInput, match=file.name) as raised:
+        read(file)
+    assert "\n" not in str(raised.value)
