@@ -1,0 +1,109 @@
+"""Search spaces: a sweep is a list of config deltas, built with a few pure functions.
+
+A delta maps dotted config paths to values, `{"model.width": 48, "seed": 1}`. Two keys are special:
+`"init_from"` may hold another delta, the parent run whose result this run starts from, and `"name"`
+is a label for people that does not change the run. A sweep file defines
+
+    STUDY = Study("bits", experiment, product(param("model.width", 32, 64), param("seed", 0, 1)))
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import runpy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqtaudio.errors import BadInput
+
+Delta = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A named list of runs, each a delta on one experiment; `name` is a folder in `results/`."""
+
+    name: str
+    experiment: object
+    runs: Sequence[Mapping[str, object]]
+
+    def __post_init__(self):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise BadInput(f"study name {self.name!r}: letters, digits, '_' and '-' are allowed")
+        if not self.runs:
+            raise BadInput(f"study {self.name!r} has no runs: give at least one, {{}} will do")
+
+
+def param(path: str, *values: object) -> list[Delta]:
+    """One delta per value of the setting at `path`."""
+    if not values:
+        raise BadInput(f"param {path!r} has no values: give at least one")
+    return [{path: value} for value in values]
+
+
+def product(*spaces: Sequence[Mapping[str, object]]) -> list[Delta]:
+    """Every combination, the last space varying fastest; a path may be set by one space only."""
+    return [_merged(deltas) for deltas in itertools.product(*spaces)]
+
+
+def zipped(*spaces: Sequence[Mapping[str, object]]) -> list[Delta]:
+    """The first deltas together, then the second ones, and so on; all spaces equally long."""
+    lengths = [len(space) for space in spaces]
+    if len(set(lengths)) > 1:
+        raise BadInput(f"zipped spaces have {lengths} deltas: they must have equally many")
+    return [_merged(deltas) for deltas in zip(*spaces, strict=True)]
+
+
+def chain(*spaces: Sequence[Mapping[str, object]]) -> list[Delta]:
+    """All deltas of the first space, then all of the second, and so on."""
+    return [dict(delta) for space in spaces for delta in space]
+
+
+def finetuned(
+    parents: Sequence[Mapping[str, object]], changes: Sequence[Mapping[str, object]]
+) -> list[Delta]:
+    """Every change on every parent: the parent's own settings, changed, started from its result.
+
+    Unlike in `product`, a change may set a path that the parent sets too (say fewer steps).
+    """
+    settings = [{key: parent[key] for key in parent if key != "name"} for parent in parents]
+    return [
+        {**own, **change, "init_from": dict(parent)}
+        for parent, own in zip(parents, settings, strict=True)
+        for change in changes
+    ]
+
+
+def load_study(path: Path) -> Study:
+    """The `STUDY` that a sweep file defines."""
+    if not Path(path).is_file():
+        raise BadInput(f"no sweep file {path}")
+    try:
+        found = runpy.run_path(str(path)).get("STUDY")
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Study):
+        raise BadInput(f"{path} must define STUDY = Study(name, experiment, runs)")
+    return found
+
+
+def _merged(deltas: Sequence[Mapping[str, object]]) -> Delta:
+    merged: Delta = {}
+    for delta in deltas:
+        for path, value in delta.items():
+            _refuse_conflict(path, merged)
+            merged[path] = value
+    return merged
+
+
+def _refuse_conflict(path: str, merged: Delta) -> None:
+    """A later `model` would silently undo an earlier `model.width`; the other order is fine."""
+    if path in merged:
+        raise BadInput(f"two spaces set {path!r}: only one may")
+    for earlier in merged:
+        if earlier.startswith(f"{path}."):
+            raise BadInput(f"{path!r} would undo {earlier!r}: put the space that sets it first")

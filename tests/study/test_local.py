@@ -1,0 +1,209 @@
+"""Laws of the local engine: every run exactly once, whatever dies on the way."""
+
+import fcntl
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_sweep
+import pytest
+from fake_sweep import STEP_SECONDS, launch, study, sweep
+
+from aqtaudio.errors import BadInput
+from aqtaudio.study import local
+from aqtaudio.study.progress import last_metrics
+from aqtaudio.study.store import Store
+
+
+def undisturbed(rows):
+    """What must not depend on how a sweep went."""
+    passing = {"seconds": None, "commit": None, "dirty": None}
+    return {row["run_id"]: {**row, **passing} for row in rows}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    sweep(folder, study=study(seconds=STEP_SECONDS))
+    return undisturbed(Store(folder).rows())
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_run_once_and_parents_first(tmp_path, workers):
+    outcome = sweep(tmp_path, workers=workers)
+    rows = Store(tmp_path).rows()
+    ids = [row["run_id"] for row in rows]
+    assert outcome.entered == ids and len(ids) == 6 and not outcome.failed
+    for row in rows:
+        assert row["total"] == (6 if row["parent"] else 3)
+        assert row["parent"] is None or ids.index(row["parent"]) < ids.index(row["run_id"])
+        assert row["seconds"] > 0 and row["device"] == "fake" and "commit" in row
+    assert {"seed": 0, "seconds": 0.0, "bits": 8, "init_from": {"seed": 0, "seconds": 0.0}} in [
+        row["config_delta"] for row in rows
+    ]
+
+
+def test_resume_runs_nothing_again(tmp_path):
+    first = sweep(tmp_path)
+    again = sweep(tmp_path, launch=None, resume=True)
+    assert (again.entered, sorted(again.skipped)) == ([], sorted(first.entered))
+    with pytest.raises(BadInput, match="--resume"):
+        sweep(tmp_path)
+
+
+def test_a_wider_study_runs_only_what_is_new(tmp_path):
+    sweep(tmp_path, study=study(seeds=1))
+    wider = sweep(tmp_path, study=study(seeds=2), resume=True)
+    assert (len(wider.skipped), len(wider.entered)) == (3, 3)
+
+
+def failing(message, bits=None):
+    def command(spec):
+        if bits in (None, spec.run.experiment.bits):
+            return [sys.executable, "-IS", "-c", f"import sys; sys.exit({message!r})"]
+        return launch(spec)
+
+    return command
+
+
+def test_a_failure_stops_only_what_needs_it_and_is_tried_again(tmp_path):
+    outcome = sweep(tmp_path, launch=failing("aqtaudio: no data \x1b[1mhere\x1b[0m", bits=8))
+    assert list(outcome.failed.values()) == ["aqtaudio: no data here"] * 2
+    assert len(outcome.entered) == 4
+    assert [failure["status"] for failure in Store(tmp_path).failures()] == [1, 1]
+    healed = sweep(tmp_path, resume=True)
+    assert len(healed.entered) == 2 and len(Store(tmp_path).rows()) == 6
+
+
+def test_children_of_a_failed_parent_are_left_out(tmp_path):
+    outcome = sweep(tmp_path, launch=failing("broken", bits=32), workers=2)
+    assert (len(outcome.failed), len(outcome.blocked), outcome.entered) == (2, 4, [])
+
+
+@pytest.mark.parametrize(
+    "script, error",
+    [
+        ("pass", "without writing row.json"),
+        ("import os; open(os.environ['HERE'] + '/row.json', 'w').write('{')", "not JSON"),
+        ("import os; open(os.environ['HERE'] + '/row.json', 'w').write('3')", "JSON object"),
+        ("import os; print('step 7', flush=True); os.abort()", "signal 6 after: step 7"),
+        ("import sys; sys.exit(3)", "exit status 3"),
+    ],
+)
+def test_a_broken_run_is_a_failure_not_a_row(tmp_path, script, error):
+    def command(spec):
+        return ["env", f"HERE={spec.run_dir}", sys.executable, "-IS", "-c", script]
+
+    outcome = sweep(tmp_path, launch=command, study=study(seeds=1))
+    assert error in next(iter(outcome.failed.values()))
+    assert Store(tmp_path).rows() == []
+    assert len(sweep(tmp_path, study=study(seeds=1), resume=True).entered) == 3
+
+
+def test_a_lost_parent_directory_is_made_again_without_a_second_row(tmp_path):
+    sweep(tmp_path, study=study(seeds=1), work_dir=tmp_path / "one")
+    store = Store(tmp_path)
+    parent, *children = store.rows_path.read_text().splitlines(keepends=True)
+    store.rows_path.write_text(parent + children[0])
+    outcome = sweep(tmp_path, study=study(seeds=1), work_dir=tmp_path / "two", resume=True)
+    assert outcome.entered == [json.loads(children[1])["run_id"]]
+    assert len(store.rows()) == 3
+
+
+def test_two_sweeps_in_one_folder_are_refused(tmp_path):
+    with local._alone(tmp_path / "work"), pytest.raises(BadInput, match="another sweep"):
+        sweep(tmp_path, resume=True)
+
+
+def test_the_dirty_flag_and_commit_are_of_the_package(monkeypatch):
+    answers = {"ls-files": "__init__.py", "status": " M x.py", "rev-parse": "abc"}
+    monkeypatch.setattr(local, "_git", lambda folder, verb, *rest: answers[verb])
+    assert local._code_version() == {"commit": "abc", "dirty": True}
+    answers["ls-files"] = None
+    assert local._code_version() == {"commit": None, "dirty": None}
+
+
+def started(folder, workers=2):
+    script = Path(fake_sweep.__file__)
+    return subprocess.Popen(
+        [sys.executable, script, folder, str(workers)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_interrupt_ends_the_commands(tmp_path):
+    launcher = started(tmp_path)
+    wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
+    launcher.send_signal(signal.SIGINT)
+    assert "--resume goes on" in launcher.communicate(timeout=20)[1]
+    for pid in tmp_path.glob("work/*/pid"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text().split()[1]), 0)
+
+
+def is_locked(path):
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def starts(folder):
+    return [line for path in folder.glob("work/*/starts") for line in path.open()]
+
+
+def kill_something(launcher, folder, dice):
+    """Kill -9 the launcher or one of its commands, whichever the dice say."""
+    active = [path for path in folder.glob("work/*/pid") if is_locked(path.parent / "lock")]
+    if active and dice.random() < 0.4:
+        try:
+            os.kill(int(dice.choice(active).read_text().split()[1]), signal.SIGKILL)
+        except (ProcessLookupError, IndexError):
+            pass
+    else:
+        launcher.kill()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers):
+    dice = random.Random(workers)
+    for _ in range(10):
+        before = len(starts(tmp_path))
+        launcher = started(tmp_path, workers)
+        while launcher.poll() is None and len(starts(tmp_path)) == before:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0.0, 0.12))
+        kill_something(launcher, tmp_path, dice)
+        if dice.random() < 0.5:
+            launcher.kill()
+        launcher.communicate(timeout=60)
+    assert started(tmp_path, workers).wait(60) == 0
+    rows = Store(tmp_path).rows()
+    assert undisturbed(rows) == expected
+    assert not list(tmp_path.glob("work/*/clash"))
+    assert any(int(step) for step in starts(tmp_path)), "no run went on from its checkpoint"
+
+
+def test_progress_reads_the_last_whole_line(tmp_path):
+    assert last_metrics(tmp_path) == {}
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 1}\n{"step": 2}\n{"ste')
+    assert last_metrics(tmp_path) == {"step": 2}
+    metrics.write_text('{"step"')
+    assert last_metrics(tmp_path) == {}
