@@ -49,9 +49,12 @@ class LogMel:
         window_periodic: whether the window is one period of a periodic function, or symmetric.
         spectrum: "magnitude" or "power", what the filters sum.
         log_floor: "add" for log(x + floor), "max" for log(max(x, floor)).
-        log_floor_value: the floor, positive.
+        log_floor_value: the floor, positive. The default is about what the rounding of 16-bit
+            samples leaves in a band, so that digital silence and a quiet recording look alike.
         mean: subtracted from the features; one value per feature, the last one repeated.
         scale: what the features are then divided by; one value per feature, the last one repeated.
+            The defaults bring recorded speech to about zero mean and unit deviation, which suits
+            an 8-bit input edge.
     """
 
     sample_rate_hz: int = 16_000
@@ -66,9 +69,9 @@ class LogMel:
     window_periodic: bool = True
     spectrum: Literal["magnitude", "power"] = "magnitude"
     log_floor: Literal["add", "max"] = "add"
-    log_floor_value: float = 1e-6
-    mean: tuple[float, ...] = (0.0,)
-    scale: tuple[float, ...] = (1.0,)
+    log_floor_value: float = 1e-3
+    mean: tuple[float, ...] = (-1.0,)
+    scale: tuple[float, ...] = (2.5,)
 
     def __post_init__(self):
         for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
@@ -128,6 +131,8 @@ class Mfcc(LogMel):
     """
 
     coefficients: int = 10
+    mean: tuple[float, ...] = (-14.0, 0.0)
+    scale: tuple[float, ...] = (18.0, 4.0, 2.5, 1.5)
 
     @property
     def features(self) -> int:
