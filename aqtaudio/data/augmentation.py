@@ -77,15 +77,16 @@ def augment_audio(
 
     Raises BadInput when the noise is shorter than the clips.
     """
+    clips, samples = audio.shape
     warp_key, gain_key, noise_key = jax.random.split(key, 3)
     audio = audio.astype(jnp.float32)
     if settings.time_shift_ms or settings.speed_change:
         audio = _warp(warp_key, audio, settings, sample_rate_hz)
     if settings.gain_db:
-        decibels = settings.gain_db * _uniform(gain_key, (audio.shape[0], 1), -1.0)
+        decibels = settings.gain_db * _uniform(gain_key, (clips, 1), -1.0)
         audio = audio * 10.0 ** (decibels / 20.0)
     if noise is not None and settings.noise_probability and settings.noise_max_volume:
-        audio = audio + _background(noise_key, noise, audio.shape, settings)
+        audio = audio + _background(noise_key, noise, clips, samples, settings)
     return jnp.clip(audio, -1.0, 1.0 - INT16_STEP)
 
 
@@ -138,10 +139,9 @@ def _warp(
 
 
 def _background(
-    key: jax.Array, noise: jax.Array, shape: tuple[int, int], settings: Augmentation
+    key: jax.Array, noise: jax.Array, clips: int, samples: int, settings: Augmentation
 ) -> jax.Array:
     """Random crops of random recordings at random volumes, zero where a clip gets none, [B, N]."""
-    clips, samples = shape
     recordings, length = noise.shape
     if length < samples:
         raise BadInput(f"noise of {length} samples is shorter than the clips, {samples} samples")
