@@ -1,0 +1,114 @@
+"""Speech from espeak-ng (GPL-3, through the optional espeakng_loader; loaded only when called).
+
+espeak-ng keeps global state: what it said before changes what it says next, and a crash ends its
+process. So each call starts it afresh, in a process of its own.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from aqtaudio.errors import BadInput
+
+# What people call it and what espeak-ng calls it.
+ALIASES = {"en-gb": "en"}
+_PROCESS = Path(__file__).with_name("espeak_process.py")
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """Something to say, and how.
+
+    Attributes:
+      text: in any script that the language reads.
+      language: of espeak-ng, such as "en-us", "de".
+      variant: of its voice, such as "f3".
+      words_per_minute: 80 to 450.
+      pitch: 0 to 100.
+      pitch_range: 0 (monotone) to 100.
+      seed: of the voice's random parts.
+    """
+
+    text: str
+    language: str
+    variant: str
+    words_per_minute: int = 160
+    pitch: int = 50
+    pitch_range: int = 50
+    seed: int = 0
+
+
+def speak(utterances: Sequence[Utterance], sample_rate_hz: int = 16000) -> list[np.ndarray]:
+    """Says each utterance; the same list gives the same samples.
+
+    Returns:
+      float32 [samples] in [-1, 1] each, without the silence around it (empty: nothing was said).
+
+    Raises:
+      BadInput: espeakng_loader is not installed, an unknown language, or espeak-ng failed.
+    """
+    library, data = _installed()
+    _check_languages({utterance.language for utterance in utterances}, data)
+    lines = [json.dumps(_request(utterance)) + "\n" for utterance in utterances]
+    done = subprocess.run(
+        [sys.executable, "-I", str(_PROCESS), library, data],
+        input="".join(lines).encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit status {done.returncode}"
+        raise BadInput(f"speech synthesis failed: {reason}")
+    return _received(done.stdout, len(utterances), sample_rate_hz)
+
+
+def _installed() -> tuple[str, str]:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise BadInput("espeakng_loader is not installed: pip install aqtaudio[synth]") from error
+    return str(espeakng_loader.get_library_path()), str(espeakng_loader.get_data_path())
+
+
+def _check_languages(languages: set[str], data: str) -> None:
+    known = {file.name.lower() for file in (Path(data) / "lang").rglob("*") if file.is_file()}
+    unknown = sorted(languages - known - set(ALIASES))
+    if unknown:
+        allowed = ", ".join(sorted(known | set(ALIASES)))
+        raise BadInput(f"language {unknown[0]!r} is not in espeak-ng; allowed: {allowed}")
+
+
+def _request(utterance: Utterance) -> dict[str, str | int]:
+    language = ALIASES.get(utterance.language, utterance.language)
+    return {
+        "text": utterance.text,
+        "voice": f"{language}+{utterance.variant}",
+        "rate": utterance.words_per_minute,
+        "pitch": utterance.pitch,
+        "range": utterance.pitch_range,
+        "seed": utterance.seed,
+    }
+
+
+def _received(stream: bytes, count: int, sample_rate_hz: int) -> list[np.ndarray]:
+    words = np.frombuffer(stream, "<i2")
+    rate_hz, at = int(words[:2].view("<i4")[0]), 2
+    spoken = []
+    for _ in range(count):
+        length = int(words[at : at + 2].copy().view("<i4")[0])
+        samples = words[at + 2 : at + 2 + length].astype(np.float32) / 32768
+        at += 2 + length
+        spoken.append(soxr.resample(_trimmed(samples), rate_hz, sample_rate_hz))
+    return spoken
+
+
+def _trimmed(samples: np.ndarray) -> np.ndarray:
+    audible = np.flatnonzero(np.abs(samples) > 0.01)
+    return samples[audible[0] : audible[-1] + 1] if len(audible) else samples[:0]
