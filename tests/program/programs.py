@@ -1,5 +1,6 @@
 """Random programs, calibrated so that every edge uses its range."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,9 +28,7 @@ class Builder:
 
     def program(self) -> Program:
         """What was built so far."""
-        return Program(
-            dict(self.edges), tuple(self.operations), ("input",), (self.last.name,)
-        )
+        return Program(dict(self.edges), tuple(self.operations), ("input",), (self.last.name,))
 
     def weighted(
         self,
@@ -45,9 +44,13 @@ class Builder:
     ) -> None:
         """A convolution (HWIO), depthwise convolution (HWC) or dense layer (IO)."""
         channels, peak = shape[-1], 2 ** (weight_bits - 1) - 1
+        fan_in = math.prod(shape[:-1])
         weights = np.clip(np.rint(self.random.normal(0, peak / 2, shape)), -peak, peak)
-        scale = self.random.uniform(0.2, 5, 1 if per_tensor else channels) * 0.01
-        bias = np.rint(self.random.normal(0, 300 * peak / 127 * np.sqrt(np.prod(shape[:-1])), channels))
+        scale = self.random.uniform(0.2, 2, 1 if per_tensor else channels) / (
+            peak * np.sqrt(fan_in)
+        )
+        spread = 300 * peak / 127 * np.sqrt(fan_in)
+        bias = np.rint(self.random.normal(0, spread, channels))
         zero_point = (112 if activation_bits == 4 else -128) if relu else 0
         constants = {
             "weights": weights.astype(np.int8),
@@ -58,9 +61,11 @@ class Builder:
         attributes["weight_bits"] = weight_bits
         op = Operation(kind, name, (self.last.name,), name, attributes, constants)
         acc = reference.accumulate(op, self.codes - self.last.zero_point)
-        levels = 16 if activation_bits == 4 else 256
+        # Scaled so that the real values of every edge have a spread of about 1.
         real = np.std(acc * constants["weight_scale"].astype(np.float64)) * self.last.scale
-        edge_scale = np.float32(real * (3 if relu else 6) / levels)
+        constants["weight_scale"] = (constants["weight_scale"] / real).astype(np.float32)
+        levels = 16 if activation_bits == 4 else 256
+        edge_scale = np.float32(self.random.uniform(0.8, 1.2) * (3 if relu else 6) / levels)
         edge = Edge(name, acc.shape[1:], float(edge_scale), zero_point, activation_bits)
         product = np.float64(np.float32(self.last.scale)) * constants["weight_scale"].astype(float)
         ratio = np.broadcast_to(product / np.float64(edge_scale), (channels,))

@@ -1,0 +1,118 @@
+"""Is a TFLite file fit for TFLite Micro, and if not, why not?
+
+The file may come from anywhere: it is parsed and run in a child process.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+from aqtaudio.errors import BadInput
+from aqtaudio.program import flatbuffer
+from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
+from aqtaudio.program.micro import Micro
+
+REGISTERED = frozenset(
+    """
+    ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND
+    BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM
+    DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL
+    EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER
+    GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D LEAKY_RELU LESS LESS_EQUAL LOG
+    LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM
+    MIRROR_PAD MUL NEG NOT_EQUAL PACK PAD PADV2 PRELU QUANTIZE READ_VARIABLE REDUCE_ALL REDUCE_MAX
+    REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT
+    SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE
+    SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV
+    UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
+    """.split()
+)
+"""Builtin operators that TFLite Micro's Python interpreter registers.
+
+Found by loading a file of one operator for every code of the schema, with the pinned version.
+"""
+
+_MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
+_LOG_LINES = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The verdict on a file; the fields are the keys of `aqtaudio check --json`.
+
+    Attributes:
+      micro_compatible: TFLite Micro allocates and invokes it, and it computes in integers.
+      reasons: why not, one line each.
+      ops: number of operators by name.
+      float_ops: names of operators that read or write a FLOAT32 tensor.
+      unsupported: names of operators that TFLite Micro lacks.
+      arena_bytes: tensor arena in use; None when the file does not load.
+      file_bytes: size of the file.
+      weight_bytes: size of its constants.
+    """
+
+    micro_compatible: bool
+    reasons: tuple[str, ...]
+    ops: dict[str, int]
+    float_ops: tuple[str, ...]
+    unsupported: tuple[str, ...]
+    arena_bytes: int | None
+    file_bytes: int
+    weight_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return dataclasses.asdict(self)
+
+
+def check(model: bytes, allow_float: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S) -> Report:
+    """Judges a file.
+
+    Args:
+      model: contents of the file.
+      allow_float: whether FLOAT32 tensors may stay.
+      timeout_s: limit for the parse, and again for loading and one invocation.
+
+    Raises:
+      BadInput: this is not a TFLite file, or a damaged one.
+    """
+    facts = _inspect(model, timeout_s)
+    reasons = [] if allow_float else list(facts["float_reasons"])
+    unsupported = [
+        name for name in facts["ops"] if name not in REGISTERED and not name.startswith("CUSTOM:")
+    ]
+    arena_bytes = None
+    try:
+        with Micro(model, timeout_s) as micro:
+            arena_bytes = micro.arena_bytes
+    except MicroError as error:
+        unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
+        reasons += [f"TFLite Micro has no operator {name}" for name in unsupported]
+        if not unsupported:
+            reasons.append(_explain(error))
+    return Report(
+        micro_compatible=not reasons,
+        reasons=tuple(reasons),
+        ops=facts["ops"],
+        float_ops=tuple(facts["float_ops"]),
+        unsupported=tuple(unsupported),
+        arena_bytes=arena_bytes,
+        file_bytes=len(model),
+        weight_bytes=facts["weight_bytes"],
+    )
+
+
+def _inspect(model: bytes, timeout_s: float) -> dict[str, Any]:
+    if model[4:8] != flatbuffer.IDENTIFIER:
+        raise BadInput("not a TFLite file: bytes 4 to 8 are not 'TFL3'")
+    try:
+        with Child(timeout_s) as child:
+            return child.ask({"do": "inspect"}, model)[0]
+    except MicroError as error:
+        raise BadInput(f"a damaged TFLite file: {error.reason}") from error
+
+
+def _explain(error: MicroError) -> str:
+    lines = [line for line in error.log.splitlines() if line and not line.startswith("INFO")]
+    detail = "; ".join(lines[:_LOG_LINES])
+    return f"TFLite Micro: {error.reason}" + (f": {detail}" if detail else "")

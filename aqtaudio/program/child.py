@@ -1,0 +1,121 @@
+"""A child process that runs interpreters, so that a hostile file cannot take ours down.
+
+Messages in both directions are two frames on a pipe, JSON and raw bytes, each after its length as 8
+bytes little-endian.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+DEFAULT_TIMEOUT_S = 60.0
+LOG_LIMIT_BYTES = 1 << 20
+LOG_TAIL_CHARACTERS = 2000
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+
+
+class MicroError(RuntimeError):
+    """An interpreter refused a file, crashed or did not answer in time.
+
+    Attributes:
+      reason: one line.
+      log: the end of what the interpreter wrote to standard error.
+    """
+
+    def __init__(self, reason: str, log: str = ""):
+        self.reason = reason
+        self.log = log[-LOG_TAIL_CHARACTERS:]
+        super().__init__(f"{reason}\n{self.log}".strip())
+
+
+class Child:
+    """The process of `micro_worker`. Use as a context manager, or call `close`."""
+
+    def __init__(self, timeout_s: float = DEFAULT_TIMEOUT_S):
+        self._timeout_s = timeout_s
+        self._log = tempfile.TemporaryFile()
+        path = os.pathsep.join(filter(None, [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "aqtaudio.program.micro_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, request: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """Sends one message and returns the answer. Raises MicroError."""
+        if self._process.poll() is not None:
+            raise MicroError(self._end())
+        start = os.fstat(self._log.fileno()).st_size
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._timeout_s, give_up)
+        timer.start()
+        try:
+            send(self._process.stdin, request, payload)
+            answer, content = receive(self._process.stdout)
+        except (EOFError, OSError, ValueError) as error:
+            self._process.kill()
+            reason = f"no answer in {self._timeout_s:g} s" if late.is_set() else self._end()
+            raise MicroError(reason, self._log_since(start)) from error
+        finally:
+            timer.cancel()
+        log = self._log_since(start)
+        if "error" in answer:
+            raise MicroError(answer["error"], log)
+        return answer | {"log": log}, content
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def _end(self) -> str:
+        status = self._process.wait()
+        if status < 0:
+            return f"the interpreter crashed ({signal.Signals(-status).name})"
+        return f"the interpreter ended with status {status}"
+
+    def _log_since(self, start: int) -> str:
+        return os.pread(self._log.fileno(), LOG_LIMIT_BYTES, start).decode(errors="replace").strip()
+
+
+def send(pipe: IO[bytes], header: dict[str, Any], payload: bytes) -> None:
+    """Writes one message."""
+    for frame in (json.dumps(header).encode(), payload):
+        pipe.write(len(frame).to_bytes(8, "little"))
+        pipe.write(frame)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+    """Reads one message. Raises EOFError when the other side is gone."""
+    header, payload = _frame(pipe), _frame(pipe)
+    return json.loads(header), payload
+
+
+def _frame(pipe: IO[bytes]) -> bytes:
+    size = pipe.read(8)
+    length = int.from_bytes(size, "little")
+    data = pipe.read(length)
+    if len(size) < 8 or len(data) < length:
+        raise EOFError("the pipe was closed")
+    return data

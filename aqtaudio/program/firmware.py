@@ -1,0 +1,221 @@
+"""C++ files that carry a model into a TFLite Micro firmware, with vectors to prove it there."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.program import flatbuffer
+from aqtaudio.program.program import Edge, Program
+
+ARENA_ALIGNMENT_BYTES = 16
+_VALUES_PER_LINE = 16
+
+
+def write_bundle(
+    folder: Path,
+    program: Program,
+    model: bytes,
+    arena_bytes: int,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+) -> list[Path]:
+    """Writes the bundle; every file is replaced as a whole.
+
+    Args:
+      folder: made if missing.
+      program: whose input and output edges the constants describe.
+      model: the TFLite file of the program.
+      arena_bytes: tensor arena that TFLite Micro needs.
+      inputs: golden input codes int8 [N, ...].
+      outputs: the program's output codes for them int8 [N, ...].
+
+    Returns:
+      The files written.
+
+    Raises:
+      BadInput: the golden codes do not fit the program.
+    """
+    source, target = program.edges[program.inputs[0]], program.edges[program.outputs[0]]
+    _require_codes("golden inputs", inputs, source, len(inputs))
+    _require_codes("golden outputs", outputs, target, len(inputs))
+    operators = _operators(model)
+    contents = {
+        "model_data.h": _model_header(model),
+        "model_data.cc": _model_source(model),
+        "model_settings.h": _settings(source, target, arena_bytes),
+        "model_operators.h": _resolver(operators),
+        "model_golden.h": _golden(inputs, outputs),
+        "README.md": _readme(operators, len(inputs)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in contents]
+    for path, text in zip(paths, contents.values(), strict=True):
+        temporary = path.with_name(path.name + ".partial")
+        temporary.write_text(text)
+        temporary.replace(path)
+    return paths
+
+
+def _require_codes(what: str, codes: np.ndarray, edge: Edge, count: int) -> None:
+    if codes.dtype != np.int8 or codes.shape != (count, *edge.shape) or count == 0:
+        raise BadInput(f"{what}: {codes.dtype} {codes.shape}, expected int8 [N, *{edge.shape}]")
+
+
+def _operators(model: bytes) -> list[str]:
+    """Names of the operators in the file, once each, in the order of their first use."""
+    parsed = flatbuffer.read(model)
+    names = [flatbuffer.operator_name(parsed, o) for g in parsed.subgraphs for o in g.operators]
+    return list(dict.fromkeys(names))
+
+
+def _model_header(model: bytes) -> str:
+    return f"""\
+// The model as a TFLite file in memory.
+#pragma once
+
+#include <cstddef>
+
+namespace aqtaudio {{
+constexpr std::size_t kModelBytes = {len(model)};
+extern const unsigned char kModel[kModelBytes];
+}}  // namespace aqtaudio
+"""
+
+
+def _model_source(model: bytes) -> str:
+    return f"""\
+#include "model_data.h"
+
+namespace aqtaudio {{
+alignas(16) const unsigned char kModel[kModelBytes] = {{
+{_lines(f"0x{value:02x}" for value in model)}
+}};
+}}  // namespace aqtaudio
+"""
+
+
+def _settings(source: Edge, target: Edge, arena_bytes: int) -> str:
+    arena = -(-arena_bytes // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
+    return f"""\
+// real value = (code - zero point) * scale
+#pragma once
+
+#include <cstddef>
+
+namespace aqtaudio {{
+// Measured on a 64-bit host; 32-bit devices need somewhat less.
+constexpr std::size_t kArenaBytes = {arena};
+{_edge_constants("Input", source)}
+{_edge_constants("Output", target)}
+}}  // namespace aqtaudio
+"""
+
+
+def _edge_constants(name: str, edge: Edge) -> str:
+    return f"""\
+// {name}: {edge.name} {list(edge.shape)}
+constexpr int k{name}Values = {math.prod(edge.shape)};
+constexpr float k{name}Scale = {_float_literal(edge.scale)};
+constexpr int k{name}ZeroPoint = {edge.zero_point};"""
+
+
+def _float_literal(value: float) -> str:
+    """The shortest decimal that reads back as this float32."""
+    return f"{np.format_float_scientific(np.float32(value), unique=True)}f"
+
+
+def _resolver(operators: list[str]) -> str:
+    calls = "\n".join(f"  TF_LITE_ENSURE_STATUS(resolver.{_add(name)}());" for name in operators)
+    return f"""\
+// The operators of the model, and no others, so that the linker drops the rest.
+#pragma once
+
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+namespace aqtaudio {{
+using OpResolver = tflite::MicroMutableOpResolver<{len(operators)}>;
+
+inline TfLiteStatus RegisterOps(OpResolver& resolver) {{
+{calls}
+  return kTfLiteOk;
+}}
+}}  // namespace aqtaudio
+"""
+
+
+def _add(operator: str) -> str:
+    parts = operator.split("_")
+    return "Add" + "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
+
+
+def _golden(inputs: np.ndarray, outputs: np.ndarray) -> str:
+    return f"""\
+// Input codes, and the output codes that this model must give for them: equal, not close.
+#pragma once
+
+#include <cstdint>
+
+namespace aqtaudio {{
+constexpr int kGoldenClips = {len(inputs)};
+{_table("kGoldenInputs", inputs)}
+{_table("kGoldenOutputs", outputs)}
+}}  // namespace aqtaudio
+"""
+
+
+def _table(name: str, codes: np.ndarray) -> str:
+    rows = codes.reshape(len(codes), -1)
+    body = ",\n".join(f"{{\n{_lines(str(value) for value in row)}\n}}" for row in rows)
+    return f"constexpr std::int8_t {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
+
+
+def _lines(values: Iterable[str]) -> str:
+    items = list(values)
+    starts = range(0, len(items), _VALUES_PER_LINE)
+    return ",\n".join("    " + ", ".join(items[i : i + _VALUES_PER_LINE]) for i in starts)
+
+
+def _readme(operators: list[str], clips: int) -> str:
+    return f"""\
+# Model for TensorFlow Lite Micro
+
+Operators: {", ".join(operators)}.
+
+```cpp
+#include <cstring>
+
+#include "model_data.h"
+#include "model_golden.h"
+#include "model_operators.h"
+#include "model_settings.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+alignas(16) static unsigned char arena[aqtaudio::kArenaBytes];
+
+// Number of output codes that differ from the model's: 0 on a faithful build, -1 on failure.
+int Mismatches() {{
+  static aqtaudio::OpResolver resolver;
+  if (aqtaudio::RegisterOps(resolver) != kTfLiteOk) return -1;
+  static tflite::MicroInterpreter interpreter(tflite::GetModel(aqtaudio::kModel), resolver, arena,
+                                              sizeof(arena));
+  if (interpreter.AllocateTensors() != kTfLiteOk) return -1;
+  int mismatches = 0;
+  for (int clip = 0; clip < aqtaudio::kGoldenClips; ++clip) {{
+    std::memcpy(interpreter.input(0)->data.int8, aqtaudio::kGoldenInputs[clip],
+                aqtaudio::kInputValues);
+    if (interpreter.Invoke() != kTfLiteOk) return -1;
+    for (int i = 0; i < aqtaudio::kOutputValues; ++i) {{
+      mismatches += interpreter.output(0)->data.int8[i] != aqtaudio::kGoldenOutputs[clip][i];
+    }}
+  }}
+  return mismatches;
+}}
+```
+
+`model_golden.h` holds {clips} clips. Features go in as
+`round(feature / kInputScale) + kInputZeroPoint`, clipped to -128..127.
+"""

@@ -1,0 +1,136 @@
+"""The child's side of `program.child`: loads untrusted TFLite files and runs them.
+
+Started as `python -m aqtaudio.program.micro_worker`; serves until its standard input closes.
+"""
+
+import contextlib
+import os
+import resource
+import sys
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.program import child, inspection
+
+MEMORY_LIMIT_BYTES = 8 << 30
+ARENA_LIMIT_BYTES = 256 << 20  # reserved, touched only as far as used
+
+
+class MicroRunner:
+    """TFLite Micro on the host."""
+
+    def __init__(self, model: bytes, _: str):
+        from tflite_micro import runtime
+
+        graph = runtime.convert_bytearray_to_object(bytearray(model)).subgraphs[0]
+        self._runtime = runtime.Interpreter.from_bytes(model, arena_size=ARENA_LIMIT_BYTES)
+        self.inputs = [
+            _details(self._runtime.get_input_details(i)) for i in range(len(graph.inputs))
+        ]
+        self.outputs = [
+            _details(self._runtime.get_output_details(i)) for i in range(len(graph.outputs))
+        ]
+        self(*(np.zeros(details["shape"], details["dtype"]) for details in self.inputs))
+        self._runtime.reset()
+        # Written to standard error, from where the parent reads it: there is no other interface.
+        self._runtime.print_allocations()
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """One invocation."""
+        for index, values in enumerate(inputs):
+            self._runtime.set_input(values, index)
+        self._runtime.invoke()
+        return [self._runtime.get_output(index) for index in range(len(self.outputs))]
+
+
+class LiteRunner:
+    """LiteRT with one of its operator resolvers: AUTO (XNNPACK), BUILTIN_REF, ..."""
+
+    def __init__(self, model: bytes, resolver: str):
+        from ai_edge_litert import interpreter
+
+        self._runtime = interpreter.Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=interpreter.OpResolverType[resolver],
+            num_threads=1,
+        )
+        self._runtime.allocate_tensors()
+        inputs, outputs = self._runtime.get_input_details(), self._runtime.get_output_details()
+        self._inputs = [details["index"] for details in inputs]
+        self._outputs = [details["index"] for details in outputs]
+        self.inputs = [_details(details) for details in inputs]
+        self.outputs = [_details(details) for details in outputs]
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """One invocation."""
+        for index, values in zip(self._inputs, inputs, strict=True):
+            self._runtime.set_tensor(index, values)
+        self._runtime.invoke()
+        return [self._runtime.get_tensor(index) for index in self._outputs]
+
+
+class Worker:
+    """Answers the parent's requests."""
+
+    runner: MicroRunner | LiteRunner
+
+    def answer(self, request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """The answer to one request: inspect, load or invoke."""
+        match request["do"]:
+            case "inspect":
+                return inspection.inspect_file(payload), b""
+            case "load":
+                kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
+                self.runner = kind(payload, request["resolver"])
+                return {"inputs": self.runner.inputs, "outputs": self.runner.outputs}, b""
+            case _:
+                return {}, self._invoke(request["batch"], payload)
+
+    def _invoke(self, batch: int, payload: bytes) -> bytes:
+        columns, offset = [], 0
+        for details in self.runner.inputs:
+            dtype = np.dtype(details["dtype"])
+            count = batch * int(np.prod(details["shape"]))
+            values = np.frombuffer(payload, dtype, count, offset)
+            columns.append(values.reshape(batch, *details["shape"]))
+            offset += values.nbytes
+        rows = [
+            [np.array(output) for output in self.runner(*(column[i] for column in columns))]
+            for i in range(batch)
+        ]
+        return b"".join(np.stack(outputs).tobytes() for outputs in zip(*rows, strict=True))
+
+
+def _details(details: dict[str, Any]) -> dict[str, Any]:
+    parameters = details["quantization_parameters"]
+    return {
+        "shape": [int(size) for size in details["shape"]],
+        "dtype": np.dtype(details["dtype"]).name,
+        "scale": float(parameters["scales"][0]) if len(parameters["scales"]) else None,
+        "zero_point": int(parameters["zero_points"][0]) if len(parameters["zero_points"]) else None,
+    }
+
+
+def main() -> None:
+    """Serves requests until the parent closes the pipe."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # not every system limits address space
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever native code prints must not land among the answers
+    worker = Worker()
+    while True:
+        try:
+            request, payload = child.receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            header, content = worker.answer(request, payload)
+        except Exception as error:  # every fault of a foreign file is an answer
+            header, content = {"error": f"{type(error).__name__}: {error}".strip()}, b""
+        child.send(answers, header, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""A TFLite file stores the program exactly, and little else."""
+
+import dataclasses
+import os
+
+import exports
+import numpy as np
+import programs
+import pytest
+import reference
+
+from aqtaudio.errors import BadInput
+from aqtaudio.program import flatbuffer, stored, tflite
+from aqtaudio.program.litert import LiteRT
+from aqtaudio.program.micro import Micro
+from aqtaudio.program.program import Operation, Program
+
+LAYERS = ["DEPTHWISE_CONV_2D", *["DEPTHWISE_CONV_2D", "CONV_2D"] * 4]
+
+
+def micro_codes(model: bytes, codes: np.ndarray) -> np.ndarray:
+    with Micro(model) as micro:
+        return micro.invoke(codes)[0]
+
+
+def replace_operation(program: Program, name: str, **changes) -> Program:
+    """The program with other attributes or constants in one operation."""
+
+    def changed(op: Operation) -> Operation:
+        attributes = {k: v for k, v in changes.items() if k in op.attributes}
+        constants = {k: v for k, v in changes.items() if k in op.constants}
+        return dataclasses.replace(
+            op,
+            kind=changes.get("kind", op.kind),
+            attributes=op.attributes | attributes,
+            constants=op.constants | constants,
+        )
+
+    operations = tuple(changed(op) if op.name == name else op for op in program.operations)
+    return dataclasses.replace(program, operations=operations)
+
+
+@pytest.mark.parametrize("variant", exports.VARIANTS)
+def test_micro_computes_the_program(variant: str):
+    codes = programs.random_codes((40, 49, 10, 1), seed=1)
+    codes[0], codes[1] = -128, 127
+    expected = reference.run(exports.program(variant), codes)
+    np.testing.assert_array_equal(micro_codes(exports.model(variant), codes), expected)
+
+
+@pytest.mark.parametrize("variant", exports.VARIANTS)
+def test_micro_computes_every_code_before_the_pool(variant: str):
+    program = exports.program(variant)
+    pool = [op.kind for op in program.operations].index("average_pool")
+    last = program.operations[pool - 1].output
+    program = dataclasses.replace(program, operations=program.operations[:pool], outputs=(last,))
+    codes = programs.random_codes((6, 49, 10, 1), seed=1)
+    expected = reference.run(program, codes)
+    assert len(np.unique(expected)) > 0.75 * 2 ** program.edges[last].bits
+    np.testing.assert_array_equal(micro_codes(tflite.to_tflite(program), codes), expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_micro_computes_convolutions_of_any_geometry(seed: int):
+    random = np.random.default_rng(seed)
+    channels, width = int(random.integers(1, 4)), int(random.integers(1, 6))
+    build = programs.Builder(
+        (int(random.integers(9, 14)), int(random.integers(9, 14)), channels), seed
+    )
+
+    def geometry() -> dict:
+        dilated = random.random() < 0.3
+        return {
+            "strides": (1, 1) if dilated else tuple(map(int, random.integers(1, 3, 2))),
+            "dilation": tuple(map(int, random.integers(1, 3, 2))) if dilated else (1, 1),
+            "padding": str(random.choice(["SAME", "VALID"])),
+            "relu": bool(random.random() < 0.5),
+            "weight_bits": int(random.choice([4, 8])),
+        }
+
+    kernel = tuple(map(int, random.integers(1, 4, 2)))
+    build.weighted("conv2d", "first", (*kernel, channels, width), **geometry())
+    build.weighted("depthwise_conv2d", "second", (2, 3, width), **geometry())
+    build.average_pool("pool", (2, 1))
+    build.reshape("flat", (int(np.prod(build.last.shape)),))
+    build.weighted("dense", "last", (build.last.shape[0], 5), relu=True)
+    program = build.program()
+    codes = programs.random_codes((50, *program.edges["input"].shape), seed)
+    model = tflite.to_tflite(program)
+    np.testing.assert_array_equal(micro_codes(model, codes), reference.run(program, codes))
+
+
+@pytest.mark.parametrize("variant", ["int8", "int4"])
+def test_operators_are_the_expected_ones_and_no_tensor_is_float(variant: str):
+    model = flatbuffer.read(exports.model(variant))
+    graph = model.subgraphs[0]
+    names = [flatbuffer.operator_name(model, operator) for operator in graph.operators]
+    assert names == [*LAYERS, "AVERAGE_POOL_2D", "FULLY_CONNECTED"]
+    types = {flatbuffer.type_name(tensor) for tensor in graph.tensors}
+    assert types == {"INT8", "INT32"} | ({"INT4"} if variant == "int4" else set())
+
+
+@pytest.mark.parametrize(
+    ("variant", "file_bytes", "arena_bytes"),
+    [("int8", 33_000, 26 * 1024), ("int4", 22_000, 30 * 1024)],
+)
+def test_size(variant: str, file_bytes: int, arena_bytes: int):
+    assert len(exports.model(variant)) <= file_bytes
+    with Micro(exports.model(variant)) as micro:
+        assert micro.arena_bytes <= arena_bytes
+
+
+@pytest.mark.parametrize("variant", ["int8", "int4"])
+def test_slimming_changes_no_output_in_any_interpreter(variant: str):
+    program = exports.program(variant)
+    before, after = tflite._convert(program), exports.model(variant)
+    assert len(after) < 0.76 * len(before)
+    codes = programs.random_codes((30, 49, 10, 1), seed=2)
+    np.testing.assert_array_equal(micro_codes(before, codes), micro_codes(after, codes))
+    resolvers = ["AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"]
+    if variant == "int8":  # the reference resolver has no 4-bit depthwise convolution
+        resolvers.append("BUILTIN_REF")
+    for resolver in resolvers:
+        with LiteRT(before, resolver) as full, LiteRT(after, resolver) as slim:
+            np.testing.assert_array_equal(full.invoke(codes)[0], slim.invoke(codes)[0])
+
+
+def test_slimming_twice_changes_nothing():
+    model = exports.model("int8")
+    parsed = flatbuffer.read(model)
+    flatbuffer.slim(parsed)
+    assert flatbuffer.write(parsed) == model
+
+
+def test_constants_are_aligned_for_micro():
+    model = np.frombuffer(exports.model("int4"), np.uint8)
+    root = flatbuffer.schema.Model.GetRootAsModel(model, 0)
+    for index in range(1, root.BuffersLength()):
+        offset = root.Buffers(index).DataAsNumpy().ctypes.data - model.ctypes.data
+        assert offset % flatbuffer.BUFFER_ALIGNMENT_BYTES == 0
+
+
+def test_conversion_is_deterministic():
+    assert tflite.to_tflite(exports.program("mixed")) == exports.model("mixed")
+
+
+def test_biases_beyond_float32_are_stored_exactly():
+    program = programs.ds_cnn(shape=(7, 5, 1), width=4, blocks=1, classes=3)
+    bias = np.int32([2**30 + 1, -(2**29) - 1, 0, 2**24 + 1])
+    program = replace_operation(program, "block0/pointwise", bias=bias)
+    codes = programs.random_codes((20, 7, 5, 1), seed=3)
+    model = tflite.to_tflite(program)
+    np.testing.assert_array_equal(micro_codes(model, codes), reference.run(program, codes))
+
+
+@pytest.mark.parametrize("layer", ["stem", "block0/depthwise", "block0/pointwise", "logits"])
+def test_layers_without_bias_and_dead_channels(layer: str):
+    program = programs.ds_cnn(shape=(7, 5, 1), width=4, blocks=1, classes=3)
+    (op,) = (op for op in program.operations if op.name == layer)
+    weights = op.constants["weights"].copy()
+    weights[..., 0] = 0
+    bias = np.zeros_like(op.constants["bias"])
+    program = replace_operation(program, layer, weights=weights, bias=bias)
+    codes = programs.random_codes((20, 7, 5, 1), seed=4)
+    model = tflite.to_tflite(program)
+    np.testing.assert_array_equal(micro_codes(model, codes), reference.run(program, codes))
+
+
+def test_relu6_is_fused():
+    program = programs.ds_cnn(shape=(7, 5, 1), width=4, blocks=1, classes=3)
+    edge = program.edges["stem"]
+    high = edge.zero_point + round(2.0 / edge.scale)
+    with pytest.raises(BadInput, match="stem: codes clipped to .* no fused activation"):
+        tflite.to_tflite(replace_operation(program, "stem", high=high))
+    six = edge.zero_point + round(6 / edge.scale)
+    if six < 127:
+        program = replace_operation(program, "stem", high=six)
+    codes = programs.random_codes((20, 7, 5, 1), seed=5)
+    model = tflite.to_tflite(program)
+    np.testing.assert_array_equal(micro_codes(model, codes), reference.run(program, codes))
+
+
+TAMPERINGS = {
+    "weights": lambda model, tensors: _flip_byte(model, tensors["weights"]),
+    "biases": lambda model, tensors: _flip_byte(model, tensors["bias"]),
+    "weight scales": lambda model, tensors: _next_float(tensors["weights"]),
+    "bias scales": lambda model, tensors: _next_float(tensors["bias"]),
+    "edge": lambda model, tensors: _next_float(tensors["output"]),
+    "edge ": lambda model, tensors: tensors["output"].quantization.zeroPoint.__iadd__(1),
+    "activation": lambda model, tensors: setattr(
+        model.subgraphs[0].operators[2].builtinOptions, "fusedActivationFunction", 0
+    ),
+    "the converter made": lambda model, tensors: model.subgraphs[0].operators.pop(),
+}
+
+
+def _flip_byte(model, tensor) -> None:
+    data = model.buffers[tensor.buffer].data.copy()
+    data[0] ^= 1
+    model.buffers[tensor.buffer].data = data
+
+
+def _next_float(tensor) -> None:
+    scale = tensor.quantization.scale.copy()
+    scale[-1] = np.nextafter(scale[-1], np.float32(np.inf))
+    tensor.quantization.scale = scale
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_verification_sees_the_smallest_change(what: str):
+    model = flatbuffer.read(exports.model("int4"))
+    stored.verify(model, exports.program("int4"))
+    graph = model.subgraphs[0]
+    operator = graph.operators[2]
+    for index in operator.outputs:
+        quantization = graph.tensors[index].quantization
+        quantization.zeroPoint = quantization.zeroPoint.copy()
+    indices = dict(zip(("input", "weights", "bias"), operator.inputs, strict=True))
+    tensors = {name: graph.tensors[index] for name, index in indices.items()}
+    tensors["output"] = graph.tensors[operator.outputs[0]]
+    TAMPERINGS[what](model, tensors)
+    with pytest.raises(RuntimeError, match=what.strip()):
+        stored.verify(model, exports.program("int4"))
+
+
+REFUSALS = {
+    "no 4-bit dense layer with a scale per channel": (
+        "logits",
+        {"weight_bits": 4, "weights": np.ones((8, 3), np.int8)},
+    ),
+    "no TFLite form for fft": ("stem", {"kind": "fft"}),
+    "6-bit weights": ("stem", {"weight_bits": 6}),
+    "weight codes beyond 127": ("stem", {"weights": np.full((10, 4, 1, 8), -128, np.int8)}),
+    "weight scales must be positive": ("stem", {"weight_scale": np.zeros(8, np.float32)}),
+    "not the one its scales imply": ("stem", {"mantissa": np.full(8, 2**30, np.int32)}),
+    "no fused activation": ("stem", {"low": -100}),
+    "cannot clip": ("pool", {"high": 100}),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_refuses_what_micro_cannot_run(reason: str):
+    layer, changes = REFUSALS[reason]
+    program = programs.ds_cnn(width=8, blocks=1, classes=3)
+    with pytest.raises(BadInput, match=f"{layer}: .*{reason}"):
+        tflite.to_tflite(replace_operation(program, layer, **changes))
+
+
+def test_refuses_a_pool_that_changes_the_scale():
+    program = programs.ds_cnn(width=8, blocks=1, classes=3)
+    edges = dict(program.edges)
+    edges["pool"] = dataclasses.replace(edges["pool"], scale=0.5)
+    with pytest.raises(BadInput, match="pool: average_pool must keep the scale"):
+        tflite.to_tflite(dataclasses.replace(program, edges=edges))
+
+
+def test_conversion_is_silent(capfd: pytest.CaptureFixture):
+    tflite._convert(exports.program("int8"))
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+
+
+def test_a_failed_conversion_says_why(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    def fail(_: Program) -> bytes:
+        os.write(2, b"composite_v2 is not known\n")
+        raise ValueError("could not translate")
+
+    monkeypatch.setattr(tflite, "_run_converter", fail)
+    with pytest.raises(RuntimeError, match=r"could not translate\ncomposite_v2 is not known"):
+        tflite.to_tflite(exports.program("int8"))
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"
