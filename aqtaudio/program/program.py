@@ -50,7 +50,7 @@ class Operation:
     | conv2d | strides, dilation, padding ("SAME", "VALID"), low, high, weight_bits | weights HWIO |
     | depthwise_conv2d | the same | weights HWC |
     | dense | low, high, weight_bits | weights IO |
-    | average_pool | window, strides (padding VALID), low, high | |
+    | average_pool | window, strides (padding VALID) | |
     | reshape | shape | |
 
     Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor), `bias` int32

@@ -1,0 +1,113 @@
+"""Recipe: how a model is compressed, as a value.
+
+Ordered rules from layer paths to bits, calibration and rank. The first rule whose pattern matches
+a layer's whole path wins; a layer that no rule matches is an error. Mixed precision is a longer
+list.
+"""
+
+import dataclasses
+import re
+from typing import Literal
+
+from aqtaudio.errors import BadInput
+
+Mode = Literal["float", "fake", "native"]
+MODES = ("float", "fake", "native")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What happens to the layers whose path matches `pattern` (a regular expression).
+
+    Attributes:
+      pattern: matched against the whole path, e.g. "pointwise_.*".
+      weight_bits: 8 or 4.
+      activation_bits: 8, or 4 (study precision: relu edges only, signed edges stay at 8).
+      calibration: how an activation range follows from the batches it sees: "max", "mean_max"
+        (mean over batches of the largest magnitude), or a quantile such as "q0.999" (mean over
+        batches of that quantile of the magnitudes).
+      svd_penalty: weight of the sparsity term on singular values; a layer with a penalty is trained
+        as U diag(s) V and truncated afterwards. None: an ordinary kernel.
+    """
+
+    pattern: str = ".*"
+    weight_bits: int = 8
+    activation_bits: int = 8
+    calibration: str = "mean_max"
+    svd_penalty: float | None = None
+
+    def __post_init__(self):
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise BadInput(f"recipe pattern {self.pattern!r}: {error}") from error
+        for field in ("weight_bits", "activation_bits"):
+            if getattr(self, field) not in (4, 8):
+                raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: 4, 8")
+        quantile(self.calibration)
+        if self.svd_penalty is not None and self.svd_penalty < 0:
+            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; it must be >= 0 or None")
+
+
+def quantile(calibration: str) -> float | None:
+    """The quantile a calibration names, None for "max" and "mean_max"."""
+    if calibration in ("max", "mean_max"):
+        return None
+    try:
+        value = float(calibration.removeprefix("q")) if calibration[:1] == "q" else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise BadInput(
+            f"recipe calibration is {calibration!r}; allowed: 'max', 'mean_max', "
+            "or a quantile such as 'q0.999'"
+        )
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRank:
+    """How layers with an `svd_penalty` are trained and cut.
+
+    Singular values are dropped while the kept ones hold `energy` of the sum of squares, and below
+    `threshold` times the largest. Orthogonality of U and V is held by its own penalty.
+    """
+
+    orthogonality: float = 0.1
+    energy: float = 1.0
+    threshold: float = 0.0
+
+    def __post_init__(self):
+        if not 0 < self.energy <= 1:
+            raise BadInput(f"low_rank energy is {self.energy}; allowed: above 0, up to 1")
+        if not 0 <= self.threshold < 1:
+            raise BadInput(f"low_rank threshold is {self.threshold}; allowed: 0 up to below 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Rules, and how the quantized model is trained.
+
+    Attributes:
+      mode: "float" (no quantization), "fake" (float arithmetic on rounded values: a baseline) or
+        "native" (the device's integers). With `finetune.steps` 0, native is post-training
+        quantization.
+      rules: first match wins.
+      low_rank: for layers with an `svd_penalty`.
+    """
+
+    mode: Mode = "native"
+    rules: tuple[Rule, ...] = (Rule(),)
+    low_rank: LowRank = LowRank()
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise BadInput(f"recipe mode is {self.mode!r}; allowed: {', '.join(MODES)}")
+
+    def rule(self, path: str) -> Rule:
+        """The first rule that matches a layer's path. BadInput when none does."""
+        for rule in self.rules:
+            if re.fullmatch(rule.pattern, path):
+                return rule
+        patterns = ", ".join(repr(rule.pattern) for rule in self.rules)
+        raise BadInput(f"recipe: no rule matches layer {path!r}; patterns: {patterns}")
