@@ -10,7 +10,6 @@ from pathlib import Path
 from aqtaudio.study.local import run_study
 from aqtaudio.study.space import Study, finetuned, param, product
 
-STEP_SECONDS = 0.04
 COMMAND = """
 import fcntl, json, os, pathlib, sys, time
 folder, parent, steps, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:5])
@@ -54,16 +53,22 @@ def launch(spec):
     return [sys.executable, "-IS", "-c", COMMAND, *arguments]
 
 
-def study(seconds=0.0, seeds=2):
-    parents = product(param("seed", *range(seeds)), param("seconds", seconds))
+def wide_study(seeds=2):
+    parents = param("seed", *range(seeds))
     return Study("fake", Experiment(), finetuned(parents, param("bits", 8, 4)))
 
 
-def sweep(out, launch=launch, study=study(), **options):  # noqa: B008
-    return run_study(study, out, out, overlay=overlay, identity=asdict, launch=launch, **options)
+def slow_study():
+    """Runs long enough to be killed half-way."""
+    parents = product(param("seed", 0, 1), param("steps", 8), param("seconds", 0.04))
+    return Study("slow", Experiment(), finetuned(parents, param("bits", 8, 4)))
+
+
+def sweep(out, launch=launch, study=None, **options):
+    return run_study(
+        study or wide_study(), out, out, overlay=overlay, identity=asdict, launch=launch, **options
+    )
 
 
 if __name__ == "__main__":
-    sweep(
-        Path(sys.argv[1]), study=study(seconds=STEP_SECONDS), workers=int(sys.argv[2]), resume=True
-    )
+    sweep(Path(sys.argv[1]), study=slow_study(), workers=int(sys.argv[2]), resume=True)

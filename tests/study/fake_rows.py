@@ -1,0 +1,68 @@
+"""Rows as a keyword study would leave them, from a formula instead of training."""
+
+import hashlib
+import math
+
+# precision: (weight bits, activation bits, accuracy lost at width 64, file bytes without weights)
+PRECISIONS = {
+    "float": (32, 32, 0.0, 9000),
+    "ptq_w8a8": (8, 8, 0.012, 7000),
+    "fake_w8a8": (8, 8, 0.006, 7000),
+    "w8a8": (8, 8, 0.002, 7000),
+    "w4a8": (4, 8, 0.007, 7000),
+    "w4a4": (4, 4, 0.026, 7000),
+    "w8a8_low_rank": (8, 8, 0.008, 8500),
+}
+
+
+def fake_rows(widths=(24, 32, 48, 64), seeds=2):
+    return [
+        fake_row(precision, width, seed)
+        for width in widths
+        for precision in PRECISIONS
+        for seed in range(seeds)
+    ]
+
+
+def fake_row(precision, width, seed):
+    weight_bits, activation_bits, loss, overhead = PRECISIONS[precision]
+    low_rank = precision.endswith("low_rank")
+    params = int(4.2 * width**2 * (0.6 if low_rank else 1.0) + 110 * width)
+    macs = 125 * params
+    floating = 0.955 - 2.4 / width**1.2 + 0.004 * math.sin(7 * seed + width)
+    served = floating - loss * 64 / width + 0.002 * math.cos(5 * seed + width + len(precision))
+    weight_bytes = params * weight_bits // 8
+    row = {
+        "run_id": hashlib.sha256(f"{precision} {width} {seed}".encode()).hexdigest()[:12],
+        "name": f"{precision} w{width} seed={seed}",
+        "model": "DSCNN",
+        "width": width,
+        "precision": precision,
+        "seed": seed,
+        "config_delta": {"model.width": width, "seed": seed, "recipe": precision},
+        "metrics": {"float": {"accuracy": floating, "per_class": {"yes": 0.9, "no": 1.0}}},
+        "costs": {
+            "params": params,
+            "macs": macs,
+            "bitops": macs * weight_bits * activation_bits,
+            "weight_bytes": weight_bytes,
+            "file_bytes": weight_bytes + overhead,
+            "arena_bytes": (width * 500 // 4) * (16 if precision == "float" else 3),
+            "state_bytes": 0,
+        },
+        "commit": "0123456789abcdef",
+        "dirty": width == 64,
+        "seconds": 12.5 * width,
+        "device": "cpu",
+    }
+    if precision == "float":
+        del row["costs"]["weight_bytes"]
+    else:
+        row["metrics"]["integer"] = {"accuracy": served}
+        row["parity"] = {"runtime": "micro", "n": 2000, "outputs": 16000, "mismatches": 0}
+        row["parent"] = fake_row("float", width, seed)["run_id"]
+        row["config_delta"]["init_from"] = {"model.width": width, "seed": seed}
+    if low_rank:
+        row["ranks"] = {f"block{block}/pointwise": width // 3 for block in range(1, 5)}
+        row["config_delta"]["svd.sparsity"] = 0.01
+    return row
