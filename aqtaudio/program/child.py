@@ -48,6 +48,8 @@ class Child:
             stderr=self._log,
             env=os.environ | {"PYTHONPATH": path},
         )
+        assert self._process.stdin and self._process.stdout
+        self._requests, self._answers = self._process.stdin, self._process.stdout
 
     def __enter__(self) -> "Child":
         return self
@@ -69,8 +71,8 @@ class Child:
         timer = threading.Timer(self._timeout_s, give_up)
         timer.start()
         try:
-            send(self._process.stdin, request, payload)
-            answer, content = receive(self._process.stdout)
+            send(self._requests, request, payload)
+            answer, content = receive(self._answers)
         except (EOFError, OSError, ValueError) as error:
             self._process.kill()
             reason = f"no answer in {self._timeout_s:g} s" if late.is_set() else self._end()

@@ -5,9 +5,9 @@ generated object API is pure Python and trusts the file: hostile files are parse
 (`program.child`).
 """
 
+import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT_BYTES = 16  # schema: `data:[ubyte] (force_align: 16)`; the object API forgets it

@@ -1,6 +1,7 @@
 """What a TFLite file has to store to be a given program, and whether it does."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program import flatbuffer
@@ -160,7 +161,7 @@ def _verify_edge(op: Operation, tensor: schema.TensorT, edge: Edge) -> None:
 def _verify_weighted(
     model: schema.ModelT, program: Program, op: Operation, operator: schema.OperatorT
 ) -> None:
-    def require(what: str, found: np.ndarray, wanted: np.ndarray) -> None:
+    def require(what: str, found: ArrayLike, wanted: ArrayLike) -> None:
         found, wanted = np.asarray(found), np.asarray(wanted)
         if not np.array_equal(found, wanted):
             raise RuntimeError(f"{op.name}: {what} changed by the converter: {found}, not {wanted}")

@@ -121,7 +121,7 @@ def _product(op: Operation, x: jax.Array) -> jax.Array:
 
 
 def _on_grid(x: jax.Array, edge: Edge) -> jax.Array:
-    return _fake_quant(x, np.float32([edge.scale]), edge.zero_point, "i8", narrow=False)
+    return _fake_quant(x, np.array([edge.scale], np.float32), edge.zero_point, "i8", narrow=False)
 
 
 def _fake_quant(
