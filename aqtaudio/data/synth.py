@@ -24,7 +24,7 @@ LONGEST_SAMPLES = CLIP_SAMPLES * 95 // 100
 FASTEST_WORDS_PER_MINUTE = 400
 NOISE_SAMPLES = 10 * RATE_HZ
 NOISES_PER_KIND = {"train": 4, "val": 2, "test": 2}
-BABBLE_VOICES = 6
+BABBLE_VOICES = 8
 # Variants of espeak-ng that are different people; its whispers, robots and near copies are not.
 VARIANTS = tuple(
     "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael "
@@ -61,8 +61,8 @@ class SynthSettings:
         *("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp"),
         *("en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"),
     )
-    speakers: int = 48
-    clips_per_speaker: int = 4
+    speakers: int = 64
+    clips_per_speaker: int = 3
     seed: int = 0
 
 
@@ -87,7 +87,7 @@ def synth(
     """Makes a corpus of one-second clips as a manifest folder, unless it is there already.
 
     Each split has its own voices and its own noise: recordings labelled `noise:*`, some of which
-    is mixed into most clips. Rate, pitch, loudness, timbre and the word's place in a clip vary.
+    is mixed into many clips. Rate, pitch, loudness, timbre and the word's place in a clip vary.
 
     Args:
       out: the folder to make; one that holds the same corpus is left as it is.
@@ -282,17 +282,17 @@ def _spoken_in_time(utterances: Sequence[Utterance]) -> list[np.ndarray]:
 
 
 def _clip(voice: np.ndarray, noise: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """A word somewhere in a clip, through a random microphone, mostly with a little noise."""
+    """A word somewhere in a clip, through a random microphone, often with a little noise."""
     voice = voice + rng.uniform(-0.4, 0.5) * np.concatenate([[0.0], voice[:-1]])
     voice = voice / np.abs(voice).max() * 10 ** (rng.uniform(-18, -1) / 20)
     start = rng.integers(0, CLIP_SAMPLES - len(voice) + 1)
     clip = np.zeros(CLIP_SAMPLES)
     clip[start : start + len(voice)] = voice
-    if rng.random() < 0.7:
-        background = noise[rng.integers(len(noise))]
+    if rng.random() < 0.6:
+        background = noise[int(rng.integers(len(noise)))]
         start = rng.integers(0, len(background) - CLIP_SAMPLES + 1)
         background = background[start : start + CLIP_SAMPLES]
-        voice_to_noise = 10 ** (rng.uniform(5, 30) / 20)
+        voice_to_noise = 10 ** (rng.uniform(10, 35) / 20)
         rms = np.sqrt(np.mean(background**2))
         clip += background * (np.sqrt(np.mean(voice**2)) / voice_to_noise / max(rms, 1e-6))
     return clip / max(1.0, np.abs(clip).max() / 0.99)
