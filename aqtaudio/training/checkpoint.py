@@ -1,0 +1,61 @@
+"""Checkpoints of a phase: exact state, written atomically by orbax."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from aqtaudio.errors import BadInput
+
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+class Checkpoints:
+    """The checkpoints below one directory; the newest two are kept."""
+
+    def __init__(self, directory: Path):
+        """`directory` is made when something is saved."""
+        self.directory = directory.absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.close()
+
+    @property
+    def latest(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any) -> None:
+        """Writes `state` as of `step`, unless it is there."""
+        if self.latest != step:
+            self._manager.save(step, args=ocp.args.StandardSave(state))
+
+    def restore(self, template: Any) -> Any:
+        """The newest state; `template` gives structure, shapes and dtypes.
+
+        Raises BadInput when there is none, or it is damaged or of another shape.
+        """
+        step = self.latest
+        if step is None:
+            raise BadInput(f"{self.directory}: no checkpoint")
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        try:
+            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        except Exception as error:  # noqa: BLE001 - orbax raises many kinds
+            reason = " ".join(str(error).split())[:300]
+            raise BadInput(f"{self.directory}: damaged or foreign checkpoint ({reason})") from error
+
+
+def exists(directory: Path) -> bool:
+    """Whether a complete checkpoint is there (without creating the directory)."""
+    if not directory.is_dir():
+        return False
+    with Checkpoints(directory) as checkpoints:
+        return checkpoints.latest is not None

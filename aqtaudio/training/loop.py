@@ -1,0 +1,224 @@
+"""The training loop: a float phase, then a quantized one, both resumable to the bit.
+
+Batches and random draws are pure functions of (seed, step), and checkpoints hold everything else,
+so a run that is killed and started again ends with the numbers of one that was not.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.compression import low_rank
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.data.keywords import KeywordData
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.training import task
+from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.metrics_log import MetricsLog
+from aqtaudio.training.step import (
+    Phase,
+    State,
+    compiled,
+    initial_state,
+    make_features,
+    make_step,
+    schedule,
+)
+from aqtaudio.vocabulary.fake import FakeQuantized
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.signal import Reading, start
+
+LOG_EVERY = 25
+Variables = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Trainer:
+    """What a run is made of; `train` is the whole story.
+
+    Attributes:
+      experiment: its settings.
+      data: clips.
+      directory: the run directory.
+      evaluation: (int16 clips [n, N], class numbers [n]) that are scored while training.
+    """
+
+    experiment: Experiment
+    data: KeywordData
+    directory: Path
+    evaluation: tuple[np.ndarray, np.ndarray]
+
+    def __post_init__(self):
+        self.model = self.experiment.built_model()
+        self.noise = jnp.asarray(self.data.noise_bank())
+
+    def train(self) -> tuple[Variables, Variables | None]:
+        """Trains, or goes on training. Returns the variables (float, quantized or None)."""
+        experiment = self.experiment
+        floating = self._run(
+            Phase("float", Floating(), experiment.optimizer, ("batch_stats",), ("batch_stats",)),
+            self._float_start,
+        )
+        if experiment.recipe.mode == "float":
+            return floating, None
+        reading = quantized_reading(experiment)
+        quantized = self._run(
+            Phase("quantized", reading, experiment.finetune, (), ("ranges",)),
+            lambda: self._quantized_start(floating),
+        )
+        return floating, quantized
+
+    def _run(self, phase: Phase, begin) -> Variables:
+        """One phase, from its newest checkpoint or from `begin()`, to its end."""
+        settings = phase.optimizer
+        with Checkpoints(phase_directory(self.directory, phase.name)) as checkpoints:
+            state = initial_state(begin(), phase)
+            first = checkpoints.latest or 0
+            if checkpoints.latest is not None:
+                state = checkpoints.restore(state)
+            step_of = make_step(self.experiment, self.model, phase, self.noise)
+            rate = schedule(settings)
+            with MetricsLog(self.directory, phase.name, first, settings.steps) as log:
+                recent = []
+                for step in range(first, settings.steps):
+                    clips, classes = self.data.training_batch(
+                        step, settings.batch_size, self.experiment.seed
+                    )
+                    state, measures = step_of(state, np.int32(step), clips, classes)
+                    recent.append(measures)
+                    done = step + 1
+                    if done % LOG_EVERY == 0 or done == settings.steps:
+                        log.write(done, **_mean(recent), learning_rate=float(rate(step)))
+                        recent = []
+                    if done % self.experiment.evaluate_every == 0 or done == settings.steps:
+                        log.write(done, val_accuracy=self._score(phase.reading, state))
+                    if done % self.experiment.checkpoint_every == 0:
+                        checkpoints.save(done, state)
+            checkpoints.save(settings.steps, state)
+        return {"params": state["params"], **state["collections"]}
+
+    def _float_start(self) -> Variables:
+        """Fresh or inherited parameters, decomposed where the recipe asks for it."""
+        experiment = self.experiment
+        features = jnp.zeros((1, *experiment.feature_shape))
+        variables = self.model.init(jax.random.key(experiment.seed), start(features, Floating()))
+        if experiment.init_from:
+            variables = inherited(experiment, variables)
+        params = low_rank.decompose(variables["params"], experiment.recipe)
+        return {"params": params, "batch_stats": variables["batch_stats"]}
+
+    def _quantized_start(self, floating: Variables) -> Variables:
+        """The float model truncated, folded and calibrated on augmented training batches."""
+        experiment = self.experiment
+        params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
+        params = fold(params, floating["batch_stats"])
+        features_of = compiled(make_features(experiment, self.noise))
+        size = experiment.finetune.batch_size
+
+        def batches():
+            for number in range(experiment.calibration_batches):
+                clips, _ = self.data.training_batch(number, size, experiment.seed)
+                yield features_of(jax.random.key(number), clips)
+
+        return {"params": params, "ranges": calibrate(self.model, params, batches(), experiment.recipe)}
+
+    def _score(self, reading: Reading, state: State) -> float:
+        clips, classes = self.evaluation
+        variables = {"params": state["params"], **state["collections"]}
+        logits = predict(self.experiment, self.model, variables, reading, clips)
+        return float(task.accuracy(logits, classes))
+
+
+def quantized_reading(experiment: Experiment) -> Reading:
+    """What the quantized phase computes in."""
+    recipe = experiment.recipe
+    return FakeQuantized(recipe) if recipe.mode == "fake" else Quantized(recipe)
+
+
+def phase_directory(run: Path, phase: str) -> Path:
+    """Where a phase's checkpoints are."""
+    return run / "checkpoint" / phase
+
+
+def inherited(experiment: Experiment, variables: Variables) -> Variables:
+    """The float model of the run that `init_from` names; `variables` is the shape expected."""
+    parent = Path(str(experiment.init_from))
+    settings = load_json(parent / "config.json")
+    for field in ("model", "task", "frontend"):
+        theirs, ours = getattr(settings, field), getattr(experiment, field)
+        if theirs != ours:
+            raise BadInput(f"init_from {parent}: its {field} is {theirs!r}, this run's is {ours!r}")
+    directory = phase_directory(parent, "float")
+    if not exists(directory):
+        raise BadInput(f"init_from {parent}: no float checkpoint; finish that run first")
+    params = low_rank.decompose(variables["params"], settings.recipe)
+    template = initial_state(
+        {"params": params, "batch_stats": variables["batch_stats"]},
+        Phase("float", Floating(), settings.optimizer, (), ("batch_stats",)),
+    )
+    with Checkpoints(directory) as checkpoints:
+        state = checkpoints.restore(template)
+    return {"params": state["params"], **state["collections"]}
+
+
+def predict(
+    experiment: Experiment,
+    model: nn.Module,
+    variables: Variables,
+    reading: Reading,
+    clips: np.ndarray,
+    batch_size: int = 128,
+) -> np.ndarray:
+    """Real logits [n, C] of int16 clips [n, N]."""
+    infer = _inference(experiment.frontend, model, reading)
+    logits = []
+    for first in range(0, len(clips), batch_size):
+        batch = clips[first : first + batch_size]
+        padded = np.zeros((batch_size, *clips.shape[1:]), np.int16)
+        padded[: len(batch)] = batch
+        logits.append(np.asarray(infer(variables, padded))[: len(batch)])
+    return np.concatenate(logits)
+
+
+def features_of_clips(experiment: Experiment, clips: np.ndarray, batch_size: int = 128) -> np.ndarray:
+    """Features [n, T, F] of int16 clips [n, N], without augmentation."""
+    function = _frontend(experiment.frontend)
+    parts = [
+        np.asarray(function(clips[first : first + batch_size]))
+        for first in range(0, len(clips), batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+@functools.cache
+def _inference(frontend, model: nn.Module, reading: Reading):
+    def infer(variables: Variables, clips: jax.Array) -> jax.Array:
+        return model.apply(variables, start(_features(frontend, clips), reading)).real()
+
+    return compiled(infer)
+
+
+@functools.cache
+def _frontend(frontend):
+    return compiled(functools.partial(_features, frontend))
+
+
+def _features(frontend, clips: jax.Array) -> jax.Array:
+    return frontend(clips.astype(jnp.float32) / 32768)
+
+
+def _mean(measures: list[dict[str, jax.Array]]) -> dict[str, float]:
+    return {
+        name: float(np.mean([float(m[name]) for m in measures]))
+        for name in measures[0]
+        if name != "penalty" or any(float(m[name]) for m in measures)
+    }

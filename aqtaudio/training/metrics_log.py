@@ -1,0 +1,75 @@
+"""What a run reports while it trains: JSON lines, TensorBoard events and a progress bar."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from tensorboardX import SummaryWriter
+
+
+class MetricsLog:
+    """Writes `metrics.jsonl` and `tensorboard/` in a run directory and shows a progress bar."""
+
+    def __init__(self, directory: Path, phase: str, first_step: int, steps: int):
+        """Lines of this phase at or after `first_step` are dropped: they are about to be redone."""
+        self.phase, self.steps = phase, steps
+        self.path = directory / "metrics.jsonl"
+        self._started, self._first_step = time.monotonic(), first_step
+        self._keep_lines_before(first_step)
+        self._board = SummaryWriter(str(directory / "tensorboard" / phase), purge_step=first_step)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(phase, total=steps, completed=first_step, figures="")
+
+    def __enter__(self) -> "MetricsLog":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        self._board.close()
+
+    def write(self, step: int, **values: float) -> None:
+        """Records `values` as of `step` (steps done)."""
+        elapsed = time.monotonic() - self._started
+        line: dict[str, Any] = {"phase": self.phase, "step": step, "steps": self.steps}
+        line |= {name: round(float(value), 6) for name, value in values.items()}
+        line["seconds"] = round(elapsed, 3)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, float(value), step)
+        figures = "  ".join(f"{name} {float(value):.4f}" for name, value in values.items())
+        self._bar.update(self._task, completed=step, figures=figures)
+
+    def _keep_lines_before(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        kept = []
+        for text in self.path.read_text().splitlines(keepends=True):
+            try:
+                line = json.loads(text)
+            except ValueError:  # torn by a crash
+                continue
+            if line["phase"] != self.phase or line["step"] <= step:
+                kept.append(text)
+        self.path.write_text("".join(kept))

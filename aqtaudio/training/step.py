@@ -1,0 +1,127 @@
+"""One training step: clips to features to logits to new parameters, in one compiled program."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from aqtaudio.compression import low_rank
+from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.training import task
+from aqtaudio.vocabulary.signal import Reading, start
+
+State = dict[str, Any]
+
+# XLA's CPU compiler removes optimization barriers before it fuses (jaxlib 0.10.0), and then repeats
+# the integer rescale in every consumer: three times the step time. Keeping the barriers is safe
+# everywhere; the option exists on CPU only.
+KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+
+
+def compiled(function: Callable, **options) -> Callable:
+    """jax.jit with the project's compiler options."""
+    keep = KEEP_BARRIERS if jax.default_backend() == "cpu" else None
+    return jax.jit(function, compiler_options=keep, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stretch of training: the float one or the quantized one.
+
+    Attributes:
+      name: "float" or "quantized".
+      reading: how the model computes.
+      optimizer: its settings.
+      mutable: collections that the forward pass updates.
+      collections: the ones that the state holds beside the parameters.
+    """
+
+    name: str
+    reading: Reading
+    optimizer: Optimizer
+    mutable: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+
+
+def transformation(settings: Optimizer) -> optax.GradientTransformation:
+    """AdamW, warm-up, cosine decay; weight decay on kernels only."""
+
+    def kernels_only(params: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+    return optax.chain(
+        optax.clip_by_global_norm(5.0),
+        optax.adamw(schedule(settings), weight_decay=settings.weight_decay, mask=kernels_only),
+    )
+
+
+def schedule(settings: Optimizer) -> optax.Schedule:
+    """Learning rate by step."""
+    warmup = min(settings.warmup_steps, max(settings.steps - 1, 0))
+    return optax.warmup_cosine_decay_schedule(
+        0.0, settings.learning_rate, warmup, max(settings.steps, 1), 0.0
+    )
+
+
+def initial_state(variables: dict[str, Any], phase: Phase) -> State:
+    """State of a phase that starts from a copy of `variables` (steps donate their state)."""
+    variables = jax.tree.map(jnp.copy, variables)
+    return {
+        "params": variables["params"],
+        "collections": {name: variables[name] for name in phase.collections},
+        "optimizer": transformation(phase.optimizer).init(variables["params"]),
+    }
+
+
+def make_features(experiment: Experiment, noise: jax.Array) -> Callable:
+    """(key, int16 clips [B, N]) -> augmented features [B, T, F]."""
+    settings = experiment.augmentation
+
+    def features(key: jax.Array, clips: jax.Array) -> jax.Array:
+        audio_key, mask_key = jax.random.split(key)
+        audio = clips.astype(jnp.float32) / 32768
+        audio = augment_audio(
+            audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz
+        )
+        return mask_features(mask_key, experiment.frontend(audio), settings)
+
+    return features
+
+
+def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array) -> Callable:
+    """A compiled (state, step, clips int16 [B, N], classes [B]) -> (state, measures)."""
+    update = transformation(phase.optimizer)
+    features_of = make_features(experiment, noise)
+    smoothing = phase.optimizer.label_smoothing
+    offset = 0 if phase.name == "float" else 1_000_000
+
+    def step(state: State, number: jax.Array, clips: jax.Array, classes: jax.Array):
+        key = jax.random.fold_in(jax.random.key(experiment.seed), number + offset)
+        features = features_of(key, clips)
+
+        def objective(params: Any):
+            variables = {"params": params, **state["collections"]}
+            out, updated = model.apply(
+                variables, start(features, phase.reading), mutable=list(phase.mutable)
+            )
+            logits = out.real()
+            fit = task.loss(logits, classes, smoothing)
+            measures = {"loss": fit, "accuracy": task.accuracy(logits, classes)}
+            extra = low_rank.penalty(params, experiment.recipe)
+            return fit + extra, (measures | {"penalty": extra}, updated)
+
+        gradients, (measures, updated) = jax.grad(objective, has_aux=True)(state["params"])
+        changes, optimizer = update.update(gradients, state["optimizer"], state["params"])
+        new = {
+            "params": optax.apply_updates(state["params"], changes),
+            "collections": {**state["collections"], **updated},
+            "optimizer": optimizer,
+        }
+        return new, measures
+
+    return compiled(step, donate_argnums=0)

@@ -1,0 +1,18 @@
+"""DS-CNN S on six keywords, int8 weights and activations, trained as the device computes.
+
+    aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
+"""
+
+from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.frontends.spectral import Mfcc
+from aqtaudio.models.ds_cnn import DSCNN
+
+EXPERIMENT = Experiment(
+    model=DSCNN(width=64),
+    task=Keywords(("yes", "up", "down", "on", "off", "stop")),
+    frontend=Mfcc(coefficients=10),
+    augmentation=Augmentation(spec_frequency_masks=1, spec_frequency_max_bands=2),
+    optimizer=Optimizer(steps=3000, learning_rate=3e-3),
+    finetune=Optimizer(steps=600, learning_rate=5e-4, warmup_steps=30),
+)
