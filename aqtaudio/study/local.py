@@ -177,7 +177,7 @@ class _Sweep:
 def _needed(specs: Mapping[str, RunSpec], entered: set[str]) -> list[str]:
     """Runs without a row, and finished parents of such whose directory is gone (a fresh clone)."""
     needed = {key for key in specs if key not in entered}
-    for key in reversed(specs):
+    for key in reversed(list(specs)):
         parent = specs[key].run.parent
         if key in needed and parent and not (specs[parent].run_dir / "row.json").exists():
             needed.add(parent)

@@ -137,9 +137,9 @@ def _below(lowest: float) -> float:
 
 
 def _point(group: Sequence[Row], metric: str) -> Point:
-    values = [quality(row, metric) or 0.0 for row in group]
-    mean = statistics.fmean(values)
-    nearest = min(range(len(group)), key=lambda index: abs(values[index] - mean))
+    values = [value for row in group if (value := quality(row, metric)) is not None]
+    centre = statistics.fmean(values)
+    nearest = min(range(len(group)), key=lambda index: abs(values[index] - centre))
     first = group[0]
     return Point(
         run_ids=tuple(str(row.get("run_id")) for row in group),
@@ -147,7 +147,7 @@ def _point(group: Sequence[Row], metric: str) -> Point:
         name=_shared_name(group),
         model=str(first.get("model", "")),
         precision=str(first.get("precision", "")),
-        quality=mean,
+        quality=centre,
         spread=statistics.stdev(values) if len(values) > 1 else None,
         floating=_mean(figure(row, "metrics", "float", metric) for row in group),
         integer=_mean(figure(row, "metrics", "integer", metric) for row in group),

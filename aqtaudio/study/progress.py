@@ -63,13 +63,16 @@ class Display:
 
 
 def last_metrics(run_dir: Path) -> dict:
-    """The last complete line of the run's `metrics.jsonl`; empty when there is none yet."""
-    complete = tail(run_dir / "metrics.jsonl").rpartition("\n")[0]
-    try:
-        found = json.loads(complete.rpartition("\n")[2])
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    """The last whole line of the run's `metrics.jsonl` that has a step; empty without one."""
+    whole_lines = tail(run_dir / "metrics.jsonl").split("\n")[:-1]
+    for line in reversed(whole_lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "step" in found:
+            return found
+    return {}
 
 
 def _run_line(name: str, metrics: dict, seconds: float) -> tuple:

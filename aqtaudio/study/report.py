@@ -58,7 +58,7 @@ def _reference(path: Path, settings: Sequence[Point]) -> dict[str, float]:
     return reference
 
 
-def _is_valid(reference: Row, key: str) -> bool:
+def _is_valid(reference: Mapping[str, object], key: str) -> bool:
     value = figure(reference, key)
     return value is not None and (key == "quality" or value > 0)
 

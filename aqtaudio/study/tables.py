@@ -222,7 +222,7 @@ def _setting_cells(point: Point, look: Look) -> list[Cell]:
 
 def _varied_settings(rows: Sequence[Row]) -> list[str]:
     """Paths of the deltas that differ between runs and have no column of their own."""
-    deltas = [row["config_delta"] for row in rows if isinstance(row.get("config_delta"), Mapping)]
+    deltas = [delta for row in rows if isinstance(delta := row.get("config_delta"), Mapping)]
     paths = dict.fromkeys(path for delta in deltas for path in delta)
     own = ("init_from", "seed", "width")
     return [

@@ -136,6 +136,11 @@ def started(folder, workers=2):
     )
 
 
+def finished(folder, workers):
+    with started(folder, workers) as launcher:
+        return launcher.communicate(timeout=60) and launcher.returncode == 0
+
+
 def wait_for(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -163,7 +168,8 @@ def is_locked(path):
 
 
 def starts(folder):
-    return [line for path in folder.glob("work/*/starts") for line in path.open()]
+    paths = folder.glob("work/*/starts")
+    return [line for path in paths for line in path.read_text().splitlines()]
 
 
 def kill_something(launcher, folder, dice):
@@ -181,17 +187,16 @@ def kill_something(launcher, folder, dice):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers):
     dice = random.Random(workers)
-    for _ in range(10):
+    for _ in range(8):
         before = len(starts(tmp_path))
-        launcher = started(tmp_path, workers)
-        while launcher.poll() is None and len(starts(tmp_path)) == before:
-            time.sleep(0.01)
-        time.sleep(dice.uniform(0.0, 0.12))
-        kill_something(launcher, tmp_path, dice)
-        if dice.random() < 0.5:
-            launcher.kill()
-        launcher.communicate(timeout=60)
-    assert started(tmp_path, workers).wait(60) == 0
+        with started(tmp_path, workers) as launcher:
+            while launcher.poll() is None and len(starts(tmp_path)) == before:
+                time.sleep(0.01)
+            time.sleep(dice.uniform(0.0, 0.12))
+            kill_something(launcher, tmp_path, dice)
+            if dice.random() < 0.5:
+                launcher.kill()
+    assert finished(tmp_path, workers)
     rows = Store(tmp_path).rows()
     assert undisturbed(rows) == expected
     assert not list(tmp_path.glob("work/*/clash"))
@@ -199,14 +204,13 @@ def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, wo
 
 @pytest.mark.parametrize("orphan_lives", [True, False])
 def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, expected, orphan_lives):
-    launcher = started(tmp_path, workers=1)
-    wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
-    launcher.kill()
-    launcher.communicate()
+    with started(tmp_path, workers=1) as launcher:
+        wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
+        launcher.kill()
     pid = next(path for path in tmp_path.glob("work/*/pid") if is_locked(path.parent / "lock"))
     # An orphan that sleeps can't finish by itself before the next launcher is there to end it.
     os.kill(int(pid.read_text().split()[1]), signal.SIGSTOP if orphan_lives else signal.SIGKILL)
-    assert started(tmp_path, workers=1).wait(60) == 0
+    assert finished(tmp_path, workers=1)
     assert undisturbed(Store(tmp_path).rows()) == expected
     assert int((pid.parent / "starts").read_text().split()[1]) > 0
     assert not (pid.parent / "clash").exists()
@@ -215,7 +219,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, expected, orphan_liv
 def test_progress_reads_the_last_whole_line(tmp_path):
     assert last_metrics(tmp_path) == {}
     metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"step": 1}\n{"step": 2}\n{"ste')
+    metrics.write_text('{"step": 1}\n{"step": 2}\n{"epoch": 1}\n[]\n{"ste')
     assert last_metrics(tmp_path) == {"step": 2}
     metrics.write_text('{"step"')
     assert last_metrics(tmp_path) == {}
