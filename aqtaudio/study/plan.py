@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from aqtaudio.study.space import Study
+from aqtaudio.study.space import Study, describe
 
 Overlay = Callable[[object, Mapping[str, object]], object]
 Identity = Callable[[object], Mapping[str, object]]
@@ -68,12 +68,6 @@ def run_id(identity: Mapping[str, object], parent: str | None = None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def describe(overrides: Mapping[str, object]) -> str:
-    """The settings in one short line: `width=48 seed=1`."""
-    parts = [f"{path.rsplit('.', 1)[-1]}={_short(value)}" for path, value in overrides.items()]
-    return " ".join(parts) or "base"
-
-
 def plain(value: object) -> object:
     """`value` as JSON can hold it; other objects by their repr on one line."""
     return json.loads(json.dumps(value, default=lambda other: " ".join(repr(other).split())))
@@ -96,8 +90,3 @@ def _unnamed(delta: Mapping[str, object]) -> dict[str, object]:
         for path, value in delta.items()
         if path != "name"
     }
-
-
-def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 32 else f"{text[:31]}…"

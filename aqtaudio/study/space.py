@@ -44,7 +44,10 @@ def param(path: str, *values: object) -> list[Delta]:
 
 
 def product(*spaces: Sequence[Mapping[str, object]]) -> list[Delta]:
-    """Every combination, the last space varying fastest; a path may be set by one space only."""
+    """Every combination, the last space varying fastest; a path may be set by one space only.
+
+    Names are joined: `w32` x `w8a8` is `w32 w8a8`.
+    """
     return [_merged(deltas) for deltas in itertools.product(*spaces)]
 
 
@@ -66,14 +69,17 @@ def finetuned(
 ) -> list[Delta]:
     """Every change on every parent: the parent's own settings, changed, started from its result.
 
-    Unlike in `product`, a change may set a path that the parent sets too (say fewer steps).
+    Unlike in `product`, a change may set a path that the parent sets too (say fewer steps). Where
+    either has a name, the run's name says both.
     """
-    settings = [{key: parent[key] for key in parent if key != "name"} for parent in parents]
-    return [
-        {**own, **change, "init_from": dict(parent)}
-        for parent, own in zip(parents, settings, strict=True)
-        for change in changes
-    ]
+    return [_child(parent, change) for parent in parents for change in changes]
+
+
+def describe(delta: Mapping[str, object]) -> str:
+    """The settings of a delta in one short line: `width=48 seed=1`."""
+    settings = [(path, value) for path, value in delta.items() if path not in ("name", "init_from")]
+    parts = [f"{path.rsplit('.', 1)[-1]}={_short(value)}" for path, value in settings]
+    return " ".join(parts) or "base"
 
 
 def load_study(path: Path) -> Study:
@@ -91,10 +97,24 @@ def load_study(path: Path) -> Study:
     return found
 
 
+def _child(parent: Mapping[str, object], change: Mapping[str, object]) -> Delta:
+    child: Delta = {**parent, **change, "init_from": dict(parent)}
+    if "name" in child:
+        child["name"] = " ".join(str(one.get("name", describe(one))) for one in (parent, change))
+    return child
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 32 else f"{text[:31]}…"
+
+
 def _merged(deltas: Sequence[Mapping[str, object]]) -> Delta:
     merged: Delta = {}
     for delta in deltas:
         for path, value in delta.items():
+            if path == "name" and "name" in merged:
+                value = f"{merged.pop('name')} {value}"
             _refuse_conflict(path, merged)
             merged[path] = value
     return merged

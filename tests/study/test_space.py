@@ -85,9 +85,18 @@ def test_a_whole_object_may_be_set_before_its_parts():
 
 
 def test_finetuned_inherits_changes_and_names_its_parent():
-    parent = {"name": "float", "width": 48, "steps": 900}
+    parent = {"width": 48, "steps": 900}
     (child,) = finetuned([parent], [{"steps": 90, "bits": 8}])
     assert child == {"width": 48, "steps": 90, "bits": 8, "init_from": parent}
+
+
+def test_names_are_joined():
+    width, bits = {"name": "w48", "width": 48}, {"name": "w8", "bits": 8}
+    (both,) = product([width], [bits], param("seed", 0))
+    assert both == {"name": "w48 w8", "width": 48, "bits": 8, "seed": 0}
+    assert finetuned([width], [bits])[0]["name"] == "w48 w8"
+    assert finetuned([width], param("a.bits", 8))[0]["name"] == "w48 bits=8"
+    assert finetuned(param("width", 48), [bits])[0]["name"] == "width=48 w8"
 
 
 def test_parents_come_first_and_once():
