@@ -71,7 +71,8 @@ class Optimizer:
             raise BadInput("optimizer: steps and warmup_steps must be >= 0, batch_size >= 1")
         if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.label_smoothing < 1:
             raise BadInput(
-                "optimizer: learning_rate must be above 0, weight_decay >= 0, label_smoothing in [0, 1)"
+                "optimizer: learning_rate must be above 0, weight_decay >= 0, "
+                "label_smoothing in [0, 1)"
             )
 
 
@@ -130,9 +131,11 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 
 def load_config(path: Path) -> Experiment:
-    """The `EXPERIMENT` of a config file."""
+    """The `EXPERIMENT` of a config file (Python), or a saved config.json."""
     if not Path(path).is_file():
         raise BadInput(f"{path}: no such config file")
+    if Path(path).suffix == ".json":
+        return load_json(Path(path))
     try:
         experiment = runpy.run_path(str(path)).get("EXPERIMENT")
     except BadInput:

@@ -1,6 +1,6 @@
 """DS-CNN S on six keywords, int8 weights and activations, trained as the device computes.
 
-    aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
+aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
 """
 
 from aqtaudio.data.augmentation import Augmentation

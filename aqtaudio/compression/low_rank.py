@@ -77,7 +77,9 @@ def truncate(params: dict[str, Any], shapes: LowRank) -> dict[str, Any]:
             factors = {"down": u * root, "up": root[:, None] * v}
         else:
             factors = {"kernel": (u * s) @ v}
-        result[name] = rest | {k: jnp.asarray(w.reshape(*lead, *w.shape)) for k, w in factors.items()}
+        result[name] = rest | {
+            k: jnp.asarray(w.reshape(*lead, *w.shape)) for k, w in factors.items()
+        }
     return result
 
 

@@ -158,6 +158,10 @@ class KeywordData:
             numbers[index] = self.classes.index(item.label)
         return clips, numbers
 
+    def holds(self, items: Iterable[EvaluationItem]) -> bool:
+        """Whether every recording of a list is loaded."""
+        return all(item.path in self._row for item in items)
+
     # Training.
 
     def steps_per_epoch(self, batch_size: int) -> int:

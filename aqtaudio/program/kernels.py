@@ -261,7 +261,7 @@ def run(
     attributes: Mapping[str, Any],
     dot=carrier_dot,
 ) -> jax.Array:
-    """Runs one operation on float32-carried codes; zero points of the inputs, then of the output."""
+    """Runs one operation on float32-carried codes; zero points: of the inputs, then the output."""
     return KERNELS[kind](codes, zero_points, constants, attributes, dot)
 
 

@@ -6,10 +6,10 @@ so a run that is killed and started again ends with the numbers of one that was 
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,10 +21,12 @@ from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.training import task
-from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.checkpoint import Checkpoints
 from aqtaudio.training.metrics_log import MetricsLog
+from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
+from aqtaudio.training.predict import predict
+from aqtaudio.training.restore import fresh, restore
 from aqtaudio.training.step import (
-    Phase,
     State,
     compiled,
     initial_state,
@@ -32,10 +34,7 @@ from aqtaudio.training.step import (
     make_step,
     schedule,
 )
-from aqtaudio.vocabulary.fake import FakeQuantized
-from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.quantized import Quantized
-from aqtaudio.vocabulary.signal import Reading, start
+from aqtaudio.vocabulary.signal import Reading
 
 LOG_EVERY = 25
 Variables = dict[str, Any]
@@ -64,20 +63,14 @@ class Trainer:
     def train(self) -> tuple[Variables, Variables | None]:
         """Trains, or goes on training. Returns the variables (float, quantized or None)."""
         experiment = self.experiment
-        floating = self._run(
-            Phase("float", Floating(), experiment.optimizer, ("batch_stats",), ("batch_stats",)),
-            self._float_start,
-        )
+        floating = self._run(float_phase(experiment), self._float_start)
         if experiment.recipe.mode == "float":
             return floating, None
-        reading = quantized_reading(experiment)
-        quantized = self._run(
-            Phase("quantized", reading, experiment.finetune, (), ("ranges",)),
-            lambda: self._quantized_start(floating),
-        )
+        begin = functools.partial(self._quantized_start, floating)
+        quantized = self._run(quantized_phase(experiment), begin)
         return floating, quantized
 
-    def _run(self, phase: Phase, begin) -> Variables:
+    def _run(self, phase: Phase, begin: Callable[[], Variables]) -> Variables:
         """One phase, from its newest checkpoint or from `begin()`, to its end."""
         settings = phase.optimizer
         with Checkpoints(phase_directory(self.directory, phase.name)) as checkpoints:
@@ -109,10 +102,10 @@ class Trainer:
     def _float_start(self) -> Variables:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""
         experiment = self.experiment
-        features = jnp.zeros((1, *experiment.feature_shape))
-        variables = self.model.init(jax.random.key(experiment.seed), start(features, Floating()))
         if experiment.init_from:
-            variables = inherited(experiment, variables)
+            variables = inherited(experiment)
+        else:
+            variables = fresh(experiment)
         params = low_rank.decompose(variables["params"], experiment.recipe)
         return {"params": params, "batch_stats": variables["batch_stats"]}
 
@@ -129,91 +122,27 @@ class Trainer:
                 clips, _ = self.data.training_batch(number, size, experiment.seed)
                 yield features_of(jax.random.key(number), clips)
 
-        return {"params": params, "ranges": calibrate(self.model, params, batches(), experiment.recipe)}
+        return {
+            "params": params,
+            "ranges": calibrate(self.model, params, batches(), experiment.recipe),
+        }
 
     def _score(self, reading: Reading, state: State) -> float:
         clips, classes = self.evaluation
         variables = {"params": state["params"], **state["collections"]}
-        logits = predict(self.experiment, self.model, variables, reading, clips)
+        logits = predict(self.experiment, variables, reading, clips)
         return float(task.accuracy(logits, classes))
 
 
-def quantized_reading(experiment: Experiment) -> Reading:
-    """What the quantized phase computes in."""
-    recipe = experiment.recipe
-    return FakeQuantized(recipe) if recipe.mode == "fake" else Quantized(recipe)
-
-
-def phase_directory(run: Path, phase: str) -> Path:
-    """Where a phase's checkpoints are."""
-    return run / "checkpoint" / phase
-
-
-def inherited(experiment: Experiment, variables: Variables) -> Variables:
-    """The float model of the run that `init_from` names; `variables` is the shape expected."""
+def inherited(experiment: Experiment) -> Variables:
+    """The float model of the run that `init_from` names."""
     parent = Path(str(experiment.init_from))
     settings = load_json(parent / "config.json")
     for field in ("model", "task", "frontend"):
         theirs, ours = getattr(settings, field), getattr(experiment, field)
         if theirs != ours:
             raise BadInput(f"init_from {parent}: its {field} is {theirs!r}, this run's is {ours!r}")
-    directory = phase_directory(parent, "float")
-    if not exists(directory):
-        raise BadInput(f"init_from {parent}: no float checkpoint; finish that run first")
-    params = low_rank.decompose(variables["params"], settings.recipe)
-    template = initial_state(
-        {"params": params, "batch_stats": variables["batch_stats"]},
-        Phase("float", Floating(), settings.optimizer, (), ("batch_stats",)),
-    )
-    with Checkpoints(directory) as checkpoints:
-        state = checkpoints.restore(template)
-    return {"params": state["params"], **state["collections"]}
-
-
-def predict(
-    experiment: Experiment,
-    model: nn.Module,
-    variables: Variables,
-    reading: Reading,
-    clips: np.ndarray,
-    batch_size: int = 128,
-) -> np.ndarray:
-    """Real logits [n, C] of int16 clips [n, N]."""
-    infer = _inference(experiment.frontend, model, reading)
-    logits = []
-    for first in range(0, len(clips), batch_size):
-        batch = clips[first : first + batch_size]
-        padded = np.zeros((batch_size, *clips.shape[1:]), np.int16)
-        padded[: len(batch)] = batch
-        logits.append(np.asarray(infer(variables, padded))[: len(batch)])
-    return np.concatenate(logits)
-
-
-def features_of_clips(experiment: Experiment, clips: np.ndarray, batch_size: int = 128) -> np.ndarray:
-    """Features [n, T, F] of int16 clips [n, N], without augmentation."""
-    function = _frontend(experiment.frontend)
-    parts = [
-        np.asarray(function(clips[first : first + batch_size]))
-        for first in range(0, len(clips), batch_size)
-    ]
-    return np.concatenate(parts)
-
-
-@functools.cache
-def _inference(frontend, model: nn.Module, reading: Reading):
-    def infer(variables: Variables, clips: jax.Array) -> jax.Array:
-        return model.apply(variables, start(_features(frontend, clips), reading)).real()
-
-    return compiled(infer)
-
-
-@functools.cache
-def _frontend(frontend):
-    return compiled(functools.partial(_features, frontend))
-
-
-def _features(frontend, clips: jax.Array) -> jax.Array:
-    return frontend(clips.astype(jnp.float32) / 32768)
+    return restore(parent, settings, "float")
 
 
 def _mean(measures: list[dict[str, jax.Array]]) -> dict[str, float]:

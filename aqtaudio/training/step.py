@@ -1,6 +1,5 @@
 """One training step: clips to features to logits to new parameters, in one compiled program."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,8 @@ from aqtaudio.compression import low_rank
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.training import task
-from aqtaudio.vocabulary.signal import Reading, start
+from aqtaudio.training.phases import Phase
+from aqtaudio.vocabulary.signal import start
 
 State = dict[str, Any]
 
@@ -27,25 +27,6 @@ def compiled(function: Callable, **options) -> Callable:
     """jax.jit with the project's compiler options."""
     keep = KEEP_BARRIERS if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=keep, **options)
-
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """A stretch of training: the float one or the quantized one.
-
-    Attributes:
-      name: "float" or "quantized".
-      reading: how the model computes.
-      optimizer: its settings.
-      mutable: collections that the forward pass updates.
-      collections: the ones that the state holds beside the parameters.
-    """
-
-    name: str
-    reading: Reading
-    optimizer: Optimizer
-    mutable: tuple[str, ...] = ()
-    collections: tuple[str, ...] = ()
 
 
 def transformation(settings: Optimizer) -> optax.GradientTransformation:
@@ -85,9 +66,7 @@ def make_features(experiment: Experiment, noise: jax.Array) -> Callable:
     def features(key: jax.Array, clips: jax.Array) -> jax.Array:
         audio_key, mask_key = jax.random.split(key)
         audio = clips.astype(jnp.float32) / 32768
-        audio = augment_audio(
-            audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz
-        )
+        audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
         return mask_features(mask_key, experiment.frontend(audio), settings)
 
     return features

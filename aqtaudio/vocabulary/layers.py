@@ -155,9 +155,7 @@ class Conv2D(Weighted):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         shape = (*self.kernel, x.shape[-1], self.channels)
-        linear = Linear(
-            "conv2d", self.strides, self.dilation, self.padding, self.relu, self.norm
-        )
+        linear = Linear("conv2d", self.strides, self.dilation, self.padding, self.relu, self.norm)
         return self.compute(x, shape, linear)
 
 

@@ -115,7 +115,12 @@ class Notebook(Protocol):
         ...
 
     def operation(
-        self, kind: str, inputs: tuple[Signal, ...], output: Signal, attributes: dict, constants: dict
+        self,
+        kind: str,
+        inputs: tuple[Signal, ...],
+        output: Signal,
+        attributes: dict,
+        constants: dict,
     ) -> None:
         """An operation that has just been computed."""
         ...
@@ -243,7 +248,9 @@ def _constants(
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def fake_quant_weights(kernel: jax.Array, floor: jax.Array, bits: int, per_tensor: bool) -> jax.Array:
+def fake_quant_weights(
+    kernel: jax.Array, floor: jax.Array, bits: int, per_tensor: bool
+) -> jax.Array:
     """Real weights on AQT's grid, straight-through gradient."""
     codes, scale = weight_codes(kernel, floor, bits, per_tensor)
     return codes * lax.stop_gradient(scale)

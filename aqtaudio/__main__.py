@@ -1,0 +1,5 @@
+"""`python -m aqtaudio`: the command line."""
+
+from aqtaudio.cli import main
+
+raise SystemExit(main())

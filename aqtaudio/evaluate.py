@@ -1,0 +1,111 @@
+"""Evaluation of a run in any runtime, and parity of its program with a runtime's integers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.program.execute import Executor
+from aqtaudio.run_directory import Run
+from aqtaudio.training import task
+from aqtaudio.training.phases import quantized_reading
+from aqtaudio.training.predict import features_of_clips, predict
+from aqtaudio.vocabulary.floating import Floating
+
+RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
+PARITY_RUNTIMES = ("micro", "litert")
+
+
+def evaluate(
+    run: Run, folder: Path, split: str, runtime: str, limit: int | None = None
+) -> dict[str, Any]:
+    """Metrics of `run` on a split of a manifest folder, as the JSON that `evaluate --json` prints.
+
+    Args:
+      run: its own evaluation list is used for "val" where the folder holds it.
+      folder: recordings.
+      split: "train", "val" or "test".
+      runtime: one of RUNTIMES.
+      limit: at most so many clips (a fair sample).
+    """
+    if runtime not in RUNTIMES:
+        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(RUNTIMES)}")
+    data = run.data(folder, (split,))
+    items = run.items(data, split)[:limit]
+    metrics = evaluate_clips(run, data.evaluation_arrays(items), runtime)
+    return {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+
+
+def evaluate_clips(
+    run: Run, evaluation: tuple[np.ndarray, np.ndarray], runtime: str
+) -> dict[str, Any]:
+    """Metrics of `runtime` on (int16 clips [n, N], class numbers [n])."""
+    clips, classes = evaluation
+    return task.metrics(logits(run, clips, runtime), classes, run.experiment.task.classes)
+
+
+def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
+    """Real logits [n, C] of int16 clips [n, N] as `runtime` computes them."""
+    experiment = run.experiment
+    if runtime == "float":
+        return predict(experiment, run.variables("float"), Floating(), clips)
+    if runtime == "quantized":
+        reading = quantized_reading(experiment)
+        return predict(experiment, run.variables("quantized"), reading, clips)
+    executor = Executor(run.program)
+    codes = executor.quantize(features_of_clips(experiment, clips))
+    outputs = executor(codes) if runtime == "integer" else interpret(run.model, codes, runtime)
+    return executor.dequantize(outputs)
+
+
+def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
+    """Output codes of a TFLite file in TFLite Micro ("micro") or LiteRT ("litert")."""
+    from aqtaudio.program.litert import LiteRT
+    from aqtaudio.program.micro import Micro
+
+    with {"micro": Micro, "litert": LiteRT}[runtime](model) as interpreter:
+        return interpreter.invoke(codes)[0]
+
+
+def parity(
+    run: Run, folder: Path | None = None, n: int = 1000, runtime: str = "micro", seed: int = 0
+) -> dict[str, Any]:
+    """Compares the program with a runtime on `n` random inputs and, given recordings, `n` clips.
+
+    Clips come from the validation list first, then from training clips.
+
+    Returns:
+      What `parity --json` prints; "outputs" counts the integers that were compared.
+    """
+    if runtime not in PARITY_RUNTIMES:
+        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(PARITY_RUNTIMES)}")
+    if n < 1:
+        raise BadInput(f"--n is {n}; at least 1 is needed")
+    executor = Executor(run.program)
+    shape = run.program.edges[run.program.inputs[0]].shape
+    codes = np.random.default_rng(seed).integers(-128, 128, (n, *shape), np.int8)
+    if folder is not None:
+        clips = parity_clips(run, folder, n)
+        real = executor.quantize(features_of_clips(run.experiment, clips))
+        codes = np.concatenate([real, codes])
+    ours = executor(codes).astype(int)
+    theirs = interpret(run.model, codes, runtime).astype(int)
+    difference = np.abs(ours - theirs)
+    return {
+        "runtime": runtime,
+        "n": len(codes),
+        "outputs": int(difference.size),
+        "mismatches": int(np.count_nonzero(difference)),
+        "max_abs_diff": int(difference.max()),
+    }
+
+
+def parity_clips(run: Run, folder: Path, n: int) -> np.ndarray:
+    """int16 clips [up to n, N]: the validation list, filled up with training clips."""
+    data = run.data(folder, ("train", "val"))
+    clips, _ = data.evaluation_arrays(run.items(data, "val")[:n])
+    if len(clips) < n:
+        more, _ = data.training_batch(0, n - len(clips), seed=0)
+        clips = np.concatenate([clips, more])
+    return clips

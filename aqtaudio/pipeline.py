@@ -1,0 +1,232 @@
+"""From an experiment to a finished run directory, and from a run to an artifact folder."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from aqtaudio.compression import low_rank
+from aqtaudio.data import evaluation_list
+from aqtaudio.data.keywords import KeywordData
+from aqtaudio.data.new_folder import new_folder
+from aqtaudio.errors import BadInput
+from aqtaudio.evaluate import evaluate_clips, parity
+from aqtaudio.experiment import Experiment, identity, load_json, save_json, to_json
+from aqtaudio.program import program as programs
+from aqtaudio.program.cost import cost
+from aqtaudio.program.execute import Executor
+from aqtaudio.run_directory import FILES, Run
+from aqtaudio.training.predict import features_of_clips
+from aqtaudio.vocabulary.recording import record
+
+Say = Callable[[str], None]
+GOLDEN_CLIPS = 16
+ROW_PARITY_INPUTS = 1000
+
+
+def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run:
+    """Trains into `out`, or goes on where a run of the same experiment stopped there.
+
+    Nothing is written before data and settings are known to be good.
+
+    Raises:
+      BadInput: bad data, or `out` holds something else.
+    """
+    started = time.monotonic()
+    _require_room(experiment, out)
+    if experiment.init_from:
+        load_json(Path(experiment.init_from) / "config.json")
+    data = KeywordData.load(
+        data_folder,
+        experiment.task.keywords,
+        experiment.frontend.sample_rate_hz,
+        experiment.clip_samples,
+    )
+    items = data.evaluation_list("val")
+    clips, classes = data.evaluation_arrays(items)
+    out.mkdir(parents=True, exist_ok=True)
+    save_json(experiment, out / "config.json")
+    evaluation_list.write(out / "evaluation.tsv", items)
+    say(f"{data_folder}: {len(items)} validation clips of {len(data.classes)} classes")
+
+    from aqtaudio.training.loop import Trainer  # heavy: optax, orbax
+
+    floating, quantized = Trainer(experiment, data, out, (clips, classes)).train()
+    run = Run(out)
+    if quantized is not None:
+        variables = {"params": quantized["params"], "ranges": quantized["ranges"]}
+        model = experiment.built_model()
+        program = record(model, variables, experiment.feature_shape, experiment.recipe)
+        programs.save(program, out / "program.npz")
+        save_model(run)
+    row = make_row(run, floating, quantized, data_folder, (clips, classes))
+    row["seconds"] = round(time.monotonic() - started, 1)
+    _write_json(out / "row.json", row)
+    return run
+
+
+def save_model(run: Run) -> None:
+    """Converts the run's program to `model.tflite`."""
+    from aqtaudio.program.tflite import to_tflite  # heavy: TensorFlow
+
+    blob = to_tflite(run.program)
+    temporary = run.path / "model.tflite.partial"
+    temporary.write_bytes(blob)
+    temporary.replace(run.path / "model.tflite")
+
+
+def make_row(
+    run: Run,
+    floating: Mapping[str, Any],
+    quantized: Mapping[str, Any] | None,
+    data_folder: Path,
+    evaluation: tuple[np.ndarray, np.ndarray],
+) -> dict[str, Any]:
+    """What a study keeps of a finished run: quality, costs, parity."""
+    experiment = run.experiment
+    runtimes = ("float",) if quantized is None else ("float", "quantized", "integer")
+    scores = {name: evaluate_clips(run, evaluation, name) for name in runtimes}
+    for metrics in scores.values():
+        metrics.pop("confusion")  # `evaluate` makes it again
+    row: dict[str, Any] = {
+        "model": type(experiment.model).__name__,
+        "width": getattr(experiment.model, "width", None),
+        "precision": precision(
+            experiment, low_rank.ranks(quantized["params"]) if quantized else {}
+        ),
+        "seed": experiment.seed,
+        "metrics": scores,
+        "costs": costs(run, floating),
+        "device": jax.devices()[0].device_kind,
+    }
+    if quantized is not None:
+        row["ranks"] = low_rank.ranks(quantized["params"])
+        row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
+        row["parity"] = parity(run, data_folder, ROW_PARITY_INPUTS)
+    return row
+
+
+def costs(run: Run, floating: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The keys that `cost --json` prints, measured on the run's own file and program."""
+    if run.experiment.recipe.mode == "float":
+        return _float_costs(run, floating or run.variables("float"))
+    from aqtaudio.program.check import check
+
+    report = check(run.model)
+    totals = cost(run.program).to_json()
+    totals.pop("operations")
+    return totals | {"file_bytes": report.file_bytes, "arena_bytes": report.arena_bytes}
+
+
+def _float_costs(run: Run, floating: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts of the folded float model: no file, 32 bits for everything."""
+    from aqtaudio.compression.calibrate import calibrate
+    from aqtaudio.compression.fold import fold
+    from aqtaudio.compression.recipe import Recipe
+
+    experiment = run.experiment
+    model, shape = experiment.built_model(), experiment.feature_shape
+    params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
+    params = fold(params, floating["batch_stats"])
+    ranges = calibrate(model, params, [np.zeros((1, *shape), np.float32)], Recipe())
+    program = record(model, {"params": params, "ranges": ranges}, shape, Recipe())
+    counted = cost(program)
+    params_count, macs = counted.total("params"), counted.total("macs")
+    return {
+        "params": params_count,
+        "macs": macs,
+        "bitops": macs * 32 * 32,
+        "weight_bytes": 4 * params_count,
+        "activation_bytes": 4 * counted.activation_bytes,
+        "state_bytes": 0,
+        "file_bytes": None,
+        "arena_bytes": None,
+    }
+
+
+def precision(experiment: Experiment, ranks: Mapping[str, int]) -> str:
+    """Short name: float, ptq_w8a8, fake_w8a8, w8a8, w4a8, w4a4, mixed, with _low_rank."""
+    recipe = experiment.recipe
+    if recipe.mode == "float":
+        return "float"
+    bits = {(rule.weight_bits, rule.activation_bits) for rule in recipe.rules}
+    name = "w{}a{}".format(*bits.pop()) if len(bits) == 1 else "mixed"
+    if recipe.mode == "fake":
+        name = f"fake_{name}"
+    elif experiment.finetune.steps == 0:
+        name = f"ptq_{name}"
+    return f"{name}_low_rank" if ranks else name
+
+
+def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
+    """Writes an artifact folder: the run without checkpoints, a firmware bundle, an op report.
+
+    Golden vectors come from recordings where `data_folder` is given, else from random codes.
+    """
+    from aqtaudio.program.check import check
+    from aqtaudio.program.firmware import write_bundle
+
+    report = check(run.model)
+    if not report.micro_compatible:
+        raise BadInput(f"{run.path}: not Micro-compatible: {'; '.join(report.reasons)}")
+    executor = Executor(run.program)
+    codes = golden_codes(run, executor, data_folder)
+    with new_folder(out) as folder:
+        for name in FILES:
+            if (run.path / name).exists():
+                shutil.copy(run.path / name, folder / name)
+        arena = report.arena_bytes or 0
+        write_bundle(folder / "firmware", run.program, run.model, arena, codes, executor(codes))
+        operations = cost(run.program).to_json() | {"check": report.to_json()}
+        _write_json(folder / "operations.json", operations)
+    return out
+
+
+def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.ndarray:
+    """Input codes of a few validation clips, or random ones."""
+    if data_folder is None:
+        shape = run.program.edges[run.program.inputs[0]].shape
+        return np.random.default_rng(0).integers(-128, 128, (GOLDEN_CLIPS, *shape), np.int8)
+    data = run.data(data_folder, ("val",))
+    clips, _ = data.evaluation_arrays(run.items(data, "val")[:GOLDEN_CLIPS])
+    return executor.quantize(features_of_clips(run.experiment, clips))
+
+
+def _require_room(experiment: Experiment, out: Path) -> None:
+    """`out` may be new, empty, or an unfinished run of the same experiment."""
+    config = out / "config.json"
+    if config.exists():
+        if identity(load_json(config)) != identity(experiment):
+            raise BadInput(f"{out} holds a run of another experiment; name another folder")
+    elif out.exists() and any(name not in ENGINE_FILES for name in os.listdir(out)):
+        raise BadInput(f"{out} is not empty and holds no run; name a new folder")
+
+
+ENGINE_FILES = ("log.txt", "lock", "pid", "experiment.json")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_name(f"{path.name}.partial")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def command_of(spec: Any) -> list[str]:
+    """The `aqtaudio train` command of one run of a sweep (`study.local.RunSpec`)."""
+    from aqtaudio.experiment import overlay
+
+    experiment = spec.run.experiment
+    if spec.parent_dir is not None:
+        experiment = overlay(experiment, {"init_from": str(spec.parent_dir)})
+    spec.run_dir.mkdir(parents=True, exist_ok=True)
+    config = spec.run_dir / "experiment.json"
+    _write_json(config, to_json(experiment))
+    arguments = ["train", config, "--data", spec.data_dir, "--out", spec.run_dir]
+    return [sys.executable, "-m", "aqtaudio", *(str(argument) for argument in arguments)]

@@ -1,0 +1,81 @@
+"""A run directory, or an artifact folder: the same without checkpoints.
+
+config.json, checkpoint/, metrics.jsonl, program.npz (and a readable program.json), model.tflite,
+evaluation.tsv, row.json.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.data import evaluation_list
+from aqtaudio.data.evaluation_list import EvaluationItem
+from aqtaudio.data.keywords import KeywordData
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.program import program as programs
+from aqtaudio.program.program import Program
+
+FILES = ("config.json", "program.npz", "program.json", "model.tflite", "evaluation.tsv", "row.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run on disk. Everything is read when it is first asked for."""
+
+    path: Path
+
+    def __post_init__(self):
+        if not self.path.is_dir():
+            raise BadInput(f"{self.path}: no such run directory")
+
+    @functools.cached_property
+    def experiment(self) -> Experiment:
+        """The settings it was made with."""
+        return load_json(self.path / "config.json")
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """The integer program. BadInput for a float run."""
+        if self.experiment.recipe.mode == "float":
+            raise BadInput(
+                f"{self.path}: a float run has no integer program; train a quantized one"
+            )
+        return programs.load(self.path / "program.npz")
+
+    @functools.cached_property
+    def model(self) -> bytes:
+        """The TFLite file."""
+        try:
+            return (self.path / "model.tflite").read_bytes()
+        except OSError as error:
+            raise BadInput(
+                f"{self.path}: no model.tflite; is it a finished quantized run?"
+            ) from error
+
+    def data(self, folder: Path, splits: tuple[str, ...]) -> KeywordData:
+        """The recordings of `folder` as this run sees them."""
+        experiment = self.experiment
+        return KeywordData.load(
+            folder,
+            experiment.task.keywords,
+            experiment.frontend.sample_rate_hz,
+            experiment.clip_samples,
+            splits,
+        )
+
+    def items(self, data: KeywordData, split: str) -> list[EvaluationItem]:
+        """The clips that figures are made on: the run's own list where `data` holds all of it."""
+        file = self.path / "evaluation.tsv"
+        if split == "val" and file.exists():
+            own = evaluation_list.read(file)
+            if data.holds(own):
+                return own
+        return data.evaluation_list(split)
+
+    def variables(self, phase: str) -> dict[str, Any]:
+        """Parameters and collections of the "float" or "quantized" phase."""
+        from aqtaudio.training.restore import restore  # heavy: orbax
+
+        return restore(self.path, self.experiment, phase)

@@ -1,0 +1,52 @@
+"""A study from start to end: its runs, the artifacts of its fronts, its report."""
+
+import shutil
+from pathlib import Path
+
+from aqtaudio.experiment import identity, overlay
+from aqtaudio.pipeline import command_of, export
+from aqtaudio.run_directory import Run
+from aqtaudio.study.local import run_study
+from aqtaudio.study.pareto import front_runs
+from aqtaudio.study.report import write_report
+from aqtaudio.study.space import Study
+from aqtaudio.study.store import Store
+
+
+def sweep(
+    study: Study, data_folder: Path, out: Path, workers: int = 1, resume: bool = False
+) -> list[str]:
+    """Runs what `study` still needs, then writes artifacts and report into `out`.
+
+    Returns:
+      Ids of the runs that failed or were left out.
+    """
+    outcome = run_study(
+        study,
+        data_folder,
+        out,
+        overlay=overlay,
+        identity=identity,
+        launch=command_of,
+        workers=workers,
+        resume=resume,
+    )
+    store = Store(out)
+    if store.rows():
+        export_fronts(out, data_folder)
+        write_report(out)
+    return [*outcome.failed, *outcome.blocked]
+
+
+def export_fronts(out: Path, data_folder: Path) -> None:
+    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front."""
+    rows = [row for row in Store(out).rows() if row["precision"] != "float"]
+    wanted = set(front_runs(rows))
+    artifacts = out / "artifacts"
+    present = {path.name for path in artifacts.iterdir()} if artifacts.is_dir() else set()
+    for name in present - wanted:
+        shutil.rmtree(artifacts / name)
+    for name in sorted(wanted - present):
+        run = out / "work" / name
+        if (run / "row.json").exists():
+            export(Run(run), artifacts / name, data_folder)

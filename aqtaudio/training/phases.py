@@ -1,0 +1,51 @@
+"""The phases of a run: a float one, then a quantized one."""
+
+import dataclasses
+from pathlib import Path
+
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.vocabulary.fake import FakeQuantized
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.signal import Reading
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stretch of training: the float one or the quantized one.
+
+    Attributes:
+      name: "float" or "quantized".
+      reading: how the model computes.
+      optimizer: its settings.
+      mutable: collections that the forward pass updates.
+      collections: the ones that the state holds beside the parameters.
+    """
+
+    name: str
+    reading: Reading
+    optimizer: Optimizer
+    mutable: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+
+
+def float_phase(experiment: Experiment) -> Phase:
+    """Ordinary training with batch norm."""
+    collections = ("batch_stats",)
+    return Phase("float", Floating(), experiment.optimizer, collections, collections)
+
+
+def quantized_phase(experiment: Experiment) -> Phase:
+    """Training on frozen ranges, as the device computes or in the fake-quantized baseline."""
+    return Phase("quantized", quantized_reading(experiment), experiment.finetune, (), ("ranges",))
+
+
+def quantized_reading(experiment: Experiment) -> Reading:
+    """What the quantized phase computes in."""
+    recipe = experiment.recipe
+    return FakeQuantized(recipe) if recipe.mode == "fake" else Quantized(recipe)
+
+
+def phase_directory(run: Path, phase: str) -> Path:
+    """Where a phase's checkpoints are."""
+    return run / "checkpoint" / phase

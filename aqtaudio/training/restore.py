@@ -1,0 +1,53 @@
+"""The trained variables of a finished run."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from aqtaudio.compression import low_rank
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment
+from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.phases import float_phase, phase_directory, quantized_phase
+from aqtaudio.training.step import initial_state
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.signal import start
+
+
+def fresh(experiment: Experiment) -> dict[str, Any]:
+    """Freshly initialized parameters and batch statistics."""
+    features = jnp.zeros((1, *experiment.feature_shape))
+    key = jax.random.key(experiment.seed)
+    return experiment.built_model().init(key, start(features, Floating()))
+
+
+def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
+    """Variables of the run's "float" or "quantized" phase. BadInput when they are not there."""
+    if phase == "quantized" and experiment.recipe.mode == "float":
+        raise BadInput(f"{run}: a float run has no quantized phase")
+    directory = phase_directory(run, phase)
+    if not exists(directory):
+        raise BadInput(
+            f"{run}: no {phase} checkpoint (artifact folders have none); "
+            "allowed runtimes there: integer, litert, micro"
+        )
+    variables = fresh(experiment)
+    params = low_rank.decompose(variables["params"], experiment.recipe)
+    variables = {"params": params, "batch_stats": variables["batch_stats"]}
+    template = initial_state(variables, float_phase(experiment))
+    with Checkpoints(phase_directory(run, "float")) as checkpoints:
+        state = checkpoints.restore(template)
+    if phase == "quantized":
+        # Ranks are known only from the float phase: they decide the shapes of the quantized one.
+        params = low_rank.truncate(state["params"], experiment.recipe.low_rank)
+        params = fold(params, state["collections"]["batch_stats"])
+        features = jnp.zeros((1, *experiment.feature_shape))
+        ranges = calibrate(experiment.built_model(), params, [features], experiment.recipe)
+        template = initial_state({"params": params, "ranges": ranges}, quantized_phase(experiment))
+        with Checkpoints(directory) as checkpoints:
+            state = checkpoints.restore(template)
+    return {"params": state["params"], **state["collections"]}
