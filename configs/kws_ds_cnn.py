@@ -12,7 +12,7 @@ EXPERIMENT = Experiment(
     model=DSCNN(width=64),
     task=Keywords(("yes", "up", "down", "on", "off", "stop")),
     frontend=Mfcc(coefficients=10),
-    augmentation=Augmentation(spec_frequency_masks=1, spec_frequency_max_bands=2),
-    optimizer=Optimizer(steps=3000, learning_rate=3e-3),
-    finetune=Optimizer(steps=600, learning_rate=5e-4, warmup_steps=30),
+    augmentation=Augmentation(spec_time_masks=0, spec_frequency_masks=0),
+    optimizer=Optimizer(steps=3000, learning_rate=3e-3, label_smoothing=0.05),
+    finetune=Optimizer(steps=500, learning_rate=5e-4, warmup_steps=30, label_smoothing=0.05),
 )

@@ -111,3 +111,18 @@ class Recipe:
                 return rule
         patterns = ", ".join(repr(rule.pattern) for rule in self.rules)
         raise BadInput(f"recipe: no rule matches layer {path!r}; patterns: {patterns}")
+
+
+FLOAT = Recipe("float")
+W8A8 = Recipe()
+W4A8 = Recipe(rules=(Rule(weight_bits=4),))
+# Sixteen levels are better spent on the bulk than on the largest values.
+W4A4 = Recipe(rules=(Rule(weight_bits=4, activation_bits=4, calibration="q0.999"),))
+FAKE_W8A8 = Recipe("fake")
+
+
+def low_rank(pattern: str, svd_penalty: float, energy: float, weight_bits: int = 8) -> Recipe:
+    """Layers that match `pattern` trained with a singular-value penalty and cut to `energy`."""
+    penalised = Rule(pattern, weight_bits=weight_bits, svd_penalty=svd_penalty)
+    rules = (penalised, Rule(weight_bits=weight_bits))
+    return Recipe(rules=rules, low_rank=LowRank(energy=energy))

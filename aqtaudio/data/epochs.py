@@ -7,8 +7,8 @@ import numpy as np
 from aqtaudio.data import crops
 
 UNKNOWN_PER_KEYWORD = 1.25
-SILENCE_PER_KEYWORD = 0.6
-QUIET_SHARE = 0.25  # of the silence clips: a quiet room is as much silence as a chainsaw
+SILENCE_PER_KEYWORD = 1.25
+QUIET_SHARE = 0.15  # of the silence clips: a quiet room is as much silence as a chainsaw
 QUIET_GAIN_LOG10 = (-4.0, -1.0)
 
 

@@ -1,0 +1,58 @@
+"""Execution: integer batches in JAX against the TFLite Micro and LiteRT interpreters, per clip.
+
+    python benchmarks/execution.py RUN [--clips 1024] [--rounds 5]
+
+All three compute the same run on the same random codes, alternating in one process; TFLite Micro's
+time includes handing a batch to its child process (a few microseconds per clip).
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.litert import LiteRT
+from aqtaudio.program.micro import Micro
+from aqtaudio.run_directory import Run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--clips", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+
+    run = Run(options.run)
+    shape = run.program.edges[run.program.inputs[0]].shape
+    codes = np.random.default_rng(0).integers(-128, 128, (options.clips, *shape), np.int8)
+    executors = {
+        "JAX, float32 carriers": Executor(run.program),
+        "JAX, int8 dots": Executor(run.program, integer=True),
+    }
+    with Micro(run.model) as micro, LiteRT(run.model) as litert:
+        runs = {
+            "TFLite Micro": lambda: micro.invoke(codes)[0],
+            "LiteRT (XNNPACK)": lambda: litert.invoke(codes)[0],
+            **{name: lambda e=executor: e(codes) for name, executor in executors.items()},
+        }
+        seconds = {name: [] for name in runs}
+        outputs = {name: function() for name, function in runs.items()}
+        for _ in range(options.rounds):
+            for name, function in runs.items():
+                begin = time.perf_counter()
+                function()
+                seconds[name].append(time.perf_counter() - begin)
+    for name, times in seconds.items():
+        ratio = np.median(np.array(seconds["TFLite Micro"]) / np.array(times))
+        differ = np.count_nonzero(outputs[name] != outputs["TFLite Micro"])
+        print(
+            f"{name:24} {1e3 * np.median(times) / options.clips:8.3f} ms per clip   "
+            f"{ratio:6.1f} x TFLite Micro's speed   {differ} codes differ from it"
+        )
+
+
+if __name__ == "__main__":
+    main()
