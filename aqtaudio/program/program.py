@@ -109,7 +109,7 @@ def save(program: Program, path: Path) -> None:
     text = json.dumps(program.to_json(), indent=1)
     structure = np.frombuffer(text.encode(), np.uint8)
     temporary = path.with_suffix(".partial.npz")
-    np.savez_compressed(temporary, structure=structure, **arrays)
+    np.savez_compressed(temporary, allow_pickle=False, structure=structure, **arrays)
     temporary.replace(path)
     path.with_suffix(".json").write_text(text + "\n")
 

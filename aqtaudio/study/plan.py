@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aqtaudio.study.space import Study, describe
 
 Overlay = Callable[[object, Mapping[str, object]], object]
-Identity = Callable[[object], Mapping[str, object]]
+Identity = Callable[[Any], Mapping[str, object]]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from aqtaudio.program import kernels
 from aqtaudio.program import linear as linear_maps
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Signal, replace
+from aqtaudio.vocabulary.signal import Signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Floating:
         return y
 
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
-        return replace(x, values=self.edge(layer, "output", x.values, relu=False))
+        return dataclasses.replace(x, values=self.edge(layer, "output", x.values, relu=False))
 
     def linear(  # noqa: D102
         self,
@@ -42,10 +42,10 @@ class Floating:
             y = linear_maps.add_bias(y, bias)
         if linear.relu:
             y = jax.nn.relu(y)
-        return replace(x, values=self.edge(layer, part, y, linear.relu))
+        return dataclasses.replace(x, values=self.edge(layer, part, y, linear.relu))
 
     def same_scale(self, layer: Layer, kind: str, x: Signal, attributes: dict) -> Signal:  # noqa: D102
-        return replace(x, values=REAL[kind](x.values, attributes))
+        return dataclasses.replace(x, values=REAL[kind](x.values, attributes))
 
 
 def _average_pool(x: jax.Array, attributes: dict) -> jax.Array:

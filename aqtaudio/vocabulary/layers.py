@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program import linear as linear_maps
-from aqtaudio.vocabulary.signal import Signal, replace
+from aqtaudio.vocabulary.signal import Signal
 
 Pair = tuple[int, int]
 ONE: Pair = (1, 1)
@@ -107,7 +107,7 @@ class Input(Layer):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         values = x.values.reshape(x.values.shape[0], *self.shape)
-        return x.reading.input(self, replace(x, values=values))
+        return x.reading.input(self, dataclasses.replace(x, values=values))
 
 
 class Weighted(Layer):

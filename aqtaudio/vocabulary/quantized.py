@@ -19,7 +19,7 @@ from jax import lax
 from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.program import kernels
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Signal, replace
+from aqtaudio.vocabulary.signal import Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
@@ -143,7 +143,7 @@ class Quantized:
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
         scale = edge_scale(layer, "output")
         values = kernels.quantize(x.values, scale, 0)
-        out = replace(x, values=values, scale=scale, edge=layer.label)
+        out = dataclasses.replace(x, values=values, scale=scale, edge=layer.label)
         if self.notebook:
             self.notebook.edge(out)
         layer.sow("codes", "output", values)
@@ -174,11 +174,13 @@ class Quantized:
                 "padding": linear.padding,
             }
         name = layer.label if part == "output" else f"{layer.label}/{part}"
-        out = replace(x, scale=y_scale, zero_point=grid.zero_point, bits=grid.bits, edge=name)
+        out = dataclasses.replace(
+            x, scale=y_scale, zero_point=grid.zero_point, bits=grid.bits, edge=name
+        )
         return self._run(layer, part, linear.kind, x, out, attributes, constants)
 
     def same_scale(self, layer: Layer, kind: str, x: Signal, attributes: dict) -> Signal:  # noqa: D102
-        out = replace(x, edge=layer.label)
+        out = dataclasses.replace(x, edge=layer.label)
         return self._run(layer, "output", kind, x, out, attributes, {})
 
     def _run(self, layer, part, kind, x, out, attributes, constants) -> Signal:
@@ -190,7 +192,7 @@ class Quantized:
             attributes,
             aqt_dot(self.integer),
         )
-        out = replace(out, values=values)
+        out = dataclasses.replace(out, values=values)
         if self.notebook:
             self.notebook.operation(kind, (x,), out, attributes, constants)
         layer.sow("codes", part, values)

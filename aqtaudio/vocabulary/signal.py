@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Protocol
 
 import jax
-from flax import struct
 
 if TYPE_CHECKING:
     from aqtaudio.vocabulary.layers import Layer, Linear
 
 
-@struct.dataclass
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("values", "scale"),
+    meta_fields=("reading", "zero_point", "bits", "edge"),
+)
+@dataclasses.dataclass(frozen=True)
 class Signal:
     """Values on an edge.
 
@@ -26,11 +31,11 @@ class Signal:
     """
 
     values: jax.Array
-    reading: Reading = struct.field(pytree_node=False)
+    reading: Reading
     scale: jax.Array | None = None
-    zero_point: int = struct.field(pytree_node=False, default=0)
-    bits: int = struct.field(pytree_node=False, default=8)
-    edge: str = struct.field(pytree_node=False, default="")
+    zero_point: int = 0
+    bits: int = 8
+    edge: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,8 +76,3 @@ class Reading(Protocol):
 def start(features: jax.Array, reading: Reading) -> Signal:
     """Features [B, ...] as the signal that a model is called with."""
     return Signal(values=features, reading=reading)
-
-
-def replace(signal: Signal, **changes) -> Signal:
-    """A copy with fields changed."""
-    return dataclasses.replace(signal, **changes)
