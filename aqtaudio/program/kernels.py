@@ -40,6 +40,9 @@ def quantized_multiplier(x_scale, weight_scale, y_scale) -> tuple[jax.Array, jax
         carry = mantissa == 2**31
         mantissa = jnp.where(carry, mantissa // 2, mantissa)
         exponent = exponent + carry
+        # As in TFLite Micro, a multiplier that would shift everything out (a dead channel) is zero.
+        mantissa = jnp.where(exponent < -31, 0, mantissa)
+        exponent = jnp.where(exponent < -31, 0, exponent)
         return lax.optimization_barrier((mantissa.astype(jnp.int32), exponent.astype(jnp.int32)))
 
 
