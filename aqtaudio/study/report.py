@@ -14,10 +14,11 @@ from aqtaudio.study.figures import write_figures
 from aqtaudio.study.page import page
 from aqtaudio.study.pareto import Point, figure, points, reference_point
 from aqtaudio.study.store import Row, Store
+from aqtaudio.study.summary import summary
 
 
 def write_report(study_dir: Path, metric: str = "accuracy") -> Path:
-    """Write `report.html`, `rows.csv`, `figures/*.png` and, once, `reference.json`.
+    """Write `report.html`, `summary.md`, `rows.csv`, `figures/*.png` and, once, `reference.json`.
 
     Returns the page's path.
     metric: the key under `metrics.float` and `metrics.integer` that is the quality (the more the
@@ -37,6 +38,7 @@ def write_report(study_dir: Path, metric: str = "accuracy") -> Path:
     name = study_dir.resolve().name
     write_figures(settings, study_dir / "figures", name, metric)
     _write(study_dir / "rows.csv", _csv(rows))
+    _write(study_dir / "summary.md", summary(settings, metric))
     report = study_dir / "report.html"
     _write(report, page(name, rows, settings, reference, artifacts, metric))
     return report

@@ -1,0 +1,33 @@
+from aqtaudio.study.pareto import Point
+from aqtaudio.study.summary import COLUMNS, summary
+
+
+def _point(run_id: str, quality: float, file_bytes: float, **changes) -> Point:
+    values = {
+        "run_ids": (run_id, run_id + "'"),
+        "run_id": run_id,
+        "name": f"w|{run_id}",
+        "model": "DSCNN",
+        "precision": "w8a8",
+        "quality": quality,
+        "spread": 0.0012,
+        "floating": 0.95,
+        "integer": quality,
+        "costs": {"file_bytes": file_bytes, "params": 22344.0},
+    }
+    return Point(**(values | changes))
+
+
+def test_every_setting_has_a_line_and_front_points_are_bold():
+    good, dominated = _point("a", 0.94, 20000), _point("b", 0.93, 30000)
+    lines = summary([good, dominated]).splitlines()
+    assert len(lines) == 4
+    assert "**w\\|a**" in lines[2] and "94.00 % ± 0.12" in lines[2] and "20,000" in lines[2]
+    assert "**" not in lines[3]
+    unescaped = [line.replace("\\|", "") for line in lines]
+    assert all(line.count("|") == len(COLUMNS) + 1 for line in unescaped)
+
+
+def test_what_a_run_does_not_know_stays_empty():
+    line = summary([_point("a", 0.9, 1.0, floating=None, spread=None, costs={})]).splitlines()[2]
+    assert "90.00 %" in line and "±" not in line and "|  |" in line
