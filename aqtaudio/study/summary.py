@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from aqtaudio.study.pareto import Point, front_points
 
 COLUMNS = (
+    *("setting", "precision", "runs", "accuracy", "float"),
+    *("file B", "arena B", "params", "MACs"),
+)
     "setting",
     "precision",
     "runs",
