@@ -10,16 +10,6 @@ COLUMNS = (
     *("setting", "precision", "runs", "accuracy", "float"),
     *("file B", "arena B", "params", "MACs"),
 )
-    "setting",
-    "precision",
-    "runs",
-    "accuracy",
-    "float",
-    "file B",
-    "arena B",
-    "params",
-    "MACs",
-)
 
 
 def summary(settings: Sequence[Point], metric: str = "accuracy") -> str:
