@@ -1,6 +1,11 @@
-"""Logits and features of clips, in any reading, without augmentation."""
+"""Logits and features of clips, in any reading, without augmentation.
+
+Features are made by one compiled function on batches of one size, whoever asks: so two runtimes see
+the same input codes.
+"""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -12,51 +17,43 @@ from aqtaudio.experiment import Experiment
 from aqtaudio.training.step import compiled
 from aqtaudio.vocabulary.signal import Reading, start
 
+BATCH_SIZE = 128
 Variables = dict[str, Any]
 
 
 def predict(
-    experiment: Experiment,
-    variables: Variables,
-    reading: Reading,
-    clips: np.ndarray,
-    batch_size: int = 128,
+    experiment: Experiment, variables: Variables, reading: Reading, clips: np.ndarray
 ) -> np.ndarray:
     """Real logits [n, C] of int16 clips [n, N]."""
-    infer = _inference(experiment.frontend, experiment.built_model(), reading)
-    logits = []
-    for first in range(0, len(clips), batch_size):
-        batch = clips[first : first + batch_size]
-        padded = np.zeros((batch_size, *clips.shape[1:]), np.int16)
+    infer = _inference(experiment.built_model(), reading)
+    batches = _feature_batches(experiment, clips)
+    return np.concatenate([np.asarray(infer(variables, x))[:count] for x, count in batches])
+
+
+def features_of_clips(experiment: Experiment, clips: np.ndarray) -> np.ndarray:
+    """Features [n, T, F] of int16 clips [n, N]."""
+    batches = _feature_batches(experiment, clips)
+    return np.concatenate([np.asarray(x)[:count] for x, count in batches])
+
+
+def _feature_batches(experiment: Experiment, clips: np.ndarray) -> Iterator[tuple[jax.Array, int]]:
+    """Features [BATCH_SIZE, T, F] and how many of them are real."""
+    frontend = _frontend(experiment.frontend)
+    for first in range(0, len(clips), BATCH_SIZE):
+        batch = clips[first : first + BATCH_SIZE]
+        padded = np.zeros((BATCH_SIZE, *clips.shape[1:]), np.int16)
         padded[: len(batch)] = batch
-        logits.append(np.asarray(infer(variables, padded))[: len(batch)])
-    return np.concatenate(logits)
-
-
-def features_of_clips(
-    experiment: Experiment, clips: np.ndarray, batch_size: int = 128
-) -> np.ndarray:
-    """Features [n, T, F] of int16 clips [n, N], without augmentation."""
-    function = _frontend(experiment.frontend)
-    parts = [
-        np.asarray(function(clips[first : first + batch_size]))
-        for first in range(0, len(clips), batch_size)
-    ]
-    return np.concatenate(parts)
+        yield frontend(padded), len(batch)
 
 
 @functools.cache
-def _inference(frontend, model: nn.Module, reading: Reading):
-    def infer(variables: Variables, clips: jax.Array) -> jax.Array:
-        return model.apply(variables, start(_features(frontend, clips), reading)).real()
+def _inference(model: nn.Module, reading: Reading):
+    def infer(variables: Variables, features: jax.Array) -> jax.Array:
+        return model.apply(variables, start(features, reading)).real()
 
     return compiled(infer)
 
 
 @functools.cache
 def _frontend(frontend):
-    return compiled(functools.partial(_features, frontend))
-
-
-def _features(frontend, clips: jax.Array) -> jax.Array:
-    return frontend(clips.astype(jnp.float32) / 32768)
+    return compiled(lambda clips: frontend(clips.astype(jnp.float32) / 32768))
