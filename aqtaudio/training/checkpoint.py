@@ -1,6 +1,7 @@
 """Checkpoints of a phase: exact state, written atomically by orbax."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from aqtaudio.errors import BadInput
+
+Measures = Mapping[str, Any]  # of one step: names to floats
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 
@@ -32,10 +35,22 @@ class Checkpoints:
         """Step of the newest complete checkpoint."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any) -> None:
-        """Writes `state` as of `step`, unless it is there."""
+    @property
+    def measures(self) -> list[Measures]:
+        """What the newest checkpoint was saved with."""
+        step = self.latest
+        metadata = None if step is None else self._manager.metadata(step).custom_metadata
+        return list((metadata or {}).get("measures", []))
+
+    def save(self, step: int, state: Any, measures: Sequence[Measures] = ()) -> None:
+        """Writes `state` as of `step`, unless it is there.
+
+        measures: of the steps that no line of metrics tells of yet.
+        """
         if self.latest != step:
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            kept = [{name: float(value) for name, value in one.items()} for one in measures]
+            arguments = ocp.args.StandardSave(state)
+            self._manager.save(step, args=arguments, custom_metadata={"measures": kept})
 
     def restore(self, template: Any) -> Any:
         """The newest state; `template` gives structure, shapes and dtypes.

@@ -21,7 +21,7 @@ from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.training import task
-from aqtaudio.training.checkpoint import Checkpoints
+from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
@@ -81,7 +81,7 @@ class Trainer:
             step_of = make_step(self.experiment, self.model, phase, self.noise)
             rate = schedule(settings)
             with MetricsLog(self.directory, phase.name, first, settings.steps) as log:
-                recent = []
+                recent = checkpoints.measures
                 for step in range(first, settings.steps):
                     clips, classes = self.data.training_batch(
                         step, settings.batch_size, self.experiment.seed
@@ -95,7 +95,7 @@ class Trainer:
                     if done % self.experiment.evaluate_every == 0 or done == settings.steps:
                         log.write(done, val_accuracy=self._score(phase.reading, state))
                     if done % self.experiment.checkpoint_every == 0:
-                        checkpoints.save(done, state)
+                        checkpoints.save(done, state, recent)
             checkpoints.save(settings.steps, state)
         return {"params": state["params"], **state["collections"]}
 
@@ -145,7 +145,7 @@ def inherited(experiment: Experiment) -> Variables:
     return restore(parent, settings, "float")
 
 
-def _mean(measures: list[dict[str, jax.Array]]) -> dict[str, float]:
+def _mean(measures: list[Measures]) -> dict[str, float]:
     return {
         name: float(np.mean([float(m[name]) for m in measures]))
         for name in measures[0]

@@ -1,0 +1,106 @@
+"""Tones for words, hiss for silence, a tiny experiment on them, and one finished run to share.
+
+A pytest plugin: a test module that says `pytest_plugins = ("corpus",)` has its fixtures, made once.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import soundfile
+
+from aqtaudio import pipeline
+from aqtaudio.compression.recipe import low_rank
+from aqtaudio.data import manifest
+from aqtaudio.data.manifest import Recording
+from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.frontends.spectral import Mfcc
+from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.run_directory import Run
+
+RATE_HZ = 8000
+TONES_HZ = {"low": 300, "high": 1500, "other": 700}
+CLIPS_PER_WORD = 12
+
+EXPERIMENT = Experiment(
+    model=DSCNN(width=8, blocks=1),
+    task=Keywords(("low", "high"), clip_ms=500),
+    frontend=Mfcc(sample_rate_hz=RATE_HZ, upper_hz=3500.0, coefficients=10),
+    optimizer=Optimizer(steps=60, batch_size=16, learning_rate=2e-2, warmup_steps=5),
+    finetune=Optimizer(steps=10, batch_size=16, learning_rate=1e-3, warmup_steps=2),
+    calibration_batches=2,
+    evaluate_every=40,
+    checkpoint_every=40,
+)
+# Ranks below 4, so that the 8x8 kernel becomes two thin ones.
+LOW_RANK = dataclasses.replace(EXPERIMENT, recipe=low_rank("pointwise_1", 0.02, 0.8))
+
+
+def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Path:
+    """Twelve clips of half a second of each word in each split, and four seconds of hiss."""
+    rng = np.random.default_rng(0)
+    seconds = np.arange(RATE_HZ // 2) / RATE_HZ
+    recordings = []
+
+    def add(path: str, label: str, split: str, samples: np.ndarray) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / path, samples, RATE_HZ)
+        length_s = len(samples) / RATE_HZ
+        recordings.append(Recording(path, label, "-", split, "made", "CC0", length_s, RATE_HZ))
+
+    for split in splits:
+        for word, tone_hz in TONES_HZ.items():
+            for number in range(CLIPS_PER_WORD):
+                phase = 2 * np.pi * tone_hz * rng.uniform(0.9, 1.1) * seconds
+                hiss = 0.02 * rng.standard_normal(len(seconds))
+                add(f"words/{split}/{word}/{number}.flac", word, split, 0.3 * np.sin(phase) + hiss)
+        hiss = np.clip(0.1 * rng.standard_normal(4 * RATE_HZ), -0.5, 0.5)
+        add(f"noise/{split}/hiss.flac", "noise:hiss", split, hiss)
+    manifest.write(folder, recordings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compilations(tmp_path_factory) -> Path:
+    """Compiled programs are kept for the session, in this folder: what is trained again is not
+    compiled again, nor in the processes of `environment`.
+    """
+    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or tmp_path_factory.mktemp("jax"))
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(compilations) -> dict[str, str]:
+    """For child processes that train."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(compilations),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # its loader is loud about the features of the machine
+    }
+
+
+@pytest.fixture(scope="session")
+def tone_corpus(tmp_path_factory) -> Path:
+    """The manifest folder. Not to be written to."""
+    return write_corpus(tmp_path_factory.mktemp("tones") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tone_corpus, compilations) -> Path:
+    """A finished run of EXPERIMENT. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    pipeline.train(EXPERIMENT, tone_corpus, folder, say=lambda text: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory, tone_corpus, tiny_run) -> Path:
+    """Its artifact folder. Not to be written to."""
+    return pipeline.export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", tone_corpus)
