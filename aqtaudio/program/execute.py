@@ -34,13 +34,14 @@ class Executor:
         shape = self.program.edges[self.program.inputs[0]].shape
         if codes.shape[1:] != shape:
             raise ValueError(f"input codes have shape {codes.shape[1:]}, the program's is {shape}")
-        outputs = []
+        output = self.program.outputs[0]
+        outputs = [np.empty((0, *self.program.edges[output].shape), np.int8)]
         for first in range(0, len(codes), batch_size):
             batch = np.asarray(codes[first : first + batch_size])
             count = len(batch)
             if first:
                 batch = np.concatenate([batch, np.zeros_like(codes[: batch_size - count])])
-            outputs.append(np.asarray(self.edges(batch)[self.program.outputs[0]])[:count])
+            outputs.append(np.asarray(self.edges(batch)[output])[:count])
         return np.concatenate(outputs)
 
     def quantize(self, features: np.ndarray | jax.Array) -> np.ndarray:
