@@ -65,7 +65,10 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
             reason = " ".join(str(error).split())[:300]
-            raise BadInput(f"{self.directory}: damaged or foreign checkpoint ({reason})") from error
+            raise BadInput(
+                f"{self.directory / str(step)}: a damaged or foreign checkpoint; without that "
+                f"folder, training goes on from an older one ({reason})"
+            ) from error
 
 
 def exists(directory: Path) -> bool:

@@ -65,11 +65,13 @@ class MetricsLog:
         if not self.path.exists():
             return
         kept = []
-        for text in self.path.read_text().splitlines(keepends=True):
+        for text in self.path.read_text().splitlines():
             try:
                 line = json.loads(text)
             except ValueError:  # torn by a crash
                 continue
             if line["phase"] != self.phase or line["step"] <= step:
-                kept.append(text)
-        self.path.write_text("".join(kept))
+                kept.append(f"{text}\n")
+        temporary = self.path.with_name(f"{self.path.name}.partial")
+        temporary.write_text("".join(kept))
+        temporary.replace(self.path)
