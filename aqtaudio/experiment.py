@@ -7,6 +7,7 @@ path that does not exist is an error that lists the ones that do.
 import dataclasses
 import importlib
 import json
+import math
 import runpy
 import types
 import typing
@@ -103,6 +104,13 @@ class Experiment:
     evaluate_every: int = 500
     checkpoint_every: int = 500
 
+    def __post_init__(self):
+        for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        if not 0 <= self.seed < 2**31:
+            raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
+
     @property
     def clip_samples(self) -> int:
         """Length of one clip."""
@@ -140,7 +148,7 @@ def load_config(path: Path) -> Experiment:
         experiment = runpy.run_path(str(path)).get("EXPERIMENT")
     except BadInput:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a user's file raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's file raises
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
     if not isinstance(experiment, Experiment):
         raise BadInput(f"{path}: a config file must define EXPERIMENT = Experiment(...)")
@@ -205,10 +213,10 @@ def _set(value: Any, parts: list[str], new: Any, path: str) -> Any:
 def _converted(value: Any, hint: Any, path: str) -> Any:
     """`value` as the annotated type; strings come from the command line."""
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    for option in options:
+    for option in sorted(options, key=lambda option: option is not type(None)):
         try:
             return _as(value, option)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             continue
     allowed = " or ".join(_readable(option) for option in options)
     raise BadInput(f"setting {path!r} cannot be {value!r}; allowed: {allowed}")
@@ -235,7 +243,8 @@ def _as(value: Any, kind: Any) -> Any:
     if kind in (int, float):
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError
-        return kind(value)
+        number = kind(value)
+        return number if kind is int or math.isfinite(number) else _no()
     if kind is tuple or origin is tuple:
         return _as_tuple(value, typing.get_args(kind))
     if isinstance(kind, type) and isinstance(value, kind):
@@ -292,6 +301,9 @@ def from_json(value: Any) -> Any:
         kind = getattr(importlib.import_module(module), name)
         if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
             raise TypeError(f"{value['type']} is not a dataclass")
+        hints = typing.get_type_hints(kind)
+        for key in fields.keys() & hints.keys():
+            fields[key] = _converted(fields[key], hints[key], f"{name}.{key}")
         return kind(**fields)
     except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
         raise BadInput(f"config: {error}") from error
