@@ -55,7 +55,9 @@ def multiplier(program: Program, op: Operation) -> tuple[np.ndarray, np.ndarray]
     fraction, exponent = np.frexp(real)
     mantissa = np.floor(fraction * 2.0**31 + 0.5).astype(np.int64)
     carry = mantissa == 2**31
-    return np.where(carry, mantissa // 2, mantissa), exponent + carry
+    mantissa, exponent = np.where(carry, mantissa // 2, mantissa), exponent + carry
+    flushed = exponent < -31
+    return np.where(flushed, 0, mantissa), np.where(flushed, 0, exponent)
 
 
 def restore_biases(model: schema.ModelT, program: Program) -> None:

@@ -1,0 +1,148 @@
+"""Models with the weights of a few training steps, made once per test process.
+
+Weights straight from initialization hide mistakes: biases are zero and batch norm does nothing.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from cases import RECIPES, SMALL, Case
+
+from aqtaudio.compression import low_rank
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.compression.recipe import Recipe
+from aqtaudio.program.program import Program
+from aqtaudio.training.step import compiled
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.signal import start
+
+BATCH = 32
+OPTIMIZER = optax.adam(5e-3)
+
+
+def random_features(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray:
+    """Features of unit scale, float32 [count, T, F]."""
+    shape = (count, *case.features)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def random_classes(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray:
+    """Class numbers."""
+    return np.random.default_rng(seed).integers(0, case.model.classes, count).astype(np.int32)
+
+
+def cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, classes))
+
+
+@functools.cache
+def floating(case: Case = SMALL, steps: int = 12) -> dict[str, Any]:
+    """{"params", "batch_stats"} after float training with batch norm."""
+
+    @jax.jit
+    def step(variables, optimizer, features, classes):
+        def loss(params):
+            state = {"params": params, "batch_stats": variables["batch_stats"]}
+            signal = start(features, Floating())
+            out, updated = case.model.apply(state, signal, mutable=["batch_stats"])
+            return cross_entropy(out.real(), classes), updated
+
+        gradients, updated = jax.grad(loss, has_aux=True)(variables["params"])
+        changes, optimizer = OPTIMIZER.update(gradients, optimizer)
+        return {"params": optax.apply_updates(variables["params"], changes), **updated}, optimizer
+
+    signal = start(jnp.asarray(random_features(case)), Floating())
+    variables = jax.jit(case.model.init)(jax.random.key(0), signal)
+    optimizer = OPTIMIZER.init(variables["params"])
+    for number in range(steps):
+        data = random_features(case, seed=number % 3), random_classes(case, seed=number % 3)
+        variables, optimizer = step(variables, optimizer, *data)
+    return variables
+
+
+def folded(case: Case, recipe: Recipe) -> dict[str, Any]:
+    """The float model's parameters, cut and folded as the recipe says."""
+    variables = floating(case)
+    params = low_rank.decompose(variables["params"], recipe)
+    return fold(low_rank.truncate(params, recipe.low_rank), variables["batch_stats"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Quant:
+    """A quantized model and its jitted training step.
+
+    Attributes:
+      step: (params, optimizer, features, classes) -> (codes, gradients, params, optimizer).
+      params: after a few such steps.
+      ranges: frozen.
+    """
+
+    case: Case
+    recipe: Recipe
+    step: Any
+    params: dict[str, Any]
+    ranges: dict[str, Any]
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """What is recorded from the model."""
+        variables = {"params": self.params, "ranges": self.ranges}
+        return record(self.case.model, variables, self.case.features, self.recipe)
+
+    def codes(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Codes of every edge inside the forward pass of one more training step."""
+        classes = random_classes(self.case, len(features))
+        return by_edge(self.step(self.params, OPTIMIZER.init(self.params), features, classes)[0])
+
+
+@functools.cache
+def quantized(recipe_name: str = "w8a8", case: Case = SMALL) -> Quant:
+    """A model trained as the device computes."""
+    batches = [random_features(case, seed=seed) for seed in range(3)]
+    return fine_tuned(case, RECIPES[recipe_name], batches)
+
+
+def fine_tuned(case: Case, recipe: Recipe, batches: list[np.ndarray]) -> Quant:
+    """The float model folded, calibrated on `batches`, and trained on them."""
+    params = folded(case, recipe)
+    ranges = calibrate(case.model, params, batches, recipe)
+    step = training_step(case, Quantized(recipe), ranges)
+    optimizer = OPTIMIZER.init(params)
+    for number, features in enumerate(batches):
+        classes = random_classes(case, len(features), seed=number)
+        _, _, params, optimizer = step(params, optimizer, features, classes)
+    return Quant(case, recipe, step, params, ranges)
+
+
+def training_step(case: Case, reading: Any, ranges: dict[str, Any]):
+    """A compiled step that also hands out the codes of its forward pass."""
+
+    def step(params, optimizer, features, classes):
+        def loss(params):
+            variables = {"params": params, "ranges": ranges}
+            out, sown = case.model.apply(variables, start(features, reading), mutable=["codes"])
+            return cross_entropy(out.real(), classes), sown.get("codes", {})
+
+        (_, codes), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        changes, optimizer = OPTIMIZER.update(gradients, optimizer)
+        return codes, gradients, optax.apply_updates(params, changes), optimizer
+
+    return compiled(step)
+
+
+def by_edge(codes: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The "codes" collection by the names that edges have in a program."""
+    found = {}
+    for layer, parts in codes.items():
+        for part, (values,) in parts.items():
+            name = layer if part == "output" else f"{layer}/{part}"
+            found[name] = np.asarray(values)
+    return found
