@@ -18,13 +18,13 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.data.keywords import KeywordData
-from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.experiment import Experiment
 from aqtaudio.training import task
 from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
+from aqtaudio.training.preflight import parent_settings, require_trainable
 from aqtaudio.training.restore import fresh, restore
 from aqtaudio.training.step import (
     State,
@@ -42,13 +42,15 @@ Variables = dict[str, Any]
 
 @dataclasses.dataclass
 class Trainer:
-    """What a run is made of; `train` is the whole story.
+    """What a run is made of; `train` is the whole story. Making one writes nothing.
 
     Attributes:
       experiment: its settings.
       data: clips.
       directory: the run directory.
       evaluation: (int16 clips [n, N], class numbers [n]) that are scored while training.
+
+    Raises BadInput when these settings and data cannot be trained.
     """
 
     experiment: Experiment
@@ -57,6 +59,7 @@ class Trainer:
     evaluation: tuple[np.ndarray, np.ndarray]
 
     def __post_init__(self):
+        require_trainable(self.experiment)
         self.model = self.experiment.built_model()
         self.noise = jnp.asarray(self.data.noise_bank())
 
@@ -103,7 +106,8 @@ class Trainer:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""
         experiment = self.experiment
         if experiment.init_from:
-            variables = inherited(experiment)
+            parent = Path(experiment.init_from)
+            variables = restore(parent, parent_settings(experiment), "float")
         else:
             variables = fresh(experiment)
         params = low_rank.decompose(variables["params"], experiment.recipe)
@@ -132,17 +136,6 @@ class Trainer:
         variables = {"params": state["params"], **state["collections"]}
         logits = predict(self.experiment, variables, reading, clips)
         return float(task.accuracy(logits, classes))
-
-
-def inherited(experiment: Experiment) -> Variables:
-    """The float model of the run that `init_from` names."""
-    parent = Path(str(experiment.init_from))
-    settings = load_json(parent / "config.json")
-    for field in ("model", "task", "frontend"):
-        theirs, ours = getattr(settings, field), getattr(experiment, field)
-        if theirs != ours:
-            raise BadInput(f"init_from {parent}: its {field} is {theirs!r}, this run's is {ours!r}")
-    return restore(parent, settings, "float")
 
 
 def _mean(measures: list[Measures]) -> dict[str, float]:

@@ -24,8 +24,6 @@ from aqtaudio.training import loop
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 
-pytest_plugins = ("corpus",)
-
 SHORT = {
     "optimizer.steps": 12,
     "finetune.steps": 8,

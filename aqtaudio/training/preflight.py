@@ -1,0 +1,76 @@
+"""What is known to be wrong before anything is trained or written."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from aqtaudio.compression import low_rank
+from aqtaudio.compression.fold import fold
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.experiment import settings as settings_of
+from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.phases import phase_directory
+from aqtaudio.training.restore import fresh
+from aqtaudio.vocabulary.fake import Calibrating
+from aqtaudio.vocabulary.signal import start
+
+
+def require_trainable(experiment: Experiment) -> None:
+    """Raises BadInput when the model cannot be built, the recipe does not fit it, or the run that
+    `init_from` names is not a finished one of the same model.
+    """
+    if experiment.init_from:
+        parent_settings(experiment)
+    variables = _built(experiment)
+    params = low_rank.decompose(variables["params"], experiment.recipe)
+    if experiment.recipe.mode == "float":
+        return
+    params = fold(low_rank.truncate(params, experiment.recipe.low_rank), variables["batch_stats"])
+    model, reading = experiment.built_model(), Calibrating(experiment.recipe)
+
+    def observe(features: jax.Array) -> Any:
+        return model.apply({"params": params}, start(features, reading), mutable=["ranges"])[1]
+
+    jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))
+
+
+def parent_settings(experiment: Experiment) -> Experiment:
+    """Settings of the run that `init_from` names. BadInput when nothing can start from it."""
+    parent = Path(str(experiment.init_from))
+    settings = load_json(parent / "config.json")
+    for field in ("model", "task", "frontend"):
+        if differences := _differences(getattr(settings, field), getattr(experiment, field)):
+            raise BadInput(f"init_from {parent}: another {field} ({differences})")
+    steps, done = settings.optimizer.steps, None
+    directory = phase_directory(parent, "float")
+    if exists(directory):
+        with Checkpoints(directory) as checkpoints:
+            done = checkpoints.latest
+    if done != steps:
+        found = "no checkpoint" if done is None else f"a checkpoint of step {done}"
+        raise BadInput(f"init_from {parent}: {found}; its float phase must have ended, at {steps}")
+    return settings
+
+
+def _differences(theirs: Any, ours: Any) -> str:
+    if theirs == ours:
+        return ""
+    there, here = settings_of(theirs), settings_of(ours)
+    found = [
+        f"{path} is {there[path]!r} there, {value!r} here"
+        for path, value in here.items()
+        if path in there and there[path] != value
+    ]
+    return "; ".join(found) or f"{type(theirs).__name__} there, {type(ours).__name__} here"
+
+
+def _built(experiment: Experiment) -> dict[str, Any]:
+    try:
+        return fresh(experiment)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise BadInput(
+            f"a model of these settings cannot be built: {error} ({experiment.model})"
+        ) from error
