@@ -56,15 +56,14 @@ def parent_settings(experiment: Experiment) -> Experiment:
 
 
 def _differences(theirs: Any, ours: Any) -> str:
-    if theirs == ours:
-        return ""
-    there, here = settings_of(theirs), settings_of(ours)
-    found = [
+    if type(theirs) is not type(ours):
+        return f"{type(theirs).__name__} there, {type(ours).__name__} here"
+    there = settings_of(theirs)
+    return "; ".join(
         f"{path} is {there[path]!r} there, {value!r} here"
-        for path, value in here.items()
-        if path in there and there[path] != value
-    ]
-    return "; ".join(found) or f"{type(theirs).__name__} there, {type(ours).__name__} here"
+        for path, value in settings_of(ours).items()
+        if there[path] != value
+    )
 
 
 def _built(experiment: Experiment) -> dict[str, Any]:

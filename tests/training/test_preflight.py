@@ -1,0 +1,107 @@
+"""Starting from another run, and what is refused before anything is trained or written."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
+
+from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
+from aqtaudio.data.keywords import KeywordData
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import overlay
+from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.run_directory import Run
+from aqtaudio.training.loop import Trainer
+from aqtaudio.training.phases import phase_directory
+from aqtaudio.training.preflight import require_trainable
+
+
+@pytest.fixture(scope="module")
+def data(tone_corpus):
+    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+
+
+def test_float_phase_of_no_steps_is_the_parents_model(tiny_run, data, tmp_path):
+    child = overlay(
+        EXPERIMENT, {"init_from": str(tiny_run), "optimizer.steps": 0, "recipe": FLOAT, "seed": 7}
+    )
+    evaluation = data.evaluation_arrays(data.evaluation_list("val"))
+    floating, quantized = Trainer(child, data, tmp_path, evaluation).train()
+    parent = Run(tiny_run).variables("float")
+    assert quantized is None
+    assert jax.tree.structure(floating) == jax.tree.structure(parent)
+    for ours, theirs in zip(jax.tree.leaves(floating), jax.tree.leaves(parent), strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"model.width": 16}, "model.*width is 8 there, 16 here"),
+        ({"model.strides": (1, 1)}, "model.*strides"),
+        ({"task.keywords": ("low", "other")}, "task.*keywords"),
+        ({"frontend.coefficients": 8}, "frontend.*coefficients is 10 there, 8 here"),
+        ({"frontend": LogMel(RATE_HZ, upper_hz=3500.0)}, "frontend.*Mfcc there, LogMel here"),
+    ],
+)
+def test_parent_of_another_kind(change, named, tiny_run):
+    with pytest.raises(BadInput, match=named):
+        require_trainable(overlay(EXPERIMENT, {"init_from": str(tiny_run), **change}))
+
+
+def test_parent_that_is_not_there(tmp_path):
+    with pytest.raises(BadInput, match="nowhere.*not a run"):
+        require_trainable(overlay(EXPERIMENT, {"init_from": str(tmp_path / "nowhere")}))
+
+
+def test_parent_that_has_no_checkpoint(tiny_artifact):
+    with pytest.raises(BadInput, match="no checkpoint"):
+        require_trainable(overlay(EXPERIMENT, {"init_from": str(tiny_artifact)}))
+
+
+def test_parent_that_has_not_ended(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "parent")
+    shutil.rmtree(phase_directory(tmp_path / "parent", "float") / "60")
+    with pytest.raises(BadInput, match="a checkpoint of step 40; .* at 60"):
+        require_trainable(overlay(EXPERIMENT, {"init_from": str(tmp_path / "parent")}))
+
+
+def test_parent_whose_settings_are_damaged(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "parent")
+    (tmp_path / "parent" / "config.json").write_text(json.dumps({"type": "nothing:At"}))
+    with pytest.raises(BadInput, match="config"):
+        require_trainable(overlay(EXPERIMENT, {"init_from": str(tmp_path / "parent")}))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        (Recipe(rules=(Rule("conv"),)), "no rule matches"),
+        (Recipe(rules=(Rule("conv|depthwise_1|pointwise_1"),)), "no rule matches layer 'logits'"),
+        (Recipe(rules=(Rule("conv|.*wise_1|logits"),)), "no rule matches layer 'input'"),
+        (Recipe(rules=(Rule("conv|.*wise_1|logits|input"),)), None),
+        (Recipe(rules=(Rule("conv", svd_penalty=0.1), Rule())), "layer 'conv'.*1x1"),
+        (Recipe(rules=(Rule("depth.*", svd_penalty=0.1), Rule())), "layer 'depthwise_1'.*1x1"),
+        (LOW_RANK.recipe, None),
+        (EXPERIMENT.recipe, None),
+    ],
+)
+def test_recipe_that_does_not_fit_the_model(recipe, named):
+    experiment = overlay(EXPERIMENT, {"recipe": recipe})
+    if named is None:
+        require_trainable(experiment)
+        return
+    with pytest.raises(BadInput, match=named):
+        require_trainable(experiment)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("model.width", 0), ("model.width", -3), ("model.kernel", (0, 4)), ("model.strides", (0, 1))],
+)
+def test_model_that_cannot_be_built(path, value):
+    with pytest.raises(BadInput, match="cannot be built"):
+        require_trainable(overlay(EXPERIMENT, {path: value}))
