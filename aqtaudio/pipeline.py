@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from aqtaudio import float_model
 from aqtaudio.compression import low_rank
 from aqtaudio.data import evaluation_list
 from aqtaudio.data.keywords import KeywordData
@@ -56,6 +57,7 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     evaluation_list.write(out / "evaluation.tsv", items)
     say(f"{data_folder}: {len(items)} validation clips of {len(data.classes)} classes")
 
+    from aqtaudio.program.tflite import to_float_tflite, to_tflite
     from aqtaudio.training.loop import Trainer  # heavy: optax, orbax
 
     floating, quantized = Trainer(experiment, data, out, (clips, classes)).train()
@@ -65,18 +67,18 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
         model = experiment.built_model()
         program = record(model, variables, experiment.feature_shape, experiment.recipe)
         programs.save(program, out / "program.npz")
-        save_model(run)
-    row = make_row(run, floating, quantized, data_folder, (clips, classes))
+        save_model(run, to_tflite(program))
+    else:
+        structure, weights = float_model.structure(experiment), float_model.weights(floating)
+        save_model(run, to_float_tflite(structure, weights))
+    row = make_row(run, quantized, data_folder, (clips, classes))
     row["seconds"] = round(time.monotonic() - started, 1)
     _write_json(out / "row.json", row)
     return run
 
 
-def save_model(run: Run) -> None:
-    """Converts the run's program to `model.tflite`."""
-    from aqtaudio.program.tflite import to_tflite  # heavy: TensorFlow
-
-    blob = to_tflite(run.program)
+def save_model(run: Run, blob: bytes) -> None:
+    """Writes `model.tflite`."""
     temporary = run.path / "model.tflite.partial"
     temporary.write_bytes(blob)
     temporary.replace(run.path / "model.tflite")
@@ -84,7 +86,6 @@ def save_model(run: Run) -> None:
 
 def make_row(
     run: Run,
-    floating: Mapping[str, Any],
     quantized: Mapping[str, Any] | None,
     data_folder: Path,
     evaluation: tuple[np.ndarray, np.ndarray],
@@ -103,7 +104,7 @@ def make_row(
         ),
         "seed": experiment.seed,
         "metrics": scores,
-        "costs": costs(run, floating),
+        "costs": costs(run),
         "device": jax.devices()[0].device_kind,
     }
     if quantized is not None:
@@ -113,42 +114,18 @@ def make_row(
     return row
 
 
-def costs(run: Run, floating: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def costs(run: Run) -> dict[str, Any]:
     """The keys that `cost --json` prints, measured on the run's own file and program."""
-    if run.experiment.recipe.mode == "float":
-        return _float_costs(run, floating or run.variables("float"))
     from aqtaudio.program.check import check
 
-    report = check(run.model)
-    totals = cost(run.program).to_json()
+    is_float = run.experiment.recipe.mode == "float"
+    report = check(run.model, allow_float=is_float)
+    program = float_model.structure(run.experiment) if is_float else run.program
+    totals = cost(program).to_json()
     totals.pop("operations")
+    if is_float:
+        totals |= float_model.in_float32(totals)
     return totals | {"file_bytes": report.file_bytes, "arena_bytes": report.arena_bytes}
-
-
-def _float_costs(run: Run, floating: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts of the folded float model: no file, 32 bits for everything."""
-    from aqtaudio.compression.calibrate import calibrate
-    from aqtaudio.compression.fold import fold
-    from aqtaudio.compression.recipe import Recipe
-
-    experiment = run.experiment
-    model, shape = experiment.built_model(), experiment.feature_shape
-    params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
-    params = fold(params, floating["batch_stats"])
-    ranges = calibrate(model, params, [np.zeros((1, *shape), np.float32)], Recipe())
-    program = record(model, {"params": params, "ranges": ranges}, shape, Recipe())
-    counted = cost(program)
-    params_count, macs = counted.total("params"), counted.total("macs")
-    return {
-        "params": params_count,
-        "macs": macs,
-        "bitops": macs * 32 * 32,
-        "weight_bytes": 4 * params_count,
-        "activation_bytes": 4 * counted.activation_bytes,
-        "state_bytes": 0,
-        "file_bytes": None,
-        "arena_bytes": None,
-    }
 
 
 def precision(experiment: Experiment, ranks: Mapping[str, int]) -> str:

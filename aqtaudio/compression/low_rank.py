@@ -40,6 +40,15 @@ def decompose(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     return result
 
 
+def merge(params: dict[str, Any]) -> dict[str, Any]:
+    """The kernels of decomposed layers: what `decompose` came from, after training."""
+    result = dict(params)
+    for name, layer in _decomposed(params):
+        rest = {key: value for key, value in layer.items() if key not in ("u", "s", "v")}
+        result[name] = rest | {"kernel": (layer["u"] * layer["s"]) @ layer["v"]}
+    return result
+
+
 def penalty(params: dict[str, Any], recipe: Recipe) -> jax.Array:
     """Orthogonality of U and V, and sparsity of s, summed over decomposed layers.
 

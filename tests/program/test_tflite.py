@@ -113,7 +113,7 @@ def test_size(variant: str, file_bytes: int, arena_bytes: int):
 @pytest.mark.parametrize("variant", ["int8", "int4"])
 def test_slimming_changes_no_output_in_any_interpreter(variant: str):
     program = exports.program(variant)
-    before, after = tflite._convert(program), exports.model(variant)
+    before, after = tflite._convert_quantized(program), exports.model(variant)
     assert len(after) < 0.76 * len(before)
     codes = programs.random_codes((30, 49, 10, 1), seed=2)
     np.testing.assert_array_equal(micro_codes(before, codes), micro_codes(after, codes))
@@ -255,7 +255,7 @@ def test_refuses_a_pool_that_changes_the_scale():
 
 
 def test_conversion_is_silent(capfd: pytest.CaptureFixture):
-    tflite._convert(exports.program("int8"))
+    tflite._convert_quantized(exports.program("int8"))
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
 
@@ -263,7 +263,7 @@ def test_conversion_is_silent(capfd: pytest.CaptureFixture):
 def test_a_failed_conversion_says_why(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ):
-    def fail(_: Program) -> bytes:
+    def fail(*_: object) -> bytes:
         os.write(2, b"composite_v2 is not known\n")
         raise ValueError("could not translate")
 
