@@ -29,9 +29,10 @@ OPTIMIZER = optax.adam(5e-3)
 
 
 def random_features(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray:
-    """Features of unit scale, float32 [count, T, F]."""
-    shape = (count, *case.features)
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    """Features of unit scale around a fixed clip, float32 [count, T, F]."""
+    typical = 1.5 * np.random.default_rng(99).normal(size=case.features)
+    noise = np.random.default_rng(seed).normal(size=(count, *case.features))
+    return (typical + noise).astype(np.float32)
 
 
 def random_classes(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray:
