@@ -310,8 +310,10 @@ def from_json(value: Any) -> Any:
 
 
 def save_json(experiment: Experiment, path: Path) -> None:
-    """Writes config.json."""
-    path.write_text(json.dumps(to_json(experiment), indent=1) + "\n")
+    """Writes config.json, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.partial")
+    temporary.write_text(json.dumps(to_json(experiment), indent=1) + "\n")
+    temporary.replace(path)
 
 
 def load_json(path: Path) -> Experiment:

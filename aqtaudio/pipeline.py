@@ -42,8 +42,11 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     """
     started = time.monotonic()
     _require_room(experiment, out)
-    if experiment.init_from:
-        load_json(Path(experiment.init_from) / "config.json")
+    from aqtaudio.program.tflite import to_float_tflite, to_tflite
+    from aqtaudio.training.loop import Trainer  # heavy: optax, orbax
+    from aqtaudio.training.preflight import require_trainable
+
+    require_trainable(experiment)
     data = KeywordData.load(
         data_folder,
         experiment.task.keywords,
@@ -52,15 +55,13 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     )
     items = data.evaluation_list("val")
     clips, classes = data.evaluation_arrays(items)
-    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(experiment, data, out, (clips, classes))
+    _make_folder(out)
     save_json(experiment, out / "config.json")
     evaluation_list.write(out / "evaluation.tsv", items)
     say(f"{data_folder}: {len(items)} validation clips of {len(data.classes)} classes")
 
-    from aqtaudio.program.tflite import to_float_tflite, to_tflite
-    from aqtaudio.training.loop import Trainer  # heavy: optax, orbax
-
-    floating, quantized = Trainer(experiment, data, out, (clips, classes)).train()
+    floating, quantized = trainer.train()
     run = Run(out)
     if quantized is not None:
         variables = {"params": quantized["params"], "ranges": quantized["ranges"]}
@@ -182,11 +183,21 @@ def _require_room(experiment: Experiment, out: Path) -> None:
     if config.exists():
         if identity(load_json(config)) != identity(experiment):
             raise BadInput(f"{out} holds a run of another experiment; name another folder")
-    elif out.exists() and any(name not in ENGINE_FILES for name in os.listdir(out)):
+    elif out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is not a folder; name a new one")
+    elif out.exists() and any(name not in BEFORE_A_RUN for name in os.listdir(out)):
         raise BadInput(f"{out} is not empty and holds no run; name a new folder")
 
 
-ENGINE_FILES = ("log.txt", "lock", "pid", "experiment.json")
+# What a sweep puts into a run's folder, and what is left when a run is killed as it begins.
+BEFORE_A_RUN = ("log.txt", "lock", "pid", "experiment.json", "config.json.partial")
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out} cannot be made: {error.strerror}") from error
 
 
 def _write_json(path: Path, value: Any) -> None:

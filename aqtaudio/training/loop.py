@@ -24,7 +24,7 @@ from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
-from aqtaudio.training.preflight import parent_settings, require_trainable
+from aqtaudio.training.preflight import parent_settings
 from aqtaudio.training.restore import fresh, restore
 from aqtaudio.training.step import (
     State,
@@ -50,7 +50,7 @@ class Trainer:
       directory: the run directory.
       evaluation: (int16 clips [n, N], class numbers [n]) that are scored while training.
 
-    Raises BadInput when these settings and data cannot be trained.
+    Raises BadInput when the data has no noise. Settings: see `preflight`.
     """
 
     experiment: Experiment
@@ -59,7 +59,6 @@ class Trainer:
     evaluation: tuple[np.ndarray, np.ndarray]
 
     def __post_init__(self):
-        require_trainable(self.experiment)
         self.model = self.experiment.built_model()
         self.noise = jnp.asarray(self.data.noise_bank())
 
