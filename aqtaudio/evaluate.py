@@ -60,12 +60,19 @@ def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
 
 
 def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
-    """Output codes of a TFLite file in TFLite Micro ("micro") or LiteRT ("litert")."""
+    """Output codes of a TFLite file in TFLite Micro ("micro") or LiteRT ("litert").
+
+    Raises BadInput when the file is not one that it runs.
+    """
+    from aqtaudio.program.child import MicroError
     from aqtaudio.program.litert import LiteRT
     from aqtaudio.program.micro import Micro
 
-    with {"micro": Micro, "litert": LiteRT}[runtime](model) as interpreter:
-        return interpreter.invoke(codes)[0]
+    try:
+        with {"micro": Micro, "litert": LiteRT}[runtime](model) as interpreter:
+            return interpreter.invoke(codes)[0]
+    except MicroError as error:
+        raise BadInput(f"model.tflite does not run in {runtime}: {error.reason}") from error
 
 
 def parity(

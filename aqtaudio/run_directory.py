@@ -70,6 +70,8 @@ class Run:
         file = self.path / "evaluation.tsv"
         if split == "val" and file.exists():
             own = evaluation_list.read(file)
+            if not own:
+                raise BadInput(f"{file} holds no clips")
             if data.holds(own):
                 return own
         return data.evaluation_list(split)

@@ -8,7 +8,6 @@ Shapes exclude the batch axis. Real value = (code - zero_point) * scale.
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,9 @@ def load(path: Path) -> Program:
         if structure["format"] != FORMAT:
             raise BadInput(f"{path}: program format {structure['format']}, expected {FORMAT}")
         return _from_json(structure, arrays)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # noqa: BLE001 - zip, zlib, npy and JSON raise many kinds
         raise BadInput(f"{path}: not a readable program ({error})") from error
 
 

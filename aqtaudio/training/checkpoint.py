@@ -1,6 +1,7 @@
 """Checkpoints of a phase: exact state, written atomically by orbax."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
+            sys.unraisablehook = _without_stray_reads
             reason = " ".join(str(error).split())[:300]
             raise BadInput(
                 f"{self.directory / str(step)}: a damaged or foreign checkpoint; without that "
@@ -77,3 +79,9 @@ def exists(directory: Path) -> bool:
         return False
     with Checkpoints(directory) as checkpoints:
         return checkpoints.latest is not None
+
+
+def _without_stray_reads(unraisable: Any) -> None:
+    """A failed restore leaves reads behind that end, loudly, after the loop that awaited them."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
