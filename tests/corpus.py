@@ -1,11 +1,14 @@
 """Tones for words, hiss for silence, a tiny experiment on them, and one finished run to share.
 
-A pytest plugin: a test module that says `pytest_plugins = ("corpus",)` has its fixtures, made once.
+A pytest plugin, named in conftest.py.
 """
 
 import dataclasses
 import os
 from pathlib import Path
+
+# XLA is loud about the machine when it loads a compiled program; tests read standard error.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import numpy as np
@@ -13,10 +16,10 @@ import pytest
 import soundfile
 
 from aqtaudio import pipeline
-from aqtaudio.compression.recipe import low_rank
+from aqtaudio.compression.recipe import FLOAT, low_rank
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
-from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.experiment import Experiment, Keywords, Optimizer, overlay
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.run_directory import Run
@@ -82,7 +85,6 @@ def environment(compilations) -> dict[str, str]:
         "JAX_COMPILATION_CACHE_DIR": str(compilations),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",  # its loader is loud about the features of the machine
     }
 
 
@@ -97,6 +99,15 @@ def tiny_run(tmp_path_factory, tone_corpus, compilations) -> Path:
     """A finished run of EXPERIMENT. Not to be written to."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
     pipeline.train(EXPERIMENT, tone_corpus, folder, say=lambda text: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_float(tmp_path_factory, tone_corpus, tiny_run) -> Path:
+    """A finished float run: the float model of `tiny_run`. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny") / "float"
+    changes = {"recipe": FLOAT, "init_from": str(tiny_run), "optimizer.steps": 0}
+    pipeline.train(overlay(EXPERIMENT, changes), tone_corpus, folder, say=lambda text: None)
     return folder
 
 
