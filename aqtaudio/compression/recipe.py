@@ -6,6 +6,7 @@ list.
 """
 
 import dataclasses
+import math
 import re
 from typing import Literal
 
@@ -45,8 +46,8 @@ class Rule:
             if getattr(self, field) not in (4, 8):
                 raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: 4, 8")
         quantile(self.calibration)
-        if self.svd_penalty is not None and self.svd_penalty < 0:
-            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; it must be >= 0 or None")
+        if self.svd_penalty is not None and not 0 <= self.svd_penalty < math.inf:
+            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: 0 and above, or None")
 
 
 def quantile(calibration: str) -> float | None:
