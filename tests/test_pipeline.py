@@ -1,0 +1,196 @@
+"""A run directory explains itself, ends the same when it is made again, and says what it is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import CLIPS_PER_WORD, EXPERIMENT, LOW_RANK
+
+from aqtaudio import pipeline
+from aqtaudio.compression.recipe import FAKE_W8A8, FLOAT, W4A4, W4A8, Recipe, Rule
+from aqtaudio.data import evaluation_list
+from aqtaudio.errors import BadInput
+from aqtaudio.evaluate import evaluate, evaluate_clips, parity, parity_clips
+from aqtaudio.experiment import load_config, overlay
+from aqtaudio.pipeline import precision
+from aqtaudio.program import program as programs
+from aqtaudio.program.execute import Executor
+from aqtaudio.run_directory import Run
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+ARTIFACT = {
+    "config.json",
+    "program.npz",
+    "program.json",
+    "model.tflite",
+    "evaluation.tsv",
+    "row.json",
+}
+
+
+def test_files_of_a_run(tiny_run):
+    assert names(tiny_run) == ARTIFACT | {"metrics.jsonl", "checkpoint", "tensorboard"}
+    assert names(tiny_run / "checkpoint") == {"float", "quantized"}
+
+
+def test_files_of_an_artifact(tiny_run, tiny_artifact):
+    assert names(tiny_artifact) == ARTIFACT | {"firmware", "operations.json"}
+    for name in ARTIFACT:
+        assert (tiny_artifact / name).read_bytes() == (tiny_run / name).read_bytes()
+
+
+def test_settings_say_how_to_make_the_run_again(tiny_run):
+    assert load_config(tiny_run / "config.json") == EXPERIMENT
+
+
+def test_readable_program_is_the_program(tiny_run):
+    structure = json.loads((tiny_run / "program.json").read_text())
+    assert structure == json.loads(json.dumps(Run(tiny_run).program.to_json()))
+    assert {"conv", "depthwise_1", "pointwise_1", "logits"} <= {
+        op["name"] for op in structure["operations"]
+    }
+
+
+def test_metrics_tell_the_story(tiny_run):
+    rows = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
+    places = [(row["phase"], row["step"]) for row in rows]
+    assert places == sorted(places)
+    ends = [row for row in rows if row["step"] == row["steps"] and "val_accuracy" in row]
+    assert [(row["phase"], row["steps"]) for row in ends] == [("float", 60), ("quantized", 10)]
+    assert {"loss", "accuracy", "learning_rate", "seconds"} <= set(rows[0])
+    row = json.loads((tiny_run / "row.json").read_text())
+    for line, name in zip(ends, ("float", "quantized"), strict=True):
+        assert line["val_accuracy"] == round(row["metrics"][name]["accuracy"], 6)
+
+
+def test_evaluation_list_is_behind_the_figures(tiny_run, tone_corpus):
+    items = evaluation_list.read(tiny_run / "evaluation.tsv")
+    labels = [item.label for item in items]
+    assert labels.count("low") == labels.count("high") == CLIPS_PER_WORD
+    run = Run(tiny_run)
+    data = run.data(tone_corpus, ("val",))
+    assert run.items(data, "val") == items
+    metrics = evaluate_clips(run, data.evaluation_arrays(items), "integer")
+    assert evaluate(run, tone_corpus, "val", "integer")["metrics"] == metrics
+
+
+def test_row(tiny_run):
+    row = json.loads((tiny_run / "row.json").read_text())
+    assert row["precision"] == "w8a8" and row["model"] == "DSCNN" and row["width"] == 8
+    assert set(row["metrics"]) == {"float", "quantized", "integer"}
+    assert row["metrics"]["integer"] == row["metrics"]["quantized"]
+    assert row["parity"]["mismatches"] == 0 and row["parity"]["n"] == 2000
+    assert row["costs"]["file_bytes"] == (tiny_run / "model.tflite").stat().st_size
+    assert row["ranks"] == {} and row["seconds"] > 0
+
+
+def test_row_of_a_float_run(tiny_float):
+    row = json.loads((tiny_float / "row.json").read_text())
+    assert row["precision"] == "float" and set(row["metrics"]) == {"float"}
+    assert "parity" not in row
+
+
+def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tmp_path):
+    """Nothing but the time it took."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    pipeline.train(EXPERIMENT, tone_corpus, run, say=lambda text: None)
+    for path in tiny_run.rglob("*"):
+        name = path.relative_to(tiny_run)
+        if path.is_file() and name.parts[0] not in ("tensorboard", "row.json"):
+            assert (run / name).read_bytes() == path.read_bytes(), name
+    again, once = (json.loads((path / "row.json").read_text()) for path in (run, tiny_run))
+    assert again | {"seconds": 0} == once | {"seconds": 0}
+
+
+def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
+    """From recordings to a file of thin factors, with the other laws intact."""
+    changes = {"optimizer.steps": 12, "finetune.steps": 8, "init_from": str(tiny_run)}
+    experiment = overlay(LOW_RANK, changes)
+    run = pipeline.train(experiment, tone_corpus, tmp_path / "run", say=lambda text: None)
+    row = json.loads((run.path / "row.json").read_text())
+    assert row["precision"] == "w8a8_low_rank" and row["svd_penalty"] == 0.02
+    assert 0 < row["ranks"]["pointwise_1"] < 4
+    assert row["metrics"]["integer"] == row["metrics"]["quantized"]
+    assert row["parity"]["mismatches"] == 0
+    whole = json.loads((tiny_run / "row.json").read_text())
+    assert row["costs"]["params"] < whole["costs"]["params"]
+
+
+def test_parity_clips_are_the_list_and_then_training_clips(tiny_run, tone_corpus):
+    run = Run(tiny_run)
+    data = run.data(tone_corpus, ("val",))
+    own, _ = data.evaluation_arrays(run.items(data, "val"))
+    few, many = (parity_clips(run, tone_corpus, n) for n in (5, len(own) + 7))
+    np.testing.assert_array_equal(few, own[:5])
+    np.testing.assert_array_equal(many[: len(own)], own)
+    assert len(many) == len(own) + 7
+
+
+def test_parity_sees_one_wrong_integer(tiny_run, tmp_path):
+    """A program whose last bias is off by enough to move a logit by a step."""
+    run = Run(tiny_run)
+    bias = run.program.operations[-1].constants["bias"].copy()
+    exact = parity(run, n=50)
+    assert exact["mismatches"] == 0
+    bias[0] += 200
+    last = run.program.operations[-1]
+    constants = {**last.constants, "bias": bias}
+    changed = programs.Program(
+        run.program.edges,
+        (
+            *run.program.operations[:-1],
+            programs.Operation(
+                last.kind, last.name, last.inputs, last.output, last.attributes, constants
+            ),
+        ),
+        run.program.inputs,
+        run.program.outputs,
+    )
+    (tmp_path / "run").mkdir()
+    for name in ("config.json", "model.tflite"):
+        (tmp_path / "run" / name).write_bytes((tiny_run / name).read_bytes())
+    programs.save(changed, tmp_path / "run" / "program.npz")
+    result = parity(Run(tmp_path / "run"), n=50)
+    assert 0 < result["mismatches"] <= 50 and result["outputs"] == exact["outputs"]
+
+
+def test_golden_codes(tiny_run, tone_corpus):
+    run = Run(tiny_run)
+    executor = Executor(run.program)
+    spoken = pipeline.golden_codes(run, executor, tone_corpus)
+    drawn = pipeline.golden_codes(run, executor, None)
+    assert spoken.shape == drawn.shape == (pipeline.GOLDEN_CLIPS, 24, 10, 1)
+    assert spoken.dtype == drawn.dtype == np.int8
+    assert not np.array_equal(spoken, drawn)
+    np.testing.assert_array_equal(drawn, pipeline.golden_codes(run, executor, None))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "finetune_steps", "ranks", "name"),
+    [
+        (FLOAT, 10, {}, "float"),
+        (Recipe(), 10, {}, "w8a8"),
+        (Recipe(), 0, {}, "ptq_w8a8"),
+        (W4A8, 10, {}, "w4a8"),
+        (W4A4, 10, {}, "w4a4"),
+        (FAKE_W8A8, 10, {}, "fake_w8a8"),
+        (Recipe(rules=(Rule("conv", weight_bits=4), Rule())), 10, {}, "mixed"),
+        (LOW_RANK.recipe, 10, {"pointwise_1": 2}, "w8a8_low_rank"),
+        (LOW_RANK.recipe, 10, {}, "w8a8"),  # nothing was cut
+    ],
+)
+def test_precision(recipe, finetune_steps, ranks, name):
+    changes = {"recipe": recipe, "finetune.steps": finetune_steps}
+    assert precision(overlay(EXPERIMENT, changes), ranks) == name
+
+
+def test_float_model_is_not_exported(tiny_float, tmp_path):
+    with pytest.raises(BadInput, match="FLOAT32"):
+        pipeline.export(Run(tiny_float), tmp_path / "out")
+    assert names(tmp_path) == set()
