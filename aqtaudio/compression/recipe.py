@@ -47,7 +47,7 @@ class Rule:
                 raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: 4, 8")
         quantile(self.calibration)
         if self.svd_penalty is not None and not 0 <= self.svd_penalty < math.inf:
-            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: 0 and above, or None")
+            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: >= 0, or None")
 
 
 def quantile(calibration: str) -> float | None:

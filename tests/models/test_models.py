@@ -1,0 +1,62 @@
+"""Laws of every model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import MODELS, PUBLISHED, SMALL, Case
+from trained import random_features
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.compression.recipe import Recipe
+from aqtaudio.program.cost import cost
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.signal import Signal, start
+
+LARGE = [pytest.param(case, marks=pytest.mark.slow, id=case.name) for case in PUBLISHED[1:]]
+EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
+
+
+def shapes(case: Case, batch: int = 2) -> tuple[Signal, dict]:
+    """(output, variables) without computing anything."""
+    signal = start(jnp.zeros((batch, *case.features)), Floating())
+    return jax.eval_shape(case.model.init_with_output, jax.random.key(0), signal)
+
+
+@EACH
+def test_parameters_are_the_published_ones(case: Case):
+    _, variables = shapes(case)
+    folded = jax.eval_shape(fold, variables["params"], variables["batch_stats"])
+    assert sum(leaf.size for leaf in jax.tree.leaves(folded)) == case.params
+
+
+@EACH
+def test_logits_per_clip(case: Case):
+    out, _ = shapes(case, batch=3)
+    assert out.values.shape == (3, case.model.classes)
+    assert out.values.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("case", [SMALL, PUBLISHED[0], *LARGE], ids=lambda case: case.name)
+def test_recorded_costs(case: Case):
+    signal = start(jnp.zeros((1, *case.features)), Floating())
+    variables = jax.jit(case.model.init)(jax.random.key(0), signal)
+    params = fold(variables["params"], variables["batch_stats"])
+    ranges = calibrate(case.model, params, [random_features(case, 2)], Recipe())
+    program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
+    costs = cost(program)
+    assert costs.total("params") == case.params
+    assert costs.total("macs") == case.macs
+    assert program.edges[program.outputs[0]].shape == (case.model.classes,)
+
+
+def test_clips_do_not_mix():
+    features = jnp.asarray(random_features(SMALL, 6))
+    variables = SMALL.model.init(jax.random.key(0), start(features, Floating()))
+    apply = jax.jit(lambda x: SMALL.model.apply(variables, start(x, Floating())).real())
+    together = apply(features)
+    other = apply(features.at[1:].set(9.0))
+    np.testing.assert_allclose(together[0], other[0], atol=1e-5)
+    np.testing.assert_allclose(apply(features[::-1])[::-1], together, atol=1e-5)
