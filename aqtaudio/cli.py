@@ -206,7 +206,8 @@ def data_check(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """Trains one run."""
     from aqtaudio import pipeline
-    from aqtaudio.experiment import load_config, overlay
+    from aqtaudio.experiment import load_config
+    from aqtaudio.settings import overlay
 
     experiment = overlay(load_config(options.config), _overrides(options.rest))
     run = pipeline.train(experiment, options.data, options.out, _say)

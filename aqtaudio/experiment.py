@@ -1,17 +1,11 @@
 """Experiment: everything that decides a run's numbers, as frozen dataclasses.
 
-A config file is Python that defines `EXPERIMENT = Experiment(...)`. Dotted overlays are strict: a
-path that does not exist is an error that lists the ones that do.
+A config file is Python that defines `EXPERIMENT = Experiment(...)`.
 """
 
 import dataclasses
-import importlib
 import json
-import math
 import runpy
-import types
-import typing
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +17,7 @@ from aqtaudio.data.keywords import class_names
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.settings import from_json, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +122,11 @@ class Experiment:
 
 
 NOT_IDENTITY = ("evaluate_every", "checkpoint_every")
-HIDDEN = ("parent", "name")  # of Flax modules
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """What changes a run's numbers, as JSON: the part that its id is a hash of."""
     return {k: v for k, v in to_json(experiment).items() if k not in NOT_IDENTITY}
-
-
-# --- config files and overlays -------------------------------------------------------------------
 
 
 def load_config(path: Path) -> Experiment:
@@ -153,160 +144,6 @@ def load_config(path: Path) -> Experiment:
     if not isinstance(experiment, Experiment):
         raise BadInput(f"{path}: a config file must define EXPERIMENT = Experiment(...)")
     return experiment
-
-
-def overlay(experiment: Any, changes: Mapping[str, Any]) -> Any:
-    """A copy with dotted paths changed; strings are read as the type of the field.
-
-    Raises:
-      BadInput: an unknown path (the message lists the valid ones) or a value that does not fit.
-    """
-    for path, value in changes.items():
-        experiment = _set(experiment, path.split("."), value, path)
-    return experiment
-
-
-def settings(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Every dotted path below `value` and what stands there."""
-    result = {}
-    for name, child in _children(value).items():
-        path = f"{prefix}{name}"
-        if _children(child):
-            result |= settings(child, f"{path}.")
-        else:
-            result[path] = child
-    return result
-
-
-def _children(value: Any) -> dict[str, Any]:
-    if dataclasses.is_dataclass(value):
-        names = (f.name for f in dataclasses.fields(value) if f.init)
-        hidden = HIDDEN if isinstance(value, nn.Module) else ()
-        return {name: getattr(value, name) for name in names if name not in hidden}
-    if isinstance(value, tuple) and any(dataclasses.is_dataclass(item) for item in value):
-        return {str(index): item for index, item in enumerate(value)}
-    return {}
-
-
-def _set(value: Any, parts: list[str], new: Any, path: str) -> Any:
-    children = _children(value)
-    if parts[0] not in children:
-        known = ", ".join(children) or "nothing below it"
-        parent = path.rsplit(".", len(parts))[0] if len(parts) < path.count(".") + 1 else ""
-        where = f"{parent!r} has" if parent else "an experiment has"
-        raise BadInput(f"unknown setting {path!r}: {where} {known}")
-    old = children[parts[0]]
-    if len(parts) > 1:
-        changed = _set(old, parts[1:], new, path)
-    elif isinstance(value, tuple):
-        changed = _converted(new, type(old), path)
-    else:
-        changed = _converted(new, typing.get_type_hints(type(value))[parts[0]], path)
-    if isinstance(value, tuple):
-        index = int(parts[0])
-        return (*value[:index], changed, *value[index + 1 :])
-    if isinstance(value, nn.Module):
-        return value.clone(**{parts[0]: changed})
-    return dataclasses.replace(value, **{parts[0]: changed})
-
-
-def _converted(value: Any, hint: Any, path: str) -> Any:
-    """`value` as the annotated type; strings come from the command line."""
-    options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    for option in sorted(options, key=lambda option: option is not type(None)):
-        try:
-            return _as(value, option)
-        except (ValueError, TypeError, OverflowError):
-            continue
-    allowed = " or ".join(_readable(option) for option in options)
-    raise BadInput(f"setting {path!r} cannot be {value!r}; allowed: {allowed}")
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-def _as(value: Any, kind: Any) -> Any:
-    origin = typing.get_origin(kind)
-    if kind is type(None):
-        if value is None or value == "none":
-            return None
-        raise ValueError
-    if origin is typing.Literal:
-        if value in typing.get_args(kind):
-            return value
-        raise ValueError
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        return {"true": True, "false": False}[str(value).lower()] if value in BOOLEANS else _no()
-    if kind in (int, float):
-        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-            raise ValueError
-        number = kind(value)
-        return number if kind is int or math.isfinite(number) else _no()
-    if kind is tuple or origin is tuple:
-        return _as_tuple(value, typing.get_args(kind))
-    if isinstance(kind, type) and isinstance(value, kind):
-        return value
-    raise ValueError
-
-
-BOOLEANS = ("true", "false", "True", "False")
-
-
-def _no() -> typing.NoReturn:
-    raise ValueError
-
-
-def _as_tuple(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    items = [item.strip() for item in value.split(",")] if isinstance(value, str) else list(value)
-    if not kinds or kinds[-1] is Ellipsis:
-        kinds = (kinds[0] if kinds else str,) * len(items)
-    if len(kinds) != len(items):
-        raise ValueError
-    return tuple(_as(item, kind) for item, kind in zip(items, kinds, strict=True))
-
-
-def _readable(kind: Any) -> str:
-    if typing.get_origin(kind) is typing.Literal:
-        return ", ".join(repr(option) for option in typing.get_args(kind))
-    if kind is type(None):
-        return "none"
-    return getattr(kind, "__name__", str(kind)) if not typing.get_origin(kind) else str(kind)
-
-
-# --- JSON ----------------------------------------------------------------------------------------
-
-
-def to_json(value: Any) -> Any:
-    """Plain JSON; dataclasses carry their type as "module:Class"."""
-    if dataclasses.is_dataclass(value):
-        kind = f"{type(value).__module__}:{type(value).__qualname__}"
-        return {"type": kind} | {name: to_json(child) for name, child in _children(value).items()}
-    if isinstance(value, (tuple, list)):
-        return [to_json(item) for item in value]
-    return value
-
-
-def from_json(value: Any) -> Any:
-    """What `to_json` wrote. Raises BadInput for types or fields that this version does not have."""
-    if isinstance(value, list):
-        return tuple(from_json(item) for item in value)
-    if not isinstance(value, dict):
-        return value
-    fields = {key: from_json(child) for key, child in value.items() if key != "type"}
-    try:
-        module, _, name = value["type"].partition(":")
-        kind = getattr(importlib.import_module(module), name)
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            raise TypeError(f"{value['type']} is not a dataclass")
-        hints = typing.get_type_hints(kind)
-        for key in fields.keys() & hints.keys():
-            fields[key] = _converted(fields[key], hints[key], f"{name}.{key}")
-        return kind(**fields)
-    except (KeyError, ImportError, AttributeError, TypeError, ValueError) as error:
-        raise BadInput(f"config: {error}") from error
 
 
 def save_json(experiment: Experiment, path: Path) -> None:

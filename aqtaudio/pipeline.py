@@ -19,11 +19,12 @@ from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate_clips, parity
-from aqtaudio.experiment import Experiment, identity, load_json, save_json, to_json
+from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import FILES, Run
+from aqtaudio.settings import to_json
 from aqtaudio.training.predict import features_of_clips
 from aqtaudio.vocabulary.recording import record
 
@@ -208,7 +209,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 def command_of(spec: Any) -> list[str]:
     """The `aqtaudio train` command of one run of a sweep (`study.local.RunSpec`)."""
-    from aqtaudio.experiment import overlay
+    from aqtaudio.settings import overlay
 
     experiment = spec.run.experiment
     if spec.parent_dir is not None:

@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
-from aqtaudio.experiment import identity, overlay
+from aqtaudio.experiment import identity
 from aqtaudio.pipeline import command_of, export
 from aqtaudio.run_directory import Run
+from aqtaudio.settings import overlay
 from aqtaudio.study.local import run_study
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.report import write_report

@@ -19,10 +19,11 @@ from aqtaudio import pipeline
 from aqtaudio.compression.recipe import FLOAT, low_rank
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
-from aqtaudio.experiment import Experiment, Keywords, Optimizer, overlay
+from aqtaudio.experiment import Experiment, Keywords, Optimizer
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.run_directory import Run
+from aqtaudio.settings import overlay
 
 RATE_HZ = 8000
 TONES_HZ = {"low": 300, "high": 1500, "other": 700}

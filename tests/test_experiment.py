@@ -16,17 +16,14 @@ from aqtaudio.experiment import (
     Experiment,
     Keywords,
     Optimizer,
-    from_json,
     identity,
     load_config,
     load_json,
-    overlay,
     save_json,
-    settings,
-    to_json,
 )
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.settings import from_json, overlay, settings, to_json
 
 # No value is a default.
 OTHER = Experiment(

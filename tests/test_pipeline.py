@@ -13,11 +13,12 @@ from aqtaudio.compression.recipe import FAKE_W8A8, FLOAT, W4A4, W4A8, Recipe, Ru
 from aqtaudio.data import evaluation_list
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate, evaluate_clips, parity, parity_clips
-from aqtaudio.experiment import load_config, overlay
+from aqtaudio.experiment import load_config
 from aqtaudio.pipeline import precision
 from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import Run
+from aqtaudio.settings import overlay
 
 
 def names(folder) -> set[str]:

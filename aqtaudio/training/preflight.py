@@ -10,7 +10,7 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
-from aqtaudio.experiment import settings as settings_of
+from aqtaudio.settings import settings as settings_of
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh

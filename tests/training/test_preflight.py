@@ -11,9 +11,9 @@ from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import overlay
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.run_directory import Run
+from aqtaudio.settings import overlay
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable

@@ -18,8 +18,9 @@ from aqtaudio import pipeline
 from aqtaudio.compression import low_rank
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import overlay, save_json
+from aqtaudio.experiment import save_json
 from aqtaudio.run_directory import Run
+from aqtaudio.settings import overlay
 from aqtaudio.training import loop
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
