@@ -1,5 +1,7 @@
 """Laws of every model."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,11 +41,15 @@ def test_logits_per_clip(case: Case):
     assert out.values.dtype == jnp.float32
 
 
+@functools.cache
+def variables(case: Case) -> dict:
+    signal = start(jnp.zeros((1, *case.features)), Floating())
+    return jax.jit(case.model.init)(jax.random.key(0), signal)
+
+
 @pytest.mark.parametrize("case", [SMALL, PUBLISHED[0], *LARGE], ids=lambda case: case.name)
 def test_recorded_costs(case: Case):
-    signal = start(jnp.zeros((1, *case.features)), Floating())
-    variables = jax.jit(case.model.init)(jax.random.key(0), signal)
-    params = fold(variables["params"], variables["batch_stats"])
+    params = fold(variables(case)["params"], variables(case)["batch_stats"])
     ranges = calibrate(case.model, params, [random_features(case, 2)], Recipe())
     program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
     costs = cost(program)
@@ -54,8 +60,8 @@ def test_recorded_costs(case: Case):
 
 def test_clips_do_not_mix():
     features = jnp.asarray(random_features(SMALL, 6))
-    variables = SMALL.model.init(jax.random.key(0), start(features, Floating()))
-    apply = jax.jit(lambda x: SMALL.model.apply(variables, start(x, Floating())).real())
+    state = variables(SMALL)
+    apply = jax.jit(lambda x: SMALL.model.apply(state, start(x, Floating())).real())
     together = apply(features)
     other = apply(features.at[1:].set(9.0))
     np.testing.assert_allclose(together[0], other[0], atol=1e-5)
