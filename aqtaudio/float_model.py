@@ -8,6 +8,7 @@ import numpy as np
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
+from aqtaudio.compression.layer_tree import flatten
 from aqtaudio.compression.recipe import W8A8
 from aqtaudio.experiment import Experiment
 from aqtaudio.program.program import Program
@@ -31,10 +32,10 @@ def structure(experiment: Experiment) -> Program:
 def weights(floating: dict[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Folded (kernel, bias) of every layer of a trained float model."""
     merged = low_rank.merge(floating["params"])
-    params = fold(merged, floating["batch_stats"])
+    layers = flatten(fold(merged, floating["batch_stats"]))
     return {
-        name: (np.asarray(layer["kernel"]), np.asarray(layer["bias"]))
-        for name, layer in params.items()
+        path: (np.asarray(layer["kernel"]), np.asarray(layer["bias"]))
+        for path, layer in layers.items()
     }
 
 

@@ -111,8 +111,7 @@ def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tm
 
 def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
     """From recordings to a file of thin factors, with the other laws intact."""
-    changes = {"optimizer.steps": 12, "finetune.steps": 8, "init_from": str(tiny_run)}
-    experiment = overlay(LOW_RANK, changes)
+    experiment = overlay(LOW_RANK, {"init_from": str(tiny_run)})
     run = pipeline.train(experiment, tone_corpus, tmp_path / "run", say=lambda text: None)
     row = json.loads((run.path / "row.json").read_text())
     assert row["precision"] == "w8a8_low_rank" and row["svd_penalty"] == 0.02

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.vocabulary.layers import EPSILON
 
 
@@ -14,20 +15,16 @@ def fold(params: dict[str, Any], batch_stats: dict[str, Any]) -> dict[str, Any]:
     (kernel * factor) * x + (bias - mean * factor). A layer kept as U diag(s) V or as two thin
     factors has its last factor scaled.
     """
-    folded = {}
-    for name, layer in params.items():
+    folded = flatten(params)
+    statistics = flatten(batch_stats)
+    for path, layer in folded.items():
         if "gamma" not in layer:
-            folded[name] = fold(layer, batch_stats.get(name, {})) if _is_nested(layer) else layer
             continue
-        stats = batch_stats[name]
+        stats = statistics[path]
         factor = layer["gamma"] / jnp.sqrt(stats["variance"] + EPSILON)
         last = next(key for key in ("kernel", "up", "v") if key in layer)
-        folded[name] = {key: value for key, value in layer.items() if key != "gamma"} | {
+        folded[path] = {key: value for key, value in layer.items() if key != "gamma"} | {
             last: layer[last] * factor,
             "bias": layer["bias"] - stats["mean"] * factor,
         }
-    return folded
-
-
-def _is_nested(layer: dict[str, Any]) -> bool:
-    return any(isinstance(value, dict) for value in layer.values())
+    return unflatten(folded)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.compression.recipe import LowRank, Recipe
 from aqtaudio.errors import BadInput
 
@@ -22,10 +23,9 @@ def decompose(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
     Only layers that are one matrix qualify: dense layers and 1x1 convolutions.
     """
-    result = {}
-    for name, layer in params.items():
+    result = flatten(params)
+    for name, layer in result.items():
         if recipe.rule(name).svd_penalty is None or "kernel" not in layer:
-            result[name] = layer
             continue
         kernel = np.asarray(layer["kernel"])
         if math.prod(kernel.shape[:-2]) != 1:
@@ -37,16 +37,16 @@ def decompose(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         u = u.reshape(*kernel.shape[:-2], *u.shape)
         rest = {key: value for key, value in layer.items() if key != "kernel"}
         result[name] = rest | {"u": jnp.asarray(u), "s": jnp.asarray(s), "v": jnp.asarray(v)}
-    return result
+    return unflatten(result)
 
 
 def merge(params: dict[str, Any]) -> dict[str, Any]:
     """The kernels of decomposed layers: what `decompose` came from, after training."""
-    result = dict(params)
+    result = flatten(params)
     for name, layer in _decomposed(params):
         rest = {key: value for key, value in layer.items() if key not in ("u", "s", "v")}
         result[name] = rest | {"kernel": (layer["u"] * layer["s"]) @ layer["v"]}
-    return result
+    return unflatten(result)
 
 
 def penalty(params: dict[str, Any], recipe: Recipe) -> jax.Array:
@@ -73,7 +73,7 @@ def truncate(params: dict[str, Any], shapes: LowRank) -> dict[str, Any]:
     A layer becomes two thin factors ("down", "up") when that has fewer weights than one kernel,
     and an ordinary kernel (of the cut rank) when it does not.
     """
-    result = dict(params)
+    result = flatten(params)
     for name, layer in _decomposed(params):
         u, s, v = _principal(layer)
         rank = kept(s, shapes)
@@ -89,7 +89,7 @@ def truncate(params: dict[str, Any], shapes: LowRank) -> dict[str, Any]:
         result[name] = rest | {
             k: jnp.asarray(w.reshape(*lead, *w.shape)) for k, w in factors.items()
         }
-    return result
+    return unflatten(result)
 
 
 def kept(s: np.ndarray, shapes: LowRank) -> int:
@@ -102,11 +102,12 @@ def kept(s: np.ndarray, shapes: LowRank) -> int:
 
 def ranks(params: dict[str, Any]) -> dict[str, int]:
     """Rank of every layer that is kept as two thin factors."""
-    return {name: layer["up"].shape[-2] for name, layer in params.items() if "up" in layer}
+    layers = flatten(params).items()
+    return {name: layer["up"].shape[-2] for name, layer in layers if "up" in layer}
 
 
 def _decomposed(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    return ((name, layer) for name, layer in params.items() if "s" in layer)
+    return ((name, layer) for name, layer in flatten(params).items() if "s" in layer)
 
 
 def _principal(layer: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

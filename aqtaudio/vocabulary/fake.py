@@ -60,7 +60,10 @@ class Calibrating(_OnGrids):
 
 @dataclasses.dataclass(frozen=True)
 class FakeQuantized(_OnGrids):
-    """Rounds every edge to its frozen grid, straight-through."""
+    """Rounds the output of every linear layer to its frozen grid, straight-through.
+
+    As fake quantization usually does, it computes pooling in float; the device rounds there too.
+    """
 
     def edge(self, layer: Layer, part: str, y: jax.Array, relu: bool) -> jax.Array:
         """y on its grid."""

@@ -25,14 +25,9 @@ from aqtaudio.training import loop
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 
-SHORT = {
-    "optimizer.steps": 12,
-    "finetune.steps": 8,
-    "evaluate_every": 4,
-    "checkpoint_every": 5,
-}
-W8A8 = overlay(EXPERIMENT, SHORT)
-THIN = overlay(LOW_RANK, SHORT)
+INTERVALS = {"evaluate_every": 20, "checkpoint_every": 13}
+W8A8 = overlay(EXPERIMENT, INTERVALS)
+THIN = overlay(LOW_RANK, INTERVALS)
 
 
 class Killed(Exception):
@@ -110,8 +105,8 @@ def test_killed_again_and_again(whole, data, tmp_path):
     experiment, folder, variables = whole
     if experiment is THIN:
         assert low_rank.ranks(variables[1]["params"])["pointwise_1"] < 4
-    # The first step; between two checkpoints; right after one; calibrating; the quantized phase.
-    mortal = Mortal(data, deaths=(1, 9, 11, 16, 25))
+    # The first step; long after a checkpoint and soon after one; calibrating; the quantized phase.
+    mortal = Mortal(data, deaths=(1, 39, 44, 76, 90))
     for _life in range(5):
         with pytest.raises(Killed):
             train(experiment, mortal, tmp_path / "run")
@@ -138,10 +133,10 @@ def test_another_seed_gives_other_numbers(data, expected, tmp_path):
 
 @pytest.fixture
 def stopped(data, tmp_path):
-    """A run whose float phase has checkpoints of steps 5 and 10, and no end."""
+    """A run whose float phase has checkpoints of steps 13 and 26, and no end."""
     with pytest.raises(Killed):
-        train(W8A8, Mortal(data, deaths=(12,)), tmp_path / "run")
-    assert checkpoint_steps(tmp_path / "run") == ["10", "5"]
+        train(W8A8, Mortal(data, deaths=(30,)), tmp_path / "run")
+    assert checkpoint_steps(tmp_path / "run") == ["13", "26"]
     return tmp_path / "run"
 
 
@@ -151,7 +146,7 @@ def checkpoint_steps(run: Path) -> list[str]:
 
 def test_torn_line_of_metrics(stopped, data, expected):
     with (stopped / "metrics.jsonl").open("a") as file:
-        file.write('{"phase": "float", "step": 11, "st')
+        file.write('{"phase": "float", "step": 30, "st')
     assert_same(train(W8A8, data, stopped), expected[1])
     assert lines(stopped) == lines(expected[0])
 
@@ -164,9 +159,9 @@ def test_last_line_without_its_end(stopped, data, expected):
 
 
 def test_checkpoint_that_was_never_committed(stopped, data, expected):
-    """What a kill in the middle of saving step 10 leaves: a folder under a temporary name."""
+    """What a kill in the middle of saving step 26 leaves: a folder under a temporary name."""
     phase = phase_directory(stopped, "float")
-    (phase / "10").rename(phase / "10.orbax-checkpoint-tmp")
+    (phase / "26").rename(phase / "26.orbax-checkpoint-tmp")
     assert_same(train(W8A8, data, stopped), expected[1])
     assert lines(stopped) == lines(expected[0])
 
@@ -174,7 +169,7 @@ def test_checkpoint_that_was_never_committed(stopped, data, expected):
 def test_old_checkpoint_that_was_partly_deleted(stopped, data, expected):
     """What a kill leaves while checkpoints beyond the newest two are removed."""
     for name in ("_CHECKPOINT_METADATA", "default/_METADATA"):
-        (phase_directory(stopped, "float") / "5" / name).unlink()
+        (phase_directory(stopped, "float") / "13" / name).unlink()
     assert_same(train(W8A8, data, stopped), expected[1])
 
 
@@ -197,7 +192,7 @@ def tear(folder: Path) -> None:
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_newest_checkpoint(damage, stopped, data, expected):
     """Either the run goes on from an older one to the same numbers, or one line says what is up."""
-    DAMAGE[damage](phase_directory(stopped, "float") / "10")
+    DAMAGE[damage](phase_directory(stopped, "float") / "26")
     before = (stopped / "metrics.jsonl").read_bytes()
     try:
         variables = train(W8A8, data, stopped)
