@@ -250,6 +250,11 @@ def test_export(tiny_run, tone_corpus, tmp_path, cli):
     assert not any(name.startswith("checkpoint") for name in names)
 
 
+def test_artifact_of_an_artifact_is_the_same(tiny_artifact, tone_corpus, tmp_path, cli):
+    status, _, _ = cli("export", tiny_artifact, "--out", tmp_path / "a", "--data", tone_corpus)
+    assert status == 0 and contents(tmp_path / "a") == contents(tiny_artifact)
+
+
 def test_export_into_a_folder_that_is_not_empty(tiny_run, tmp_path, refused):
     (tmp_path / "mine.txt").write_text("mine")
     assert "is there already" in refused("export", tiny_run, "--out", tmp_path)
@@ -432,6 +437,20 @@ def test_training_never_touches_what_is_not_its_run(
     before = contents(tiny_run)
     assert "another experiment" in refused(*train, tiny_run, "--seed", "9")
     assert contents(tiny_run) == before
+
+
+# --- data check
+
+
+def test_data_check(corpus, answer, cli):
+    status, value = answer("data", "check", corpus)
+    assert status == 0 and value == {"errors": 0, "warnings": 0, "problems": []}
+    write_nan(corpus)
+    status, value = answer("data", "check", corpus)
+    assert status == 1 and value["errors"] == 1
+    assert value["problems"][0]["path"] == "words/train/low/nan.wav"
+    status, out, _ = cli("data", "check", corpus)
+    assert status == 1 and "nan.wav" in out and "1 errors, 0 warnings" in out
 
 
 # --- bad input: damaged runs and artifacts
