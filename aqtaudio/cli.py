@@ -32,12 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"aqtaudio: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("aqtaudio: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"aqtaudio: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("aqtaudio: interrupted", file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -204,7 +207,7 @@ def data_check(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Trains one run."""
+    """Trains one run; status 1 when its file and its program differ in an integer."""
     from aqtaudio import pipeline
     from aqtaudio.experiment import load_config
     from aqtaudio.settings import overlay
@@ -217,7 +220,7 @@ def train(options: argparse.Namespace) -> int:
     if "parity" in row:
         print(f"    parity  {row['parity']['mismatches']} of {row['parity']['outputs']} differ")
     print(f"       run  {run.path}")
-    return 0
+    return 1 if row.get("parity", {}).get("mismatches") else 0
 
 
 def _overrides(rest: Sequence[str]) -> dict[str, str]:

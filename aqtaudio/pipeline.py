@@ -15,6 +15,7 @@ import numpy as np
 from aqtaudio import float_model
 from aqtaudio.compression import low_rank
 from aqtaudio.data import evaluation_list
+from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
@@ -55,6 +56,7 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
         experiment.clip_samples,
     )
     items = data.evaluation_list("val")
+    _require_same_recordings(out, items)
     clips, classes = data.evaluation_arrays(items)
     trainer = Trainer(experiment, data, out, (clips, classes))
     _make_folder(out)
@@ -101,9 +103,7 @@ def make_row(
     row: dict[str, Any] = {
         "model": type(experiment.model).__name__,
         "width": getattr(experiment.model, "width", None),
-        "precision": precision(
-            experiment, low_rank.ranks(quantized["params"]) if quantized else {}
-        ),
+        "precision": precision(run),
         "seed": experiment.seed,
         "metrics": scores,
         "costs": costs(run),
@@ -130,18 +130,26 @@ def costs(run: Run) -> dict[str, Any]:
     return totals | {"file_bytes": report.file_bytes, "arena_bytes": report.arena_bytes}
 
 
-def precision(experiment: Experiment, ranks: Mapping[str, int]) -> str:
+def precision(run: Run) -> str:
     """Short name: float, ptq_w8a8, fake_w8a8, w8a8, w4a8, w4a4, mixed, with _low_rank."""
-    recipe = experiment.recipe
-    if recipe.mode == "float":
+    experiment = run.experiment
+    if experiment.recipe.mode == "float":
         return "float"
-    bits = {(rule.weight_bits, rule.activation_bits) for rule in recipe.rules}
-    name = "w{}a{}".format(*bits.pop()) if len(bits) == 1 else "mixed"
-    if recipe.mode == "fake":
+    program = run.program
+    weighted = [op for op in program.operations if "weights" in op.constants]
+    weight_bits = {op.attributes["weight_bits"] for op in weighted}
+    # Signed edges keep 8 bits in every recipe, so relu edges tell.
+    outputs = [program.edges[op.output] for op in weighted]
+    relu_bits = {edge.bits for edge in outputs if edge.zero_point != 0}
+    name = "mixed"
+    if len(weight_bits) == 1 and len(relu_bits) <= 1:
+        name = f"w{weight_bits.pop()}a{relu_bits.pop() if relu_bits else 8}"
+    if experiment.recipe.mode == "fake":
         name = f"fake_{name}"
     elif experiment.finetune.steps == 0:
         name = f"ptq_{name}"
-    return f"{name}_low_rank" if ranks else name
+    is_thin = any(op.name.endswith("/down") for op in weighted)
+    return f"{name}_low_rank" if is_thin else name
 
 
 def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
@@ -182,12 +190,24 @@ def _require_room(experiment: Experiment, out: Path) -> None:
     """`out` may be new, empty, or an unfinished run of the same experiment."""
     config = out / "config.json"
     if config.exists():
-        if identity(load_json(config)) != identity(experiment):
+        if _without_parent(load_json(config)) != _without_parent(experiment):
             raise BadInput(f"{out} holds a run of another experiment; name another folder")
     elif out.exists() and not out.is_dir():
         raise BadInput(f"{out} is not a folder; name a new one")
     elif out.exists() and any(name not in BEFORE_A_RUN for name in os.listdir(out)):
         raise BadInput(f"{out} is not empty and holds no run; name a new folder")
+
+
+def _without_parent(experiment: Experiment) -> dict[str, Any]:
+    """Identity but for the parent's path: folders may have moved."""
+    return {key: value for key, value in identity(experiment).items() if key != "init_from"}
+
+
+def _require_same_recordings(out: Path, items: list[EvaluationItem]) -> None:
+    """A run that goes on must see the recordings that it began with."""
+    file = out / "evaluation.tsv"
+    if file.exists() and evaluation_list.read(file) != items:
+        raise BadInput(f"{out} was begun on other recordings; name another folder")
 
 
 # What a sweep puts into a run's folder, and what is left when a run is killed as it begins.

@@ -40,11 +40,15 @@ def sweep(
 
 
 def export_fronts(out: Path, data_folder: Path) -> None:
-    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front."""
+    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front.
+
+    Folders of other names are left alone; a front run whose directory is gone cannot be exported.
+    """
     rows = [row for row in Store(out).rows() if row["precision"] != "float"]
     wanted = set(front_runs(rows))
     artifacts = out / "artifacts"
-    present = {path.name for path in artifacts.iterdir()} if artifacts.is_dir() else set()
+    known = {str(row["run_id"]) for row in Store(out).rows()}
+    present = {name for name in known if (artifacts / name).is_dir()}
     for name in present - wanted:
         shutil.rmtree(artifacts / name)
     for name in sorted(wanted - present):

@@ -20,8 +20,9 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.experiment import Optimizer
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
-from aqtaudio.training.step import compiled, transformation
+from aqtaudio.training.step import transformation
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized

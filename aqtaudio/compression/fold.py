@@ -1,4 +1,4 @@
-"""Batch norm folded into kernel and bias: one of the two functions that change the parameters."""
+"""Batch norm folded into kernel and bias."""
 
 from typing import Any
 

@@ -17,7 +17,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises:
       BadInput: `out` is there already and is not an empty folder, or cannot be made.
     """
-    out = Path(out)
+    out = Path(out).resolve()
+    if out == Path.cwd():
+        raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out} is there already; allowed: a new or empty folder")
     try:

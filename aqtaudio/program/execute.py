@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program import kernels
+from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Program
 
 
@@ -23,7 +24,7 @@ class Executor:
             for op in program.operations
         ]
         dot = kernels.integer_dot if integer else kernels.carrier_dot
-        self._run = jax.jit(functools.partial(_run, program, dot))
+        self._run = compiled(functools.partial(_run, program, dot))
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
         """Every edge's int8 codes [B, ...] for input codes [B, ...]."""

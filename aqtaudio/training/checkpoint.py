@@ -40,8 +40,12 @@ class Checkpoints:
     def measures(self) -> list[Measures]:
         """What the newest checkpoint was saved with."""
         step = self.latest
-        metadata = None if step is None else self._manager.metadata(step).custom_metadata
-        return list((metadata or {}).get("measures", []))
+        if step is None:
+            return []
+        try:
+            return list((self._manager.metadata(step).custom_metadata or {})["measures"])
+        except Exception as error:  # noqa: BLE001 - orbax raises many kinds
+            raise self._damaged(step, error) from error
 
     def save(self, step: int, state: Any, measures: Sequence[Measures] = ()) -> None:
         """Writes `state` as of `step`, unless it is there.
@@ -66,11 +70,14 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
             sys.unraisablehook = _without_stray_reads
-            reason = " ".join(str(error).split())[:300]
-            raise BadInput(
-                f"{self.directory / str(step)}: a damaged or foreign checkpoint; without that "
-                f"folder, training goes on from an older one ({reason})"
-            ) from error
+            raise self._damaged(step, error) from error
+
+    def _damaged(self, step: int, error: Exception) -> BadInput:
+        reason = " ".join(str(error).split())[:300]
+        return BadInput(
+            f"{self.directory / str(step)}: a damaged or foreign checkpoint; without that "
+            f"folder, training goes on from an older one ({reason})"
+        )
 
 
 def exists(directory: Path) -> bool:

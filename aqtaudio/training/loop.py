@@ -18,7 +18,9 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.data.keywords import KeywordData
+from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.metrics_log import MetricsLog
@@ -28,7 +30,6 @@ from aqtaudio.training.preflight import parent_settings
 from aqtaudio.training.restore import fresh, restore
 from aqtaudio.training.step import (
     State,
-    compiled,
     initial_state,
     make_features,
     make_step,
@@ -92,7 +93,9 @@ class Trainer:
                     recent.append(measures)
                     done = step + 1
                     if done % LOG_EVERY == 0 or done == settings.steps:
-                        log.write(done, **_mean(recent), learning_rate=float(rate(step)))
+                        means = _mean(recent)
+                        _require_finite(phase, done, means)
+                        log.write(done, **means, learning_rate=float(rate(step)))
                         recent = []
                     if done % self.experiment.evaluate_every == 0 or done == settings.steps:
                         log.write(done, val_accuracy=self._score(phase.reading, state))
@@ -135,6 +138,13 @@ class Trainer:
         variables = {"params": state["params"], **state["collections"]}
         logits = predict(self.experiment, variables, reading, clips)
         return float(task.accuracy(logits, classes))
+
+
+def _require_finite(phase: Phase, step: int, means: dict[str, float]) -> None:
+    if not np.isfinite(means["loss"]):
+        raise BadInput(
+            f"{phase.name} phase, step {step}: the loss is not finite; lower its learning_rate"
+        )
 
 
 def _mean(measures: list[Measures]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.experiment import Experiment
-from aqtaudio.training.step import compiled
+from aqtaudio.program.compiler import compiled
 from aqtaudio.vocabulary.signal import Reading, start
 
 BATCH_SIZE = 128

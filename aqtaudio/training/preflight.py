@@ -10,6 +10,7 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.settings import from_json, to_json
 from aqtaudio.settings import settings as settings_of
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
@@ -24,6 +25,7 @@ def require_trainable(experiment: Experiment) -> None:
     """
     if experiment.init_from:
         parent_settings(experiment)
+    _require_importable(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
     if experiment.recipe.mode == "float":
@@ -34,7 +36,21 @@ def require_trainable(experiment: Experiment) -> None:
     def observe(features: jax.Array) -> Any:
         return model.apply({"params": params}, start(features, reading), mutable=["ranges"])[1]
 
-    jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))
+    try:
+        jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise _unbuildable(experiment, error) from error
+
+
+def _require_importable(experiment: Experiment) -> None:
+    """A run is read back by its classes' names."""
+    try:
+        same = from_json(to_json(experiment)) == experiment
+    except BadInput as error:
+        needed = "models and settings must be classes of modules that can be imported"
+        raise BadInput(f"{error}; {needed}") from error
+    if not same:
+        raise BadInput("the experiment holds settings that config.json cannot keep")
 
 
 def parent_settings(experiment: Experiment) -> Experiment:
@@ -70,6 +86,8 @@ def _built(experiment: Experiment) -> dict[str, Any]:
     try:
         return fresh(experiment)
     except (ValueError, TypeError, ZeroDivisionError) as error:
-        raise BadInput(
-            f"a model of these settings cannot be built: {error} ({experiment.model})"
-        ) from error
+        raise _unbuildable(experiment, error) from error
+
+
+def _unbuildable(experiment: Experiment, error: Exception) -> BadInput:
+    return BadInput(f"a model of these settings cannot be built: {error} ({experiment.model})")

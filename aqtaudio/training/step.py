@@ -11,22 +11,12 @@ import optax
 from aqtaudio.compression import low_rank
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.phases import Phase
 from aqtaudio.vocabulary.signal import start
 
 State = dict[str, Any]
-
-# XLA's CPU compiler removes optimization barriers before it fuses (jaxlib 0.10.0), and then repeats
-# the integer rescale in every consumer: three times the step time. Keeping the barriers is safe
-# everywhere; the option exists on CPU only.
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-
-
-def compiled(function: Callable, **options) -> Callable:
-    """jax.jit with the project's compiler options."""
-    keep = KEEP_BARRIERS if jax.default_backend() == "cpu" else None
-    return jax.jit(function, compiler_options=keep, **options)
 
 
 def transformation(settings: Optimizer) -> optax.GradientTransformation:

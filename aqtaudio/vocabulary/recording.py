@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.compression.recipe import Recipe
+from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Edge, Operation, Program
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import Signal, start
@@ -41,7 +42,7 @@ def record(
 ) -> Program:
     """Writes down the program of a folded, calibrated model.
 
-    Traced under jit, because AQT's scales differ by an ulp between eager and compiled code.
+    Compiled as training is, because AQT's scales differ by an ulp between eager and compiled code.
 
     Args:
       model: made of vocabulary layers.
@@ -57,7 +58,7 @@ def record(
         return scales, notebook.constants, out.scale
 
     features = jnp.zeros((1, *feature_shape), jnp.float32)
-    scales, constants, _ = jax.device_get(jax.jit(trace)(variables, features))
+    scales, constants, _ = jax.device_get(compiled(trace)(variables, features))
     edges = {
         signal.edge: Edge(
             name=signal.edge,
