@@ -43,7 +43,7 @@ class Checkpoints:
         if step is None:
             return []
         try:
-            return list((self._manager.metadata(step).custom_metadata or {})["measures"])
+            return list((self._manager.metadata(step).custom_metadata or {}).get("measures", []))
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
             raise self._damaged(step, error) from error
 
