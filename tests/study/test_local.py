@@ -138,10 +138,10 @@ def started(folder, workers=2):
 
 def finished(folder, workers):
     with started(folder, workers) as launcher:
-        return launcher.communicate(timeout=60) and launcher.returncode == 0
+        return launcher.communicate(timeout=180) and launcher.returncode == 0
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -152,7 +152,7 @@ def test_interrupt_ends_the_commands(tmp_path):
     launcher = started(tmp_path)
     wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
     launcher.send_signal(signal.SIGINT)
-    assert "--resume goes on" in launcher.communicate(timeout=20)[1]
+    assert "--resume goes on" in launcher.communicate(timeout=90)[1]
     for pid in tmp_path.glob("work/*/pid"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid.read_text().split()[1]), 0)
