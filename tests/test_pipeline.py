@@ -1,15 +1,17 @@
 """A run directory explains itself, ends the same when it is made again, and says what it is."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from corpus import CLIPS_PER_WORD, EXPERIMENT, LOW_RANK
 
 from aqtaudio import pipeline
-from aqtaudio.compression.recipe import FAKE_W8A8, FLOAT, W4A4, W4A8, Recipe, Rule
+from aqtaudio.compression.recipe import FLOAT, Recipe
 from aqtaudio.data import evaluation_list
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate, evaluate_clips, parity, parity_clips
@@ -141,17 +143,8 @@ def test_parity_sees_one_wrong_integer(tiny_run, tmp_path):
     bias[0] += 200
     last = run.program.operations[-1]
     constants = {**last.constants, "bias": bias}
-    changed = programs.Program(
-        run.program.edges,
-        (
-            *run.program.operations[:-1],
-            programs.Operation(
-                last.kind, last.name, last.inputs, last.output, last.attributes, constants
-            ),
-        ),
-        run.program.inputs,
-        run.program.outputs,
-    )
+    operations = (*run.program.operations[:-1], dataclasses.replace(last, constants=constants))
+    changed = dataclasses.replace(run.program, operations=operations)
     (tmp_path / "run").mkdir()
     for name in ("config.json", "model.tflite"):
         (tmp_path / "run" / name).write_bytes((tiny_run / name).read_bytes())
@@ -172,22 +165,40 @@ def test_golden_codes(tiny_run, tone_corpus):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "finetune_steps", "ranks", "name"),
+    ("recipe", "finetune_steps", "weight_bits", "relu_bits", "name"),
     [
-        (FLOAT, 10, {}, "float"),
-        (Recipe(), 10, {}, "w8a8"),
-        (Recipe(), 0, {}, "ptq_w8a8"),
-        (W4A8, 10, {}, "w4a8"),
-        (W4A4, 10, {}, "w4a4"),
-        (FAKE_W8A8, 10, {}, "fake_w8a8"),
-        (Recipe(rules=(Rule("conv", weight_bits=4), Rule())), 10, {}, "mixed"),
-        (LOW_RANK.recipe, 10, {"pointwise_1": 2}, "w8a8_low_rank"),
-        (LOW_RANK.recipe, 10, {}, "w8a8"),  # nothing was cut
+        (FLOAT, 10, None, None, "float"),
+        (Recipe(), 10, (8, 8, 8, 8), 8, "w8a8"),
+        (Recipe(), 0, (8, 8, 8, 8), 8, "ptq_w8a8"),
+        (Recipe(), 10, (4, 4, 4, 4), 8, "w4a8"),
+        (Recipe(), 10, (4, 4, 4, 4), 4, "w4a4"),
+        (Recipe("fake"), 10, (8, 8, 8, 8), 8, "fake_w8a8"),
+        (Recipe(), 10, (8, 4, 4, 8), 8, "mixed"),
     ],
 )
-def test_precision(recipe, finetune_steps, ranks, name):
-    changes = {"recipe": recipe, "finetune.steps": finetune_steps}
-    assert precision(overlay(EXPERIMENT, changes), ranks) == name
+def test_precision_is_the_programs(recipe, finetune_steps, weight_bits, relu_bits, name, tiny_run):
+    program = Run(tiny_run).program
+    if weight_bits:
+        program = with_bits(program, weight_bits, relu_bits)
+    experiment = overlay(EXPERIMENT, {"recipe": recipe, "finetune.steps": finetune_steps})
+    assert precision(SimpleNamespace(experiment=experiment, program=program)) == name
+
+
+def with_bits(program, weight_bits: tuple[int, ...], relu_bits: int):
+    """The program, said to have other bits."""
+    left = list(weight_bits)
+    operations = [
+        dataclasses.replace(op, attributes={**op.attributes, "weight_bits": left.pop(0)})
+        if "weights" in op.constants
+        else op
+        for op in program.operations
+    ]
+    edges = {
+        name: dataclasses.replace(edge, bits=relu_bits if edge.zero_point else 8)
+        for name, edge in program.edges.items()
+    }
+    assert not left
+    return dataclasses.replace(program, edges=edges, operations=tuple(operations))
 
 
 def test_float_model_is_not_exported(tiny_float, tmp_path):
