@@ -26,6 +26,7 @@ ALLOWED = {
     "experiment": {"errors", "settings", "compression.recipe", "data", "frontends", "models"},
     "training": {
         "errors",
+        "program.compiler",
         "settings",
         "experiment",
         "data",
