@@ -70,6 +70,7 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
             sys.unraisablehook = _without_stray_reads
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> BadInput:
