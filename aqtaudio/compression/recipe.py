@@ -23,7 +23,8 @@ class Rule:
     Attributes:
       pattern: matched against the whole path, e.g. "pointwise_.*".
       weight_bits: 8 or 4.
-      activation_bits: 8, or 4 (study precision: relu edges only, signed edges stay at 8).
+      activation_bits: 8; 16 (with 8-bit weights: "16x8"); or 4 (study precision: relu edges only,
+        signed edges stay at 8).
       calibration: how an activation range follows from the batches it sees: "max", "mean_max"
         (mean over batches of the largest magnitude), or a quantile such as "q0.999" (mean over
         batches of that quantile of the magnitudes).
@@ -42,9 +43,10 @@ class Rule:
             re.compile(self.pattern)
         except re.error as error:
             raise BadInput(f"recipe pattern {self.pattern!r}: {error}") from error
-        for field in ("weight_bits", "activation_bits"):
-            if getattr(self, field) not in (4, 8):
-                raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: 4, 8")
+        for field, allowed in (("weight_bits", (4, 8)), ("activation_bits", (4, 8, 16))):
+            if getattr(self, field) not in allowed:
+                listed = ", ".join(map(str, allowed))
+                raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: {listed}")
         quantile(self.calibration)
         if self.svd_penalty is not None and not 0 <= self.svd_penalty < math.inf:
             raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: >= 0, or None")
@@ -119,6 +121,7 @@ W8A8 = Recipe()
 W4A8 = Recipe(rules=(Rule(weight_bits=4),))
 # Sixteen levels are better spent on the bulk than on the largest values.
 W4A4 = Recipe(rules=(Rule(weight_bits=4, activation_bits=4, calibration="q0.999"),))
+W8A16 = Recipe(rules=(Rule(activation_bits=16),))
 FAKE_W8A8 = Recipe("fake")
 
 

@@ -75,6 +75,21 @@ def conv2d(x: jax.Array, w: jax.Array, strides: Pair, dilation: Pair) -> jax.Arr
     return dot(columns, w.reshape(-1, w.shape[-1]))
 
 
+def grouped_conv2d(x: jax.Array, w: jax.Array, strides: Pair, dilation: Pair) -> jax.Array:
+    """VALID convolution of x [B, H, W, C] with w [KH, KW, C / groups, D], groups side by side."""
+    groups = x.shape[-1] // w.shape[2]
+    if groups == 1:
+        return conv2d(x, w, strides, dilation)
+    parts = zip(jnp.split(x, groups, -1), jnp.split(w, groups, -1), strict=True)
+    return jnp.concatenate([conv2d(a, b, strides, dilation) for a, b in parts], -1)
+
+
+def repeat_channels(x: jax.Array, w: jax.Array) -> jax.Array:
+    """x [B, H, W, C] as a depthwise kernel w [KH, KW, C * multiplier] sees it."""
+    multiplier = w.shape[-1] // x.shape[-1]
+    return x if multiplier == 1 else jnp.repeat(x, multiplier, axis=-1)
+
+
 def sum_rows(x: jax.Array) -> jax.Array:
     """Sum over all axes but the last, as a dot with ones: faster than a reduction on a CPU."""
     rows = x.reshape(-1, x.shape[-1])

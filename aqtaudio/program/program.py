@@ -8,6 +8,7 @@ Shapes exclude the batch axis. Real value = (code - zero_point) * scale.
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,21 @@ from typing import Any
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.program.kernels.call import Grid
 
 FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Edge:
-    """A tensor between operations: int8 codes on one static per-tensor grid.
+    """A tensor between operations: int8 or int16 codes on one static per-tensor grid.
 
     Attributes:
       name: unique; the path of the layer that owns the edge.
       shape: without the batch axis.
       scale: float32 step, stored as a Python float that is exactly a float32.
       zero_point: code of the real value 0.
-      bits: levels in use; 4-bit edges live in int8 tensors (study precision).
+      bits: 8; 4 (study precision, lives in int8 tensors); 16 (int16 tensors, zero point 0).
     """
 
     name: str
@@ -36,6 +38,21 @@ class Edge:
     scale: float
     zero_point: int
     bits: int = 8
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the codes."""
+        return np.dtype(np.int16 if self.bits == 16 else np.int8)
+
+    @property
+    def bytes(self) -> int:
+        """Of the tensor."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def grid(self) -> Grid:
+        """The codes' real values."""
+        return Grid(np.float32(self.scale), self.zero_point, self.bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +63,31 @@ class Operation:
 
     | kind | attributes | constants |
     |---|---|---|
-    | conv2d | strides, dilation, padding ("SAME", "VALID"), low, high, weight_bits | weights HWIO |
-    | depthwise_conv2d | the same | weights HWC |
-    | dense | low, high, weight_bits | weights IO |
-    | average_pool | window, strides (padding VALID) | |
+    | constant | | codes [...]: an edge whose codes never change; no inputs |
+    | conv2d | strides, dilation, padding ("SAME", "VALID"), weight_bits, clip | weights HWIO |
+    | depthwise_conv2d | the same | weights HWC, C = input channels * multiplier |
+    | dense | weight_bits, clip | weights IO |
+    | batch_matmul | transpose_a, transpose_b | |
+    | add, sub, mul | clip | |
+    | requantize, relu, relu6, hard_swish, logistic, tanh, l2_norm | | |
+    | leaky_relu | alpha | |
+    | prelu | | (the second input is the slope) |
+    | softmax | beta | |
+    | average_pool, max_pool | window, strides (padding VALID), clip | |
+    | mean, sum | axes (after the batch, from 0), keep | |
     | reshape | shape | |
+    | transpose | permutation (after the batch, from 0) | |
+    | slice | begin, end, strides, per axis after the batch | |
+    | concat | axis | |
+    | pad | widths, (before, after) per axis after the batch | |
 
-    Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor), `bias` int32
-    [C], and the rescale of the accumulator: `mantissa` int32 [C] (31 fractional bits) and
-    `exponent` int32 [C]. `low` and `high` are the codes the output is clipped to.
+    "clip" is `low` and `high`: the codes that the output is clipped to, a fused activation.
+    Grouped convolutions have weights of fewer input channels than their input.
+
+    Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor) and `bias`
+    int32 [C]. All hold the integers that TFLite Micro derives from the scales when it loads a model
+    (`program.kernels`, "prepare"): the multipliers `mantissa` int32 (31 fractional bits) and
+    `exponent` int32 of weighted operations [C], and what the other kinds need.
     """
 
     kind: str

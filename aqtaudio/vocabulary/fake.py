@@ -14,12 +14,14 @@ from aqtaudio.compression.recipe import Recipe, quantile
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Layer, Linear
 from aqtaudio.vocabulary.quantized import (
-    Grid,
+    constant_codes,
     edge_grid,
     edge_scale,
     fake_quant_weights,
+    is_per_tensor,
     zeros_floor,
 )
+from aqtaudio.vocabulary.signal import Fixed, Own, Signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,27 +32,31 @@ class _OnGrids(Floating):
 
     def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         """The kernel on its grid."""
-        bits = self.recipe.rule(layer.label).weight_bits
-        per_tensor = linear.kind == "dense" and bits < 8
-        return fake_quant_weights(kernel, zeros_floor(kernel), bits, per_tensor)
+        rule = self.recipe.rule(layer.label)
+        per_tensor = is_per_tensor(linear, rule)
+        return fake_quant_weights(kernel, zeros_floor(kernel), rule.weight_bits, per_tensor)
 
-    def grid(self, layer: Layer, relu: bool) -> Grid:
-        """The codes of an edge. The input is always signed: it needs no rule."""
-        return edge_grid(relu, self.recipe.rule(layer.label).activation_bits if relu else 8)
+    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
+        codes, scale = constant_codes(value)
+        return super().constant(layer, part, codes * jax.lax.stop_gradient(scale))
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrating(_OnGrids):
     """Observes activation ranges; "ranges" must be mutable."""
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, relu: bool) -> jax.Array:
+    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""
-        calibration = self.recipe.rule(layer.label).calibration
-        scale = _magnitude(y, calibration) * np.float32(1 / self.grid(layer, relu).levels)
+        if isinstance(edge, Fixed):
+            return y
+        rule = self.recipe.rule(layer.label)
+        grid = edge_grid(edge.relu, rule.activation_bits)
+        magnitude = jnp.maximum(_magnitude(y, rule.calibration), np.float32(edge.least))
+        scale = magnitude * np.float32(1 / grid.levels)
         stored = layer.range_of(part)
         batches = stored.value["batches"] + 1
         old = stored.value["scale"]
-        if calibration == "max":
+        if rule.calibration == "max":
             scale = jnp.maximum(old, scale)
         else:
             scale = old + (scale - old) / batches
@@ -60,16 +66,22 @@ class Calibrating(_OnGrids):
 
 @dataclasses.dataclass(frozen=True)
 class FakeQuantized(_OnGrids):
-    """Rounds the output of every linear layer to its frozen grid, straight-through.
+    """Rounds every edge that has a grid of its own to that grid, straight-through.
 
     As fake quantization usually does, it computes pooling in float; the device rounds there too.
     """
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, relu: bool) -> jax.Array:
+    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """y on its grid."""
-        grid, scale = self.grid(layer, relu), edge_scale(layer, part)
-        low, high = (grid.low - grid.zero_point) * scale, grid.levels * scale
-        clipped = jnp.clip(y, low, high)
+        rule = self.recipe.rule(layer.label)
+        if isinstance(edge, Fixed):
+            fixed = edge.grid(rule.activation_bits == 16)
+            zero, low, high, scale = fixed.zero_point, fixed.lowest, fixed.highest, fixed.scale
+        else:
+            grid = edge_grid(edge.relu, rule.activation_bits)
+            zero, low, high = grid.zero_point, grid.low, grid.high
+            scale = edge_scale(layer, part)
+        clipped = jnp.clip(y, (low - zero) * scale, (high - zero) * scale)
         rounded = jnp.round(clipped * (np.float32(1) / scale)) * scale
         return clipped + jax.lax.stop_gradient(rounded - clipped)
 

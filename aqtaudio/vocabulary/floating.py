@@ -1,14 +1,14 @@
 """The floating reading: ordinary float32 Flax training, with batch norm until it is folded."""
 
 import dataclasses
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from aqtaudio.program import kernels
 from aqtaudio.program import linear as linear_maps
+from aqtaudio.program.kernels import KINDS
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +19,13 @@ class Floating:
         """The kernel to compute with."""
         return kernel
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, relu: bool) -> jax.Array:
+    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """What leaves an output edge."""
         return y
 
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
-        return dataclasses.replace(x, values=self.edge(layer, "output", x.values, relu=False))
+        y = self.edge(layer, "output", x.values, Own())
+        return dataclasses.replace(x, values=y, owner=layer.label)
 
     def linear(  # noqa: D102
         self,
@@ -42,19 +43,27 @@ class Floating:
             y = linear_maps.add_bias(y, bias)
         if linear.relu:
             y = jax.nn.relu(y)
-        return dataclasses.replace(x, values=self.edge(layer, part, y, linear.relu))
+        y = self.edge(layer, part, y, Own(linear.relu))
+        return dataclasses.replace(x, values=y, owner=layer.edge_name(part))
 
-    def same_scale(self, layer: Layer, kind: str, x: Signal, attributes: dict) -> Signal:  # noqa: D102
-        return dataclasses.replace(x, values=REAL[kind](x.values, attributes))
+    def operation(  # noqa: D102
+        self,
+        layer: Layer,
+        part: str,
+        kind: str,
+        inputs: tuple[Signal, ...],
+        attributes: dict[str, Any],
+        edge: Edge,
+    ) -> Signal:
+        real = KINDS[kind].real
+        assert real is not None
+        y = real(tuple(x.values for x in inputs), attributes)
+        if isinstance(edge, Same):
+            return dataclasses.replace(inputs[0], values=y)
+        if isinstance(edge, Own) and edge.relu:
+            y = jax.nn.relu(y)
+        y = self.edge(layer, part, y, edge)
+        return dataclasses.replace(inputs[0], values=y, owner=layer.owner_name(part, edge))
 
-
-def _average_pool(x: jax.Array, attributes: dict) -> jax.Array:
-    window = attributes["window"]
-    return kernels.window_sum(x, window, attributes["strides"]) / (window[0] * window[1])
-
-
-def _reshape(x: jax.Array, attributes: dict) -> jax.Array:
-    return jnp.reshape(x, (x.shape[0], *attributes["shape"]))
-
-
-REAL = {"average_pool": _average_pool, "reshape": _reshape}
+    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
+        return Signal(value[None], self, owner=layer.edge_name(part))

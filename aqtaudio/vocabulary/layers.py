@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program import linear as linear_maps
-from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.signal import Fixed, Own, Same, Signal
 
 Pair = tuple[int, int]
 ONE: Pair = (1, 1)
@@ -51,8 +51,11 @@ class Linear:
         widths = linear_maps.pad_widths(
             x.shape[1:3], size, self.strides, self.dilation, self.padding
         )
-        function = getattr(linear_maps, self.kind)
-        return function(linear_maps.pad(x, widths), kernel, self.strides, self.dilation)
+        x = linear_maps.pad(x, widths)
+        if self.kind == "depthwise_conv2d":
+            x = linear_maps.repeat_channels(x, kernel)
+            return linear_maps.depthwise_conv2d(x, kernel, self.strides, self.dilation)
+        return linear_maps.grouped_conv2d(x, kernel, self.strides, self.dilation)
 
 
 class Layer(nn.Module):
@@ -68,6 +71,14 @@ class Layer(nn.Module):
     def label(self) -> str:
         """The path that recipes match and programs show, e.g. "pointwise_2"."""
         return "/".join(self.path)
+
+    def edge_name(self, part: str) -> str:
+        """Name of one of the layer's edges in a program."""
+        return self.label if part == "output" else f"{self.label}/{part}"
+
+    def owner_name(self, part: str, edge: Own | Fixed) -> str:
+        """Who gives an edge its grid; all edges of one prescribed grid share it."""
+        return str(edge) if isinstance(edge, Fixed) else self.edge_name(part)
 
     def range_of(self, part: str) -> nn.Variable:
         """The stored range of an output edge: {"scale": float32, "batches": int32}."""
@@ -205,7 +216,7 @@ class AveragePool(Layer):
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         window = self.window or (x.shape[0], x.shape[1])
         attributes = {"window": window, "strides": self.strides or window}
-        return x.reading.same_scale(self, "average_pool", x, attributes)
+        return x.reading.operation(self, "output", "average_pool", (x,), attributes, Same())
 
 
 class Reshape(Layer):
@@ -216,4 +227,4 @@ class Reshape(Layer):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         shape = tuple(int(n) for n in np.empty(x.shape, np.bool_).reshape(self.shape).shape)
-        return x.reading.same_scale(self, "reshape", x, {"shape": shape})
+        return x.reading.operation(self, "output", "reshape", (x,), {"shape": shape}, Same())

@@ -8,6 +8,7 @@ the device's integers by construction. Gradients are straight-through.
 import dataclasses
 import functools
 import warnings
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import jax
@@ -18,8 +19,10 @@ from jax import lax
 
 from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.program import kernels
+from aqtaudio.program.kernels.call import Engine, Grid, Target
+from aqtaudio.program.kernels.weighted import bias_codes, bound, chunked
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.signal import Edge, Fixed, Same, Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
@@ -78,7 +81,7 @@ def aqt_dot(integer: bool):
             return _qtensor_dot(a - zero_point, b, jnp.float32)
 
         function = integers if integer else carriers
-        return kernels.chunked(function, x, w, kernels.bound(zero_point), weight_bits)
+        return chunked(function, x, w, bound(zero_point), weight_bits)
 
     return dot
 
@@ -119,8 +122,8 @@ class Notebook(Protocol):
         kind: str,
         inputs: tuple[Signal, ...],
         output: Signal,
-        attributes: dict,
-        constants: dict,
+        attributes: Mapping[str, Any],
+        constants: Mapping[str, Any],
     ) -> None:
         """An operation that has just been computed."""
         ...
@@ -133,21 +136,19 @@ class Quantized:
     Attributes:
       recipe: bits per layer.
       integer: int8 x int8 -> int32 dots; False: the same integers carried in float32.
+      target: whose arithmetic, TFLite Micro's or LiteRT's.
       notebook: set by the recording reading.
     """
 
     recipe: Recipe
     integer: bool = False
+    target: Target = "micro"
     notebook: Notebook | None = None
 
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
-        scale = edge_scale(layer, "output")
-        values = kernels.quantize(x.values, scale, 0)
-        out = dataclasses.replace(x, values=values, scale=scale, edge=layer.label)
-        if self.notebook:
-            self.notebook.edge(out)
-        layer.sow("codes", "output", values)
-        return out
+        bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
+        grid = Grid(edge_scale(layer, "output"), 0, bits)
+        return self._leave(layer, "output", kernels.quantize(x.values, grid), grid, layer.label)
 
     def linear(  # noqa: D102
         self,
@@ -163,44 +164,121 @@ class Quantized:
         rule = self.recipe.rule(layer.label)
         if bias is None:
             bias = jnp.zeros((kernel.shape[-1],), kernel.dtype)
-        y_scale = edge_scale(layer, part)
-        constants = _constants(x, kernel, bias, y_scale, linear, rule)
-        grid = edge_grid(linear.relu, rule.activation_bits)
-        attributes = {"low": grid.low, "high": grid.high, "weight_bits": rule.weight_bits}
+        x = self._in_width(layer, part, 0, x, rule.activation_bits == 16)
+        codes = edge_grid(linear.relu, rule.activation_bits)
+        output = Grid(edge_scale(layer, part), codes.zero_point, codes.bits)
+        attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
+        attributes["weight_bits"] = rule.weight_bits
         if linear.kind != "dense":
             attributes |= {
                 "strides": linear.strides,
                 "dilation": linear.dilation,
                 "padding": linear.padding,
             }
-        name = layer.label if part == "output" else f"{layer.label}/{part}"
-        out = dataclasses.replace(
-            x, scale=y_scale, zero_point=grid.zero_point, bits=grid.bits, edge=name
-        )
-        return self._run(layer, part, linear.kind, x, out, attributes, constants)
+        constants = _constants(x, kernel, bias, linear, rule)
+        owner = layer.edge_name(part)
+        return self._run(layer, part, linear.kind, (x,), output, owner, attributes, constants)
 
-    def same_scale(self, layer: Layer, kind: str, x: Signal, attributes: dict) -> Signal:  # noqa: D102
-        out = dataclasses.replace(x, edge=layer.label)
-        return self._run(layer, "output", kind, x, out, attributes, {})
+    def operation(  # noqa: D102
+        self,
+        layer: Layer,
+        part: str,
+        kind: str,
+        inputs: tuple[Signal, ...],
+        attributes: dict[str, Any],
+        edge: Edge,
+    ) -> Signal:
+        if isinstance(edge, Same):
+            grid, owner = inputs[0].grid, inputs[0].owner
+            return self._run(layer, part, kind, inputs, grid, owner, attributes, {})
+        rule = self.recipe.rule(layer.label)
+        wide = rule.activation_bits == 16
+        inputs = tuple(self._in_width(layer, part, i, x, wide) for i, x in enumerate(inputs))
+        if isinstance(edge, Fixed):
+            output = edge.grid(wide)
+        else:
+            codes = edge_grid(edge.relu, rule.activation_bits)
+            scale = edge_scale(layer, part)
+            scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), scale)
+            output = Grid(scale, codes.zero_point, codes.bits)
+            attributes = attributes | {"low": codes.low, "high": codes.high}
+        if kind == "concat":
+            inputs = tuple(
+                self._requantized(layer, f"{part}_{i}", x, output, layer.owner_name(part, edge))
+                for i, x in enumerate(inputs)
+            )
+        owner = layer.owner_name(part, edge)
+        return self._run(layer, part, kind, inputs, output, owner, attributes, {})
 
-    def _run(self, layer, part, kind, x, out, attributes, constants) -> Signal:
-        values = kernels.run(
-            kind,
-            (x.values,),
-            (x.zero_point, out.zero_point),
-            constants,
-            attributes,
-            aqt_dot(self.integer),
-        )
-        out = dataclasses.replace(out, values=values)
+    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
+        bits = 16 if self.recipe.rule(layer.label).activation_bits == 16 else 8
+        codes, scale = constant_codes(value, bits)
+        grid = Grid(lax.stop_gradient(scale), 0, bits)
+        out = self._signal(layer, part, codes[None], grid, layer.edge_name(part))
         if self.notebook:
-            self.notebook.operation(kind, (x,), out, attributes, constants)
-        layer.sow("codes", part, values)
+            self.notebook.operation("constant", (), out, {}, {"codes": codes})
         return out
+
+    def _in_width(self, layer: Layer, part: str, index: int, x: Signal, wide: bool) -> Signal:
+        """x in int16 (`wide`) or int8: a requantization where it is in the other."""
+        if wide == (x.bits == 16):
+            return x
+        if wide:
+            levels = x.grid.highest - x.zero_point
+            grid = Grid(x.grid.scale * np.float32(levels / 32767), 0, 16)
+        else:
+            grid = Grid(x.grid.scale * np.float32(32767 / 127), 0, 8)
+        name = f"{part}_input" if index == 0 else f"{part}_input_{index}"
+        return self._requantized(layer, name, x, grid, layer.edge_name(name))
+
+    def _requantized(self, layer: Layer, part: str, x: Signal, grid: Grid, owner: str) -> Signal:
+        """x on another grid; itself where it is on that grid already."""
+        if x.owner == owner:
+            return x
+        return self._run(layer, part, "requantize", (x,), grid, owner, {}, {})
+
+    def _run(
+        self,
+        layer: Layer,
+        part: str,
+        kind: str,
+        inputs: tuple[Signal, ...],
+        output: Grid,
+        owner: str,
+        attributes: dict[str, Any],
+        constants: dict[str, Any],
+    ) -> Signal:
+        codes = tuple(x.values for x in inputs)
+        grids = tuple(x.grid for x in inputs)
+        engine = Engine(aqt_dot(self.integer), self.target)
+        call = kernels.call_of(kind, codes, grids, output, attributes, constants, engine)
+        out = self._signal(layer, part, kernels.run(call), output, owner)
+        if self.notebook:
+            self.notebook.operation(kind, inputs, out, attributes, call.constants)
+        return out
+
+    def _leave(self, layer: Layer, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
+        """The signal on an edge that no operation makes."""
+        out = self._signal(layer, part, codes, grid, owner)
+        if self.notebook:
+            self.notebook.edge(out)
+        return out
+
+    def _signal(self, layer: Layer, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
+        layer.sow("codes", part, codes)
+        return Signal(
+            codes,
+            self,
+            jnp.asarray(grid.scale),
+            grid.zero_point,
+            grid.bits,
+            layer.edge_name(part),
+            owner,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
+class EdgeGrid:
     """The codes of an output edge: real 0, and the clip."""
 
     zero_point: int
@@ -214,12 +292,14 @@ class Grid:
         return self.high - self.zero_point
 
 
-def edge_grid(relu: bool, bits: int) -> Grid:
-    """relu edges use the codes from zero up; signed ones are symmetric and stay at 8 bits."""
+def edge_grid(relu: bool, bits: int) -> EdgeGrid:
+    """relu edges use the codes from zero up; signed ones are symmetric and have 8 or 16 bits."""
+    if bits == 16:
+        return EdgeGrid(0, 0 if relu else -32768, 32767, 16)
     if not relu:
-        return Grid(0, -128, 127, 8)
+        return EdgeGrid(0, -128, 127, 8)
     zero_point = 128 - 2**bits if bits < 8 else -128
-    return Grid(zero_point, zero_point, 127, bits)
+    return EdgeGrid(zero_point, zero_point, 127, bits)
 
 
 def edge_scale(layer: Layer, part: str) -> jax.Array:
@@ -229,24 +309,35 @@ def edge_scale(layer: Layer, part: str) -> jax.Array:
     return layer.range_of(part).value["scale"]
 
 
+def is_per_tensor(linear: Linear, rule: Rule) -> bool:
+    """TFLite Micro has no 4-bit dense layer with a scale per channel."""
+    return linear.kind == "dense" and rule.weight_bits < 8
+
+
 def _constants(
-    x: Signal, kernel: jax.Array, bias: jax.Array, y_scale: jax.Array, linear: Linear, rule: Rule
+    x: Signal, kernel: jax.Array, bias: jax.Array, linear: Linear, rule: Rule
 ) -> dict[str, jax.Array]:
-    """Weight codes, bias codes and multipliers of a linear operation."""
+    """Weight codes and bias codes of a linear operation."""
     assert x.scale is not None
     floor = lax.stop_gradient(jnp.abs(bias)) / (x.scale * BIAS_LIMIT)
-    per_tensor = linear.kind == "dense" and rule.weight_bits < 8
-    codes, weight_scale = weight_codes(kernel, floor, rule.weight_bits, per_tensor)
+    codes, weight_scale = weight_codes(kernel, floor, rule.weight_bits, is_per_tensor(linear, rule))
     weight_scale = lax.stop_gradient(weight_scale)
-    mantissa, exponent = kernels.quantized_multiplier(x.scale, weight_scale, y_scale)
     return {
         "weights": codes,
         "weight_scale": weight_scale,
-        "bias": kernels.bias_codes(bias, x.scale, weight_scale),
+        "bias": bias_codes(bias, x.scale, weight_scale),
         "bias_steps": bias / (x.scale * weight_scale),
-        "mantissa": mantissa,
-        "exponent": exponent,
     }
+
+
+def constant_codes(value: jax.Array, bits: int = 8) -> tuple[jax.Array, jax.Array]:
+    """AQT's int8 or int16 codes of trained values [...], in float32, and their one scale [].
+
+    Zeros have the scale of nothing: the floor keeps it a normal float.
+    """
+    floor = np.full((value.shape[-1],), 1e-8, np.float32)
+    codes, scale = weight_codes(value, floor, bits, True)
+    return codes, scale.reshape(())
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

@@ -70,7 +70,7 @@ def record(
         for signal, scale in zip(notebook.signals, scales, strict=True)
     }
     operations = tuple(
-        Operation(kind, output, inputs, output, attributes, _stored(arrays))
+        Operation(kind, output, inputs, output, attributes, _stored(arrays, edges[output]))
         for (kind, inputs, output, attributes), arrays in zip(
             notebook.operations, constants, strict=True
         )
@@ -78,5 +78,6 @@ def record(
     return Program(edges, operations, (notebook.signals[0].edge,), (operations[-1].output,))
 
 
-def _stored(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(a).astype(DTYPES.get(name, np.int32)) for name, a in arrays.items()}
+def _stored(arrays: dict[str, np.ndarray], output: Edge) -> dict[str, np.ndarray]:
+    dtypes = DTYPES | {"codes": output.dtype}
+    return {name: np.asarray(a).astype(dtypes.get(name, np.int32)) for name, a in arrays.items()}

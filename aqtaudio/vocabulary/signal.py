@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import numpy as np
+
+from aqtaudio.program.kernels.call import Grid
 
 if TYPE_CHECKING:
     from aqtaudio.vocabulary.layers import Layer, Linear
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=("values", "scale"),
-    meta_fields=("reading", "zero_point", "bits", "edge"),
+    meta_fields=("reading", "zero_point", "bits", "edge", "owner"),
 )
 @dataclasses.dataclass(frozen=True)
 class Signal:
@@ -23,10 +26,11 @@ class Signal:
 
     Attributes:
       values: float32 [B, ...]. Real values in the floating and fake-quantized readings; integer
-        codes, exactly, in the quantized one.
+        codes, exactly, in the quantized one. Constants have B = 1.
       scale: float32 step of the codes; None in the floating reading.
       zero_point: code of the real value 0.
       edge: the edge's name: the path of the layer that owns it.
+      owner: the name of the edge whose range gives the scale; signals of one owner share a grid.
       reading: how layers interpret this signal.
     """
 
@@ -36,17 +40,64 @@ class Signal:
     zero_point: int = 0
     bits: int = 8
     edge: str = ""
+    owner: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Without the batch axis."""
         return self.values.shape[1:]
 
+    @property
+    def grid(self) -> Grid:
+        """Of the codes, in the quantized reading."""
+        assert self.scale is not None
+        return Grid(self.scale, self.zero_point, self.bits)
+
     def real(self) -> jax.Array:
         """Real values, whatever the reading."""
         if self.scale is None:
             return self.values
         return (self.values - self.zero_point) * self.scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Same:
+    """An output edge on the grid of the (first) input: pooling, reshaping."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """An output edge with a calibrated range.
+
+    Attributes:
+      relu: whether it starts at zero: a fused activation.
+      least: smallest range: the largest magnitude is taken to be at least this.
+    """
+
+    relu: bool = False
+    least: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """An output edge whose grid the target prescribes: sigmoid, tanh, softmax."""
+
+    scale: float
+    zero_point: int
+    wide_scale: float
+
+    def grid(self, wide: bool) -> Grid:
+        """In int8, or int16 (`wide`)."""
+        if wide:
+            return Grid(np.float32(self.wide_scale), 0, 16)
+        return Grid(np.float32(self.scale), self.zero_point)
+
+
+Edge = Same | Own | Fixed
+UNSIGNED_UNIT = Fixed(1 / 256, -128, 1 / 32768)
+"""0 to 1: what sigmoid and softmax put out."""
+SIGNED_UNIT = Fixed(1 / 128, 0, 1 / 32768)
+"""-1 to 1: what tanh and L2 normalisation put out."""
 
 
 class Reading(Protocol):
@@ -68,8 +119,20 @@ class Reading(Protocol):
         """A convolution or dense layer, its bias and activation, up to its output edge."""
         ...
 
-    def same_scale(self, layer: Layer, kind: str, x: Signal, attributes: dict) -> Signal:
-        """An operation whose output keeps its input's scale: pooling, reshaping."""
+    def operation(
+        self,
+        layer: Layer,
+        part: str,
+        kind: str,
+        inputs: tuple[Signal, ...],
+        attributes: dict[str, Any],
+        edge: Edge,
+    ) -> Signal:
+        """An operation without weights (`program.kernels.KINDS`), up to its output edge."""
+        ...
+
+    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:
+        """Trained values [...] as a signal [1, ...]: scales, offsets, slopes."""
         ...
 
 

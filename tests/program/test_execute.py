@@ -7,7 +7,7 @@ import programs
 import pytest
 import reference
 
-from aqtaudio.program.execute import Executor, execute
+from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 
 TINY = {"shape": (13, 6, 1), "width": 8, "blocks": 2, "classes": 4}
@@ -90,7 +90,7 @@ def test_batches_do_not_matter(count: int):
 def test_execute_is_the_executor():
     program = program_of("low_rank")
     codes = codes_for(program, 12)
-    np.testing.assert_array_equal(execute(program, codes), executor_of("low_rank")(codes))
+    np.testing.assert_array_equal(Executor(program)(codes), executor_of("low_rank")(codes))
 
 
 def test_no_clips_no_outputs():

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqtaudio.program import kernels
+from aqtaudio.program.kernels import fixed_point, weighted
+from aqtaudio.program.kernels.call import Engine, Grid
 from aqtaudio.vocabulary.quantized import aqt_dot
 
 INT32 = 2**31
 LANES = 64
 ZERO_POINTS = (-128, 0, 112)
 DOTS = {
-    "carrier": kernels.carrier_dot,
-    "integer": kernels.integer_dot,
+    "carrier": weighted.carrier_dot,
+    "integer": weighted.integer_dot,
     "aqt carrier": aqt_dot(False),
     "aqt integer": aqt_dot(True),
 }
@@ -44,9 +46,13 @@ def tflm_multiplier(real: float) -> tuple[int, int]:
     return (mantissa, exponent) if exponent >= -31 else (0, 0)
 
 
+def quantized_multiplier(x, w, y):
+    return fixed_point.multiplier(lambda x, w, y: x * w / y, x, w, y)
+
+
 # Compiled once, for one shape.
-rescale = jax.jit(kernels.rescale)
-multiplier = jax.jit(kernels.quantized_multiplier)
+rescale = jax.jit(fixed_point.rescale)
+multiplier = jax.jit(quantized_multiplier)
 
 accumulators = st.one_of(
     st.sampled_from([0, 1, -1, INT32 - 1, -INT32, 2**30, -(2**30), 2**24, -(2**24)]),
@@ -84,8 +90,8 @@ def test_rescale_by_hand():
     """Halves: up at the first rounding, away from zero at the second."""
     half, one_eighth = (jnp.int32(2**30), jnp.int32(0)), (jnp.int32(2**30), jnp.int32(-2))
     values = jnp.array([1, -1, 3, -3])
-    assert kernels.rescale(values, *half).tolist() == [1, 0, 2, -1]
-    assert kernels.rescale(values * 4, *one_eighth).tolist() == [1, -1, 2, -2]
+    assert fixed_point.rescale(values, *half).tolist() == [1, 0, 2, -1]
+    assert fixed_point.rescale(values * 4, *one_eighth).tolist() == [1, -1, 2, -2]
 
 
 @settings(deadline=None, max_examples=100)
@@ -110,7 +116,7 @@ def transformed(how: str, triples: np.ndarray) -> np.ndarray:
     """Multipliers [n, 2] of scales [n, 3], computed inside a jax transformation."""
 
     def of(triple):
-        return jnp.stack(kernels.quantized_multiplier(*triple), -1)
+        return jnp.stack(quantized_multiplier(*triple), -1)
 
     if how == "jit":
         return jax.jit(lambda t: of(t.T))(triples)
@@ -140,8 +146,8 @@ def test_multiplier_under_transformations(how: str):
 
 def test_float64_does_not_leak():
     ones = jnp.ones(4)
-    mantissa, exponent = kernels.quantized_multiplier(ones, ones, ones)
-    bias = kernels.bias_codes(ones, ones, ones)
+    mantissa, exponent = quantized_multiplier(ones, ones, ones)
+    bias = weighted.bias_codes(ones, ones, ones)
     assert {mantissa.dtype, exponent.dtype, bias.dtype} == {jnp.dtype("int32")}
     assert not jax.config.read("jax_enable_x64")
     assert jnp.asarray(0.5).dtype == jnp.float32 and jnp.arange(2).dtype == jnp.int32
@@ -156,10 +162,17 @@ def test_bias_codes_are_rounded_in_float64():
     step = np.float64(x_scale) * weight_scale.astype(np.float64)
     expected = np.rint(bias.astype(np.float64) / step).astype(np.int64)
     assert np.abs(expected).max() > 2**16
-    for function in (kernels.bias_codes, jax.jit(kernels.bias_codes)):
+    for function in (weighted.bias_codes, jax.jit(weighted.bias_codes)):
         np.testing.assert_array_equal(function(bias, x_scale, weight_scale), expected)
     in_float32 = np.rint(bias / (x_scale * weight_scale))
     assert (in_float32 != expected).any(), "float64 is needed"
+
+
+def average_pool(codes: jax.Array, zero_point: int, attributes: dict) -> jax.Array:
+    grid = Grid(np.float32(0.1), zero_point)
+    engine = Engine(weighted.carrier_dot)
+    call = kernels.call_of("average_pool", (codes,), (grid,), grid, attributes, {}, engine)
+    return kernels.run(call)
 
 
 def truncated_mean(total: int, count: int) -> int:
@@ -175,7 +188,7 @@ def test_average_pool_divides_as_c_does(window: tuple[int, int]):
     codes[0] = rng.integers(-2, 3, codes[0].shape)  # sums near zero: ties
     codes[1], codes[2] = -128, 127
     attributes = {"window": window, "strides": window}
-    found = kernels.run("average_pool", (jnp.float32(codes),), (-128, -128), {}, attributes)
+    found = average_pool(jnp.float32(codes), -128, attributes)
     rows, columns = 8 // window[0], 6 // window[1]
     expected = np.zeros((6, rows, columns, 5), int)
     for b, i, j, c in np.ndindex(expected.shape):
@@ -188,7 +201,7 @@ def test_average_pool_gradient_is_the_means():
     attributes = {"window": (2, 3), "strides": (2, 3)}
 
     def loss(codes):
-        return jnp.sum(kernels.run("average_pool", (codes,), (0, 0), {}, attributes))
+        return jnp.sum(average_pool(codes, 0, attributes))
 
     np.testing.assert_allclose(jax.grad(loss)(jnp.ones((1, 2, 3, 2))), 1 / 6)
 
@@ -212,7 +225,7 @@ def test_every_dot_gives_the_integers(name: str, zero_point: int, weight_bits: i
     for depth in (518, 2000):
         x, w = worst_codes(depth, zero_point, weight_bits)
         parts = DOTS[name](jnp.float32(x), zero_point, jnp.float32(w), weight_bits)
-        assert all(np.abs(part).max() < kernels.EXACT for part in parts)
+        assert all(np.abs(part).max() < weighted.EXACT for part in parts)
         total = sum(np.asarray(part).astype(np.int64) for part in parts)
         np.testing.assert_array_equal(total, (x - zero_point) @ w, err_msg=f"depth {depth}")
     assert len(parts) > 1 or weight_bits == 4
@@ -221,11 +234,11 @@ def test_every_dot_gives_the_integers(name: str, zero_point: int, weight_bits: i
 @pytest.mark.parametrize("weight_bits", [8, 4])
 @pytest.mark.parametrize("zero_point", ZERO_POINTS)
 def test_chunks_are_the_longest_exact_ones(zero_point: int, weight_bits: int):
-    sizes = kernels.chunked(
+    sizes = weighted.chunked(
         lambda x, w: x.shape[-1],
         np.empty((1, 20000)),
         np.empty((20000, 1)),
-        kernels.bound(zero_point),
+        weighted.bound(zero_point),
         weight_bits,
     )
     largest = max(127 - zero_point, zero_point + 128) * (2 ** (weight_bits - 1) - 1)
@@ -253,9 +266,9 @@ def test_dots_have_the_same_gradients():
 
 
 def requantized(parts, bias_steps, bounds=(-128, 127), zero_point=-128):
-    mantissa, exponent = jnp.int32(2**30), jnp.int32(-3)  # 1/16
+    scaling = {"mantissa": jnp.int32(2**30), "exponent": jnp.int32(-3)}  # 1/16
     bias = jnp.round(bias_steps).astype(jnp.int32)
-    return kernels.requantize(parts, bias_steps, bias, mantissa, exponent, zero_point, bounds)
+    return weighted.requantize(parts, bias_steps, bias, scaling, zero_point, bounds)
 
 
 def test_straight_through_gradient_stops_at_the_clip():
@@ -286,7 +299,7 @@ def test_input_quantization_clips_and_rounds(exponent: int, seed: int):
     rng = np.random.default_rng(seed)
     scale = np.float32(2.0**exponent * rng.uniform(1, 2))
     x = rng.normal(0, 200 * scale, 64).astype(np.float32)
-    found = np.asarray(kernels.quantize(jnp.asarray(x), scale, 0))
+    found = np.asarray(kernels.quantize(jnp.asarray(x), Grid(scale, 0)))
     assert found.min() >= -128 and found.max() <= 127
     real = x.astype(np.float64) / scale
     inside = (real > -128) & (real < 127)

@@ -1,0 +1,90 @@
+"""Fixed-point arithmetic as TFLite Micro does it, in 32-bit integers; x64 is not needed.
+
+Multipliers are formed in float64 (in `jax.enable_x64` blocks around channel-sized vectors).
+Rules: tflite-micro `common.h`, `common.cc` (MultiplyByQuantizedMultiplier in its double-rounding
+form, SaturatingRoundingDoublingHighMul, RoundingDivideByPOT).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Multiplier = tuple[jax.Array, jax.Array]
+
+
+def float64(compute: Callable[..., jax.Array], *scales) -> jax.Array:
+    """`compute` of scales in float64. Call it, and use the result, inside `jax.enable_x64(True)`.
+
+    The barrier hides constants: XLA would turn a division by one into a product.
+    """
+    values = [lax.stop_gradient(jnp.asarray(scale)).astype(jnp.float64) for scale in scales]
+    return compute(*lax.optimization_barrier(values))
+
+
+def multiplier(compute: Callable[..., jax.Array], *scales) -> Multiplier:
+    """The real multiplier `compute(*scales)` as (mantissa with 31 fractional bits, exponent).
+
+    Both int32, of the result's shape. A multiplier that would shift everything out is zero.
+    Negative multipliers keep their sign in the mantissa. Callable inside jit, grad and vmap.
+    """
+    with jax.enable_x64(True):
+        real = float64(compute, *scales)
+        fraction, exponent = jnp.frexp(jnp.abs(real))
+        mantissa = jnp.floor(fraction * 2.0**31 + 0.5).astype(jnp.int64)
+        carry = mantissa == 2**31
+        mantissa = jnp.where(carry, mantissa // 2, mantissa)
+        exponent = exponent + carry
+        flushed = exponent < -31
+        mantissa = jnp.where(flushed, 0, jnp.where(real < 0, -mantissa, mantissa))
+        exponent = jnp.where(flushed, 0, exponent)
+        return lax.optimization_barrier((mantissa.astype(jnp.int32), exponent.astype(jnp.int32)))
+
+
+def real_multiplier(mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
+    """The float32 value of a quantized multiplier, for gradients."""
+    return lax.optimization_barrier(jnp.ldexp(mantissa.astype(jnp.float32), exponent - 31))
+
+
+def rescale(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
+    """int32 x times mantissa * 2**(exponent - 31), TFLite Micro's two roundings.
+
+    First the high half of the doubled 64-bit product, then a right shift, both halves away from
+    zero. A left shift wraps, as it does there.
+    """
+    left, right = jnp.maximum(exponent, 0), jnp.maximum(-exponent, 0)
+    return rounding_shift(high_multiply(x << left, mantissa), right)
+
+
+def rounding_shift(x: jax.Array, right: jax.Array | int) -> jax.Array:
+    """int32 x / 2**right, halves away from zero."""
+    mask = (jnp.int32(1) << right) - 1
+    return (x >> right) + ((x & mask) > (mask >> 1) + (x < 0))
+
+
+def high_multiply(a: jax.Array, b: jax.Array) -> jax.Array:
+    """floor((a * b + 2**30) / 2**31) for int32 a and b, not both -2**31.
+
+    The 64-bit product is put together from 16-bit limbs.
+    """
+    a_high, a_low = a >> 16, a & 0xFFFF
+    b_high, b_low = b >> 16, b & 0xFFFF
+    cross_1 = a_high * b_low
+    cross_2 = a_low * b_high
+    low = (a_low.astype(jnp.uint32) * b_low.astype(jnp.uint32) >> 16).astype(jnp.int32)
+    low = low + (cross_1 & 0xFFFF) + (cross_2 & 0xFFFF)
+    high = a_high * b_high + (cross_1 >> 16) + (cross_2 >> 16)
+    return 2 * high + ((low + 2**14) >> 15)
+
+
+def saturating_left_shift(x: jax.Array, left: int) -> jax.Array:
+    """int32 x * 2**left, clipped to int32."""
+    limit = 2**31 - 1
+    shifted = x << left
+    return jnp.where(shifted >> left == x, shifted, jnp.where(x > 0, limit, -limit - 1))
+
+
+def leading_zeros(x: jax.Array) -> jax.Array:
+    """Leading zero bits of int32 x > 0."""
+    return lax.clz(x)
