@@ -13,11 +13,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.program.kernels import movement, reductions, weighted
+from aqtaudio.program.kernels import (
+    l2_norm,
+    movement,
+    reductions,
+    softmax,
+    transcendental,
+    weighted,
+)
 from aqtaudio.program.kernels.call import Call, Engine, Grid, Kind
 from aqtaudio.program.kernels.straight_through import straight_through
 
-KINDS: dict[str, Kind] = weighted.KINDS | reductions.KINDS | movement.KINDS
+KINDS: dict[str, Kind] = (
+    weighted.KINDS
+    | reductions.KINDS
+    | movement.KINDS
+    | transcendental.KINDS
+    | softmax.KINDS
+    | l2_norm.KINDS
+)
 
 
 def call_of(
