@@ -14,7 +14,13 @@ BUFFER_ALIGNMENT_BYTES = 16  # schema: `data:[ubyte] (force_align: 16)`; the obj
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 _TYPES = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
-_NUMPY = {"FLOAT32": np.float32, "INT32": np.int32, "INT64": np.int64, "INT8": np.int8}
+_NUMPY = {
+    "FLOAT32": np.float32,
+    "INT64": np.int64,
+    "INT32": np.int32,
+    "INT16": np.int16,
+    "INT8": np.int8,
+}
 
 
 def read(model: bytes) -> schema.ModelT:
@@ -59,10 +65,16 @@ def constant(model: schema.ModelT, tensor: schema.TensorT) -> np.ndarray:
     return values.reshape(tensor.shape)
 
 
-def set_constant(model: schema.ModelT, tensor: schema.TensorT, values: np.ndarray) -> None:
-    """Replaces the values of a constant whose type is not packed."""
-    data = np.ascontiguousarray(values, _NUMPY[type_name(tensor)])
-    model.buffers[tensor.buffer].data = data.ravel().view(np.uint8)
+def buffer(values: np.ndarray, kind: str) -> schema.BufferT:
+    """Constant data; INT4 is packed, two codes a byte, the first in the low half."""
+    if kind == "INT4":
+        codes = np.append(values.ravel(), np.zeros(values.size % 2, np.int8)).astype(np.uint8) & 15
+        data = codes[::2] | codes[1::2] << 4
+    else:
+        data = np.ascontiguousarray(values, _NUMPY[kind]).ravel().view(np.uint8)
+    found = schema.BufferT()
+    found.data = data
+    return found
 
 
 def slim(model: schema.ModelT) -> None:
