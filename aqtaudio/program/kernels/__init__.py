@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program.kernels import (
+    elementwise,
     l2_norm,
+    matmul,
     movement,
     reductions,
     softmax,
@@ -26,6 +28,8 @@ from aqtaudio.program.kernels.straight_through import straight_through
 
 KINDS: dict[str, Kind] = (
     weighted.KINDS
+    | elementwise.KINDS
+    | matmul.KINDS
     | reductions.KINDS
     | movement.KINDS
     | transcendental.KINDS

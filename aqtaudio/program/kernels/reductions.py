@@ -1,6 +1,7 @@
 """Pooling and reductions."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ from jax import lax
 
 from aqtaudio.program import linear
 from aqtaudio.program.kernels.call import Call, Kind
+from aqtaudio.program.kernels.elementwise import centred, leave, named, rescaled
+from aqtaudio.program.kernels.fixed_point import rescale
 
 
 def average_pool(values: tuple[jax.Array, ...], attributes) -> jax.Array:
@@ -54,7 +57,44 @@ def _max_pool_codes(call: Call) -> jax.Array:
     return jnp.clip(max_pool(call.codes, call.attributes), *call.bounds)
 
 
+def mean(values: tuple[jax.Array, ...], attributes) -> jax.Array:
+    """MEAN over `axes` (after the batch, from 0); `keep`: axes of size 1 stay."""
+    return jnp.mean(values[0], _axes(attributes), keepdims=attributes["keep"])
+
+
+def sum_(values: tuple[jax.Array, ...], attributes) -> jax.Array:
+    """SUM over `axes` (after the batch, from 0); `keep`: axes of size 1 stay."""
+    return jnp.sum(values[0], _axes(attributes), keepdims=attributes["keep"])
+
+
+def _axes(attributes) -> tuple[int, ...]:
+    return tuple(axis + 1 for axis in attributes["axes"])
+
+
+def _prepare_sum(call: Call) -> dict[str, Any]:
+    return named("y", lambda x, y: x / y, call.inputs[0].scale, call.output.scale)
+
+
+def _sum_codes(call: Call) -> jax.Array:
+    total = jnp.sum(centred(call), _axes(call.attributes), keepdims=call.attributes["keep"])
+    if call.kind == "mean":
+        count = call.codes[0].size // total.size
+        return leave(call, rescale(total, *_divided(call, count)))
+    return leave(call, rescaled(call, total, "y"))
+
+
+def _divided(call: Call, count: int) -> tuple[jax.Array, jax.Array]:
+    """The multiplier over a count, truncated: as many bits as the count allows are kept."""
+    mantissa, exponent = call.constants["y_mantissa"], call.constants["y_exponent"]
+    with jax.enable_x64(True):
+        shift = jnp.minimum(min(count.bit_length() - 1, 32), 31 + exponent)
+        divided = (mantissa.astype(jnp.int64) << shift) // count
+        return divided.astype(jnp.int32), exponent - shift.astype(jnp.int32)
+
+
 KINDS = {
+    "mean": Kind(_sum_codes, mean, _prepare_sum),
+    "sum": Kind(_sum_codes, sum_, _prepare_sum),
     "average_pool": Kind(_average_pool_codes, average_pool, differentiable=True),
     "max_pool": Kind(_max_pool_codes, max_pool, differentiable=True),
 }
