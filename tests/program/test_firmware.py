@@ -130,8 +130,8 @@ def test_the_resolver_lists_the_operators_of_the_file(bundle: Path):
     text = (bundle / "model_operators.h").read_text()
     assert "MicroMutableOpResolver<4>" in text
     assert re.findall(r"resolver\.(\w+)\(\)", text) == [
-        "AddDepthwiseConv2D",
         "AddConv2D",
+        "AddDepthwiseConv2D",
         "AddAveragePool2D",
         "AddFullyConnected",
     ]
