@@ -268,7 +268,7 @@ def test_dots_have_the_same_gradients():
 def requantized(parts, bias_steps, bounds=(-128, 127), zero_point=-128):
     scaling = {"mantissa": jnp.int32(2**30), "exponent": jnp.int32(-3)}  # 1/16
     bias = jnp.round(bias_steps).astype(jnp.int32)
-    return weighted.requantize(parts, bias_steps, bias, scaling, zero_point, bounds)
+    return weighted.requantize("away", parts, bias_steps, bias, scaling, zero_point, bounds)
 
 
 def test_straight_through_gradient_stops_at_the_clip():

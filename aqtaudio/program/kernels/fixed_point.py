@@ -57,6 +57,13 @@ def rescale(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array
     return rounding_shift(high_multiply(x << left, mantissa), right)
 
 
+def rescale_up(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
+    """As `rescale`, but the second rounding takes halves up: LiteRT's optimized kernels."""
+    left, right = jnp.maximum(exponent, 0), jnp.maximum(-exponent, 0)
+    half = (jnp.int32(1) << right) >> 1
+    return (high_multiply(x << left, mantissa) + half) >> right
+
+
 def rounding_shift(x: jax.Array, right: jax.Array | int) -> jax.Array:
     """int32 x / 2**right, halves away from zero."""
     mask = (jnp.int32(1) << right) - 1

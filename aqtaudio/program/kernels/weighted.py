@@ -1,8 +1,9 @@
 """Convolutions and dense layers: exact dots of codes, bias, rescale, clip."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,13 @@ from jax import lax
 
 from aqtaudio.program import linear
 from aqtaudio.program.kernels.call import Call, Kind
-from aqtaudio.program.kernels.fixed_point import float64, multiplier, real_multiplier, rescale
+from aqtaudio.program.kernels.fixed_point import (
+    float64,
+    multiplier,
+    real_multiplier,
+    rescale,
+    rescale_up,
+)
 from aqtaudio.program.kernels.straight_through import straight_through
 
 EXACT = 2**24
@@ -63,10 +70,28 @@ def bytes_of(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 # --- bias and rescale --------------------------------------------------------------------------
 
 
+Rounding = Literal["away", "up", "short", "single", "float"]
+"""How accumulators are rescaled.
+
+"away", "up": twice, the second time halves away from zero or up. "short": once, by a multiplier of
+16 bits. "single": once, halves up. "float": a float32 product, halves to even.
+"""
+
+
+def rounding_of(call: Call) -> Rounding:
+    """TFLite Micro's rule; or LiteRT's, whose XNNPACK leaves 4-bit weights and int16 to others."""
+    litert, int4 = call.engine.target == "litert", call.attributes["weight_bits"] == 4
+    if call.is_wide:
+        return "single" if litert and call.kind == "dense" else "short"
+    if not litert:
+        return "away"
+    return "up" if int4 else "float"
+
+
 def prepare(call: Call) -> dict[str, Any]:
     """The multiplier of the accumulator: mantissa and exponent [C], or float32 (XNNPACK)."""
     scales = call.inputs[0].scale, call.constants["weight_scale"], call.output.scale
-    if call.engine.target == "litert":
+    if rounding_of(call) == "float":
         # The barrier hides constants: XLA would turn a division by one into a product.
         x, w, y = lax.optimization_barrier([lax.stop_gradient(jnp.asarray(s)) for s in scales])
         return {"multiplier": lax.optimization_barrier(x * w / y)}
@@ -81,11 +106,14 @@ def bias_codes(bias: jax.Array, x_scale: jax.Array, weight_scale: jax.Array) -> 
         return lax.optimization_barrier(codes.astype(jnp.int32))
 
 
-@jax.custom_vjp
-def requantize(parts, bias_steps, bias, scaling, zero_point, bounds) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def requantize(
+    rounding: Rounding, parts, bias_steps, bias, scaling, zero_point, bounds
+) -> jax.Array:
     """Accumulators to output codes: add bias, rescale, add zero point, clip.
 
     Args:
+      rounding: "away", "up" or "float".
       parts: exact float32 partial accumulators [..., C]; their sum is the int32 accumulator.
       bias_steps: real bias in accumulator steps [C]: where the bias gets its gradient.
       bias: int32 [C].
@@ -96,20 +124,21 @@ def requantize(parts, bias_steps, bias, scaling, zero_point, bounds) -> jax.Arra
     Returns:
       float32 codes [..., C]. Gradient: the multiplier where the clip does not bite, else 0.
     """
-    codes = _requantize(parts, bias, scaling, zero_point)
+    codes = _requantize(rounding, parts, bias, scaling, zero_point)
     return jnp.clip(codes, *bounds).astype(jnp.float32)
 
 
-def _requantize(parts, bias, scaling, zero_point):
+def _requantize(rounding, parts, bias, scaling, zero_point):
     accumulator = bias + sum(part.astype(jnp.int32) for part in parts)
     # The barrier keeps XLA from repeating the integer arithmetic in every consumer.
-    return lax.optimization_barrier(_rescaled(accumulator, scaling) + zero_point)
+    return lax.optimization_barrier(_rescaled(rounding, accumulator, scaling) + zero_point)
 
 
-def _rescaled(accumulator: jax.Array, scaling: Scaling) -> jax.Array:
-    if "multiplier" in scaling:  # XNNPACK: float32 product, halves to even
+def _rescaled(rounding: Rounding, accumulator: jax.Array, scaling: Scaling) -> jax.Array:
+    if rounding == "float":
         return jnp.round(accumulator.astype(jnp.float32) * scaling["multiplier"]).astype(jnp.int32)
-    return rescale(accumulator, scaling["mantissa"], scaling["exponent"])
+    function = {"away": rescale, "up": rescale_up}[rounding]
+    return function(accumulator, scaling["mantissa"], scaling["exponent"])
 
 
 def _real(scaling: Scaling) -> jax.Array:
@@ -118,13 +147,13 @@ def _real(scaling: Scaling) -> jax.Array:
     return real_multiplier(scaling["mantissa"], scaling["exponent"])
 
 
-def _requantize_forward(parts, bias_steps, bias, scaling, zero_point, bounds):
-    codes = _requantize(parts, bias, scaling, zero_point)
+def _requantize_forward(rounding, parts, bias_steps, bias, scaling, zero_point, bounds):
+    codes = _requantize(rounding, parts, bias, scaling, zero_point)
     residuals = codes, _real(scaling), bounds, len(parts)
     return jnp.clip(codes, *bounds).astype(jnp.float32), residuals
 
 
-def _requantize_backward(residuals, g):
+def _requantize_backward(rounding, residuals, g):
     codes, multiplier, (low, high), count = residuals
     inside = (codes >= low) & (codes <= high)
     g = lax.optimization_barrier(jnp.where(inside, g, 0) * multiplier)
@@ -138,7 +167,8 @@ def finish(call: Call, parts: list[jax.Array]) -> jax.Array:
     """Output codes from partial accumulators of int8 codes."""
     bias = call.constants["bias"]
     steps = call.constants.get("bias_steps", jnp.zeros(bias.shape, jnp.float32))
-    return requantize(parts, steps, bias, scaling_of(call), call.output.zero_point, call.bounds)
+    zero_point, scaling = call.output.zero_point, scaling_of(call)
+    return requantize(rounding_of(call), parts, steps, bias, scaling, zero_point, call.bounds)
 
 
 def finish_wide(
@@ -159,7 +189,8 @@ def finish_wide(
     with jax.enable_x64(True):
         high_sum, low_sum = (sum(p.astype(jnp.int64) for p in group) for group in parts)
         accumulator = 256 * high_sum + low_sum + call.constants["bias"].astype(jnp.int64)
-        codes = rescale_wide(accumulator, scaling["mantissa"], scaling["exponent"])
+        function = {"short": rescale_wide, "single": rescale_once}[rounding_of(call)]
+        codes = function(accumulator, scaling["mantissa"], scaling["exponent"])
         codes = jnp.clip(codes, *call.bounds).astype(jnp.float32)
     return straight_through(real, codes, call.bounds)
 
@@ -174,9 +205,18 @@ def rescale_wide(accumulator: jax.Array, mantissa: jax.Array, exponent: jax.Arra
     return (accumulator * short + (jnp.int64(1) << (14 - exponent))) >> (15 - exponent)
 
 
+def rescale_once(accumulator: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
+    """int64 accumulator below 2**32 by a multiplier of 31 bits, one rounding, halves up.
+
+    LiteRT's dense layers of int16 activations. Needs x64.
+    """
+    mantissa, total = mantissa.astype(jnp.int64), 31 - exponent.astype(jnp.int64)
+    return (accumulator * mantissa + (jnp.int64(1) << (total - 1))) >> total
+
+
 def scaling_of(call: Call) -> Scaling:
     """The prepared multiplier of a call's target."""
-    names = ("multiplier",) if call.engine.target == "litert" else ("mantissa", "exponent")
+    names = ("multiplier",) if rounding_of(call) == "float" else ("mantissa", "exponent")
     return {name: call.constants[name] for name in names}
 
 
