@@ -30,6 +30,8 @@ class Rule:
         batches of that quantile of the magnitudes).
       svd_penalty: weight of the sparsity term on singular values; a layer with a penalty is trained
         as U diag(s) V and truncated afterwards. None: an ordinary kernel.
+      int4_dense: how a dense layer with 4-bit weights runs: "tensor" (one weight scale: all that
+        TFLite Micro's dense layer can do) or "conv" (a 1x1 convolution, a scale per channel).
     """
 
     pattern: str = ".*"
@@ -37,6 +39,7 @@ class Rule:
     activation_bits: int = 8
     calibration: str = "mean_max"
     svd_penalty: float | None = None
+    int4_dense: Literal["tensor", "conv"] = "tensor"
 
     def __post_init__(self):
         try:
@@ -48,6 +51,8 @@ class Rule:
                 listed = ", ".join(map(str, allowed))
                 raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: {listed}")
         quantile(self.calibration)
+        if self.int4_dense not in ("tensor", "conv"):
+            raise BadInput(f"recipe int4_dense is {self.int4_dense!r}; allowed: tensor, conv")
         if self.svd_penalty is not None and not 0 <= self.svd_penalty < math.inf:
             raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: >= 0, or None")
 

@@ -5,6 +5,7 @@ study compares native training with. Its integers differ from the device's.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,14 +37,31 @@ class _OnGrids(Floating):
         per_tensor = is_per_tensor(linear, rule)
         return fake_quant_weights(kernel, zeros_floor(kernel), rule.weight_bits, per_tensor)
 
-    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
-        codes, scale = constant_codes(value)
+    def constant(  # noqa: D102
+        self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
+    ) -> Signal:
+        wide = self.recipe.rule(layer.label).activation_bits == 16 and not narrow
+        codes, scale = constant_codes(value, 16 if wide else 8)
         return super().constant(layer, part, codes * jax.lax.stop_gradient(scale))
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrating(_OnGrids):
-    """Observes activation ranges; "ranges" must be mutable."""
+    """Observes activation ranges; "ranges" must be mutable.
+
+    The frames of a sequence are one batch: its magnitude is the largest of theirs. `seen` holds, by
+    edge, the range before the batch and the step of the frames so far, while a batch is traced.
+    """
+
+    number: int = 0
+    seen: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def scans(self) -> bool:  # noqa: D102
+        return False
+
+    def frame(self, number: int) -> "Calibrating":  # noqa: D102
+        return dataclasses.replace(self, number=number)
 
     def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""
@@ -51,11 +69,16 @@ class Calibrating(_OnGrids):
             return y
         rule = self.recipe.rule(layer.label)
         grid = edge_grid(edge.relu, rule.activation_bits)
-        magnitude = jnp.maximum(_magnitude(y, rule.calibration), np.float32(edge.least))
+        magnitude = _magnitude(y, rule.calibration) + np.float32(edge.margin)
         scale = magnitude * np.float32(1 / grid.levels)
         stored = layer.range_of(part)
-        batches = stored.value["batches"] + 1
-        old = stored.value["scale"]
+        name = layer.edge_name(part)
+        before = stored.value
+        if self.number > 0:
+            before, largest = self.seen[name]
+            scale = jnp.maximum(scale, largest)
+        self.seen[name] = before, scale
+        old, batches = before["scale"], before["batches"] + 1
         if rule.calibration == "max":
             scale = jnp.maximum(old, scale)
         else:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from aqtaudio.program import linear as linear_maps
 from aqtaudio.program.kernels import KINDS
@@ -14,6 +15,13 @@ from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 @dataclasses.dataclass(frozen=True)
 class Floating:
     """Real values everywhere. Subclasses touch weights and edges on their way."""
+
+    @property
+    def scans(self) -> bool:  # noqa: D102
+        return True
+
+    def frame(self, number: int) -> "Floating":  # noqa: D102
+        return self
 
     def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         """The kernel to compute with."""
@@ -41,9 +49,8 @@ class Floating:
             y = layer.normalise(y)
         if bias is not None:
             y = linear_maps.add_bias(y, bias)
-        if linear.relu:
-            y = jax.nn.relu(y)
-        y = self.edge(layer, part, y, Own(linear.relu))
+        edge = Own(linear.relu, linear.most)
+        y = self.edge(layer, part, edge.activate(y), edge)
         return dataclasses.replace(x, values=y, owner=layer.edge_name(part))
 
     def operation(  # noqa: D102
@@ -60,10 +67,17 @@ class Floating:
         y = real(tuple(x.values for x in inputs), attributes)
         if isinstance(edge, Same):
             return dataclasses.replace(inputs[0], values=y)
-        if isinstance(edge, Own) and edge.relu:
-            y = jax.nn.relu(y)
+        if isinstance(edge, Own):
+            y = edge.activate(y)
         y = self.edge(layer, part, y, edge)
         return dataclasses.replace(inputs[0], values=y, owner=layer.owner_name(part, edge))
 
-    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
+    def constant(  # noqa: D102
+        self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
+    ) -> Signal:
         return Signal(value[None], self, owner=layer.edge_name(part))
+
+    def zeros(  # noqa: D102
+        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+    ) -> Signal:
+        return Signal(jnp.zeros((1, *shape)), self, owner=layer.owner_name(like, edge))

@@ -7,6 +7,7 @@ the device's integers by construction. Gradients are straight-through.
 
 import dataclasses
 import functools
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -22,10 +23,12 @@ from aqtaudio.program import kernels
 from aqtaudio.program.kernels.call import Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import bias_codes, bound, chunked
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Edge, Fixed, Same, Signal
+from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
+NARROW = ("prelu", 1)
+"""An input that is int8 even among int16 activations: slopes (tflite-micro, prelu.cc)."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -138,12 +141,21 @@ class Quantized:
       integer: int8 x int8 -> int32 dots; False: the same integers carried in float32.
       target: whose arithmetic, TFLite Micro's or LiteRT's.
       notebook: set by the recording reading.
+      suffix: of the names of edges: the frame that they belong to.
     """
 
     recipe: Recipe
     integer: bool = False
     target: Target = "micro"
     notebook: Notebook | None = None
+    suffix: str = ""
+
+    @property
+    def scans(self) -> bool:  # noqa: D102
+        return self.notebook is None
+
+    def frame(self, number: int) -> "Quantized":  # noqa: D102
+        return dataclasses.replace(self, suffix=f"/t{number}")
 
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
         bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
@@ -165,6 +177,40 @@ class Quantized:
         if bias is None:
             bias = jnp.zeros((kernel.shape[-1],), kernel.dtype)
         x = self._in_width(layer, part, 0, x, rule.activation_bits == 16)
+        if linear.kind == "dense" and rule.weight_bits < 8 and rule.int4_dense == "conv":
+            return self._dense_as_conv(layer, part, x, kernel, bias, linear)
+        return self._linear(layer, part, part, x, kernel, bias, linear)
+
+    def _dense_as_conv(
+        self,
+        layer: Layer,
+        part: str,
+        x: Signal,
+        kernel: jax.Array,
+        bias: jax.Array,
+        linear: Linear,
+    ) -> Signal:
+        """A dense layer [..., K] as a 1x1 convolution, which may have a weight scale per channel."""
+        *lead, depth = x.shape
+        image = {"shape": (math.prod(lead), 1, depth)}
+        x = self.operation(layer, f"{part}_image", "reshape", (x,), image, Same())
+        conv = dataclasses.replace(linear, kind="conv2d")
+        y = self._linear(layer, part, f"{part}_conv", x, kernel[None, None], bias, conv)
+        shape = {"shape": (*lead, kernel.shape[-1])}
+        return self.operation(layer, part, "reshape", (y,), shape, Same())
+
+    def _linear(
+        self,
+        layer: Layer,
+        part: str,
+        name: str,
+        x: Signal,
+        kernel: jax.Array,
+        bias: jax.Array,
+        linear: Linear,
+    ) -> Signal:
+        """One weighted operation: its range is `part`'s, its edge is called `name`."""
+        rule = self.recipe.rule(layer.label)
         codes = edge_grid(linear.relu, rule.activation_bits)
         output = Grid(edge_scale(layer, part), codes.zero_point, codes.bits)
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
@@ -177,7 +223,7 @@ class Quantized:
             }
         constants = _constants(x, kernel, bias, linear, rule)
         owner = layer.edge_name(part)
-        return self._run(layer, part, linear.kind, (x,), output, owner, attributes, constants)
+        return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants)
 
     def operation(  # noqa: D102
         self,
@@ -193,15 +239,16 @@ class Quantized:
             return self._run(layer, part, kind, inputs, grid, owner, attributes, {})
         rule = self.recipe.rule(layer.label)
         wide = rule.activation_bits == 16
-        inputs = tuple(self._in_width(layer, part, i, x, wide) for i, x in enumerate(inputs))
-        if isinstance(edge, Fixed):
-            output = edge.grid(wide)
-        else:
+        inputs = tuple(
+            x if (kind, i) == NARROW else self._in_width(layer, part, i, x, wide)
+            for i, x in enumerate(inputs)
+        )
+        output = self._grid(layer, part, edge)
+        if isinstance(edge, Own):
             codes = edge_grid(edge.relu, rule.activation_bits)
-            scale = edge_scale(layer, part)
-            scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), scale)
-            output = Grid(scale, codes.zero_point, codes.bits)
             attributes = attributes | {"low": codes.low, "high": codes.high}
+            scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), output.scale)
+            output = output._replace(scale=scale)
         if kind == "concat":
             inputs = tuple(
                 self._requantized(layer, f"{part}_{i}", x, output, layer.owner_name(part, edge))
@@ -210,14 +257,34 @@ class Quantized:
         owner = layer.owner_name(part, edge)
         return self._run(layer, part, kind, inputs, output, owner, attributes, {})
 
-    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:  # noqa: D102
-        bits = 16 if self.recipe.rule(layer.label).activation_bits == 16 else 8
+    def constant(  # noqa: D102
+        self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
+    ) -> Signal:
+        wide = self.recipe.rule(layer.label).activation_bits == 16 and not narrow
+        bits = 16 if wide else 8
         codes, scale = constant_codes(value, bits)
         grid = Grid(lax.stop_gradient(scale), 0, bits)
         out = self._signal(layer, part, codes[None], grid, layer.edge_name(part))
         if self.notebook:
             self.notebook.operation("constant", (), out, {}, {"codes": codes})
         return out
+
+    def zeros(  # noqa: D102
+        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+    ) -> Signal:
+        grid = self._grid(layer, like, edge)
+        codes = jnp.full((1, *shape), grid.zero_point, jnp.float32)
+        out = self._signal(layer, part, codes, grid, layer.owner_name(like, edge))
+        if self.notebook:
+            self.notebook.operation("constant", (), out, {}, {"codes": codes[0]})
+        return out
+
+    def _grid(self, layer: Layer, part: str, edge: Own | Fixed) -> Grid:
+        bits = self.recipe.rule(layer.label).activation_bits
+        if isinstance(edge, Fixed):
+            return edge.grid(bits == 16)
+        codes = edge_grid(edge.relu, bits)
+        return Grid(edge_scale(layer, part), codes.zero_point, codes.bits)
 
     def _in_width(self, layer: Layer, part: str, index: int, x: Signal, wide: bool) -> Signal:
         """x in int16 (`wide`) or int8: a requantization where it is in the other."""
@@ -272,7 +339,7 @@ class Quantized:
             jnp.asarray(grid.scale),
             grid.zero_point,
             grid.bits,
-            layer.edge_name(part),
+            layer.edge_name(part) + self.suffix,
             owner,
         )
 
@@ -311,7 +378,7 @@ def edge_scale(layer: Layer, part: str) -> jax.Array:
 
 def is_per_tensor(linear: Linear, rule: Rule) -> bool:
     """TFLite Micro has no 4-bit dense layer with a scale per channel."""
-    return linear.kind == "dense" and rule.weight_bits < 8
+    return linear.kind == "dense" and rule.weight_bits < 8 and rule.int4_dense == "tensor"
 
 
 def _constants(

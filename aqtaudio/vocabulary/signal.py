@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program.kernels.call import Grid
@@ -71,11 +73,20 @@ class Own:
 
     Attributes:
       relu: whether it starts at zero: a fused activation.
-      least: smallest range: the largest magnitude is taken to be at least this.
+      most: where a relu ends; 6 is relu6. The range never exceeds it, so saturation is the clip.
+      margin: what the range keeps free beyond the largest magnitude.
     """
 
     relu: bool = False
-    least: float = 0.0
+    most: float = math.inf
+    margin: float = 0.0
+
+    def activate(self, y: jax.Array) -> jax.Array:
+        """The fused activation of real values."""
+        if not self.relu:
+            return y
+        y = jax.nn.relu(y)
+        return y if math.isinf(self.most) else jnp.minimum(y, self.most)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +113,15 @@ SIGNED_UNIT = Fixed(1 / 128, 0, 1 / 32768)
 
 class Reading(Protocol):
     """How a vocabulary layer computes. Readings are hashable: they are static under jit."""
+
+    @property
+    def scans(self) -> bool:
+        """Whether the frames of a sequence may run in a scan: nothing is observed or noted."""
+        ...
+
+    def frame(self, number: int) -> Reading:
+        """The reading of one frame of a sequence that is not scanned: edges are named by it."""
+        ...
 
     def input(self, layer: Layer, x: Signal) -> Signal:
         """The model's input: raw real values to a signal."""
@@ -131,8 +151,17 @@ class Reading(Protocol):
         """An operation without weights (`program.kernels.KINDS`), up to its output edge."""
         ...
 
-    def constant(self, layer: Layer, part: str, value: jax.Array) -> Signal:
-        """Trained values [...] as a signal [1, ...]: scales, offsets, slopes."""
+    def constant(self, layer: Layer, part: str, value: jax.Array, narrow: bool = False) -> Signal:
+        """Trained values [...] as a signal [1, ...]: scales, offsets, slopes.
+
+        `narrow`: int8 even where activations are int16.
+        """
+        ...
+
+    def zeros(
+        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+    ) -> Signal:
+        """Zeros [1, *shape] on the grid of the layer's part `like`: a state before its start."""
         ...
 
 

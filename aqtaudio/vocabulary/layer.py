@@ -1,0 +1,74 @@
+"""What every layer of the vocabulary is: it has a name, edges with ranges, maybe batch norm."""
+
+import dataclasses
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.program import linear as linear_maps
+from aqtaudio.vocabulary.signal import Fixed, Own, Signal
+
+EPSILON = 1e-3
+MOMENTUM = 0.97
+
+
+class Layer(nn.Module):
+    """A layer of the vocabulary: it has an explicit name and may own activation ranges."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        generated = rf"{type(self).__name__}_\d+"
+        if isinstance(self.name, str) and re.fullmatch(generated, self.name):
+            raise ValueError(f"layer {self.name}: give vocabulary layers explicit names")
+
+    @property
+    def label(self) -> str:
+        """The path that recipes match and programs show, e.g. "pointwise_2"."""
+        return "/".join(self.path)
+
+    def edge_name(self, part: str) -> str:
+        """Name of one of the layer's edges in a program."""
+        return self.label if part == "output" else f"{self.label}/{part}"
+
+    def owner_name(self, part: str, edge: Own | Fixed) -> str:
+        """Who gives an edge its grid; all edges of one prescribed grid share it."""
+        return str(edge) if isinstance(edge, Fixed) else self.edge_name(part)
+
+    def range_of(self, part: str) -> nn.Variable:
+        """The stored range of an output edge: {"scale": float32, "batches": int32}."""
+
+        def unset() -> dict[str, np.ndarray]:
+            return {"scale": np.zeros((), np.float32), "batches": np.zeros((), np.int32)}
+
+        return self.variable("ranges", part, unset)
+
+    def normalise(self, y: jax.Array) -> jax.Array:
+        """Batch norm without offset over all axes of y but the last."""
+        gamma = self.param("gamma", nn.initializers.ones, (y.shape[-1],))
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (y.shape[-1],))
+        variance = self.variable("batch_stats", "variance", jnp.ones, (y.shape[-1],))
+        if not self.is_mutable_collection("batch_stats") or self.is_initializing():
+            return (y - mean.value) * (gamma * jax.lax.rsqrt(variance.value + EPSILON))
+        y, batch_mean, batch_variance = linear_maps.batch_norm(y, gamma, EPSILON)
+        mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * batch_mean
+        variance.value = MOMENTUM * variance.value + (1 - MOMENTUM) * batch_variance
+        return y
+
+    @property
+    def is_normalised(self) -> bool:
+        """False once batch norm is folded into the kernel (its gamma is gone)."""
+        return self.is_initializing() or self.has_variable("params", "gamma")
+
+
+class Input(Layer):
+    """The model's input edge: signed, symmetric, int8; `shape` is what the model reads it as."""
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        values = x.values.reshape(x.values.shape[0], *self.shape)
+        return x.reading.input(self, dataclasses.replace(x, values=values))

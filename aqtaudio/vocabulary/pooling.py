@@ -1,0 +1,78 @@
+"""Pooling and reductions. Axes are counted after the batch, from 0."""
+
+import flax.linen as nn
+
+from aqtaudio.vocabulary.layer import Layer
+from aqtaudio.vocabulary.signal import Own, Same, Signal
+
+Pair = tuple[int, int]
+
+
+class AveragePool(Layer):
+    """Average of windows of [H, W, C], VALID; `window` None: everything."""
+
+    window: Pair | None = None
+    strides: Pair | None = None
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return _pool(self, "average_pool", x)
+
+
+class MaxPool(Layer):
+    """Largest of windows of [H, W, C], VALID; `window` None: everything."""
+
+    window: Pair | None = None
+    strides: Pair | None = None
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return _pool(self, "max_pool", x)
+
+
+def _pool(layer: AveragePool | MaxPool, kind: str, x: Signal) -> Signal:
+    window = layer.window or (x.shape[0], x.shape[1])
+    attributes = {"window": window, "strides": layer.strides or window}
+    return x.reading.operation(layer, "output", kind, (x,), attributes, Same())
+
+
+class GlobalAveragePool(Layer):
+    """Mean of [..., C] over everything but channels: [C].
+
+    An average pool with one window, which keeps the input's grid; MEAN would need its own.
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        operation = x.reading.operation
+        channels = x.shape[-1]
+        if len(x.shape) != 3:
+            shape = {"shape": (x.values.size // x.values.shape[0] // channels, 1, channels)}
+            x = operation(self, "image", "reshape", (x,), shape, Same())
+        window = {"window": x.shape[:2], "strides": x.shape[:2]}
+        x = operation(self, "pool", "average_pool", (x,), window, Same())
+        return operation(self, "output", "reshape", (x,), {"shape": (channels,)}, Same())
+
+
+class Mean(Layer):
+    """Mean over axes, kept with size 1 if `keep`; on a grid of its own."""
+
+    axes: tuple[int, ...]
+    keep: bool = False
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        attributes = {"axes": self.axes, "keep": self.keep}
+        return x.reading.operation(self, "output", "mean", (x,), attributes, Own())
+
+
+class Sum(Layer):
+    """Sum over axes, kept with size 1 if `keep`; on a grid of its own."""
+
+    axes: tuple[int, ...]
+    keep: bool = False
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        attributes = {"axes": self.axes, "keep": self.keep}
+        return x.reading.operation(self, "output", "sum", (x,), attributes, Own())

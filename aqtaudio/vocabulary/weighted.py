@@ -1,0 +1,187 @@
+"""Layers with a kernel and a bias: convolutions and dense layers."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+
+from aqtaudio.program import linear as linear_maps
+from aqtaudio.vocabulary.layer import Layer
+from aqtaudio.vocabulary.signal import Same, Signal
+
+Pair = tuple[int, int]
+ONE: Pair = (1, 1)
+Padding = linear_maps.Padding | Literal["CAUSAL"]
+"""CAUSAL: rows (time) see no later row; columns are SAME."""
+
+kernel_init = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """Static description of a linear operation, shared by all readings.
+
+    Attributes:
+      kind: the program's operation: "conv2d", "depthwise_conv2d" or "dense".
+      relu: whether the output edge starts at zero.
+      most: where a relu ends; 6 is relu6.
+      norm: whether batch norm follows, in the floating reading, while the layer is not folded.
+      groups: of a convolution's channels.
+    """
+
+    kind: str
+    strides: Pair = ONE
+    dilation: Pair = ONE
+    padding: linear_maps.Padding = "VALID"
+    relu: bool = False
+    norm: bool = False
+    most: float = math.inf
+    groups: int = 1
+
+    def __call__(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        """The linear map on real values x [B, ...]."""
+        if self.kind == "dense":
+            return linear_maps.dot(x, kernel)
+        size = kernel.shape[0], kernel.shape[1]
+        widths = linear_maps.pad_widths(
+            x.shape[1:3], size, self.strides, self.dilation, self.padding
+        )
+        x = linear_maps.pad(x, widths)
+        if self.kind == "depthwise_conv2d":
+            x = linear_maps.repeat_channels(x, kernel)
+            return linear_maps.depthwise_conv2d(x, kernel, self.strides, self.dilation)
+        return linear_maps.grouped_conv2d(x, kernel, self.strides, self.dilation)
+
+
+class Weighted(Layer):
+    """A layer with a kernel and a bias; the kernel may be in one of three forms.
+
+    "kernel"; "u", "s", "v" (being trained with a singular-value penalty: kernel = u diag(s) v);
+    "down", "up" (truncated: two thin layers with a signed edge between them).
+    """
+
+    def compute(self, x: Signal, shape: tuple[int, ...], linear: Linear) -> Signal:
+        """Applies a kernel of `shape` (output channels last) in whichever form it is stored."""
+        bias = self.param("bias", nn.initializers.zeros, (shape[-1],))
+        reading = x.reading
+        if linear.groups > 1 and not self._is_whole:
+            raise ValueError(f"layer {self.label}: a grouped convolution has no low-rank form")
+        if self.has_variable("params", "down"):
+            first = dataclasses.replace(linear, relu=False, norm=False)
+            second = Linear(linear.kind, relu=linear.relu, norm=linear.norm, most=linear.most)
+            x = reading.linear(self, "down", x, self._stored("down"), None, first)
+            return reading.linear(self, "up", x, self._stored("up"), bias, second)
+        if self.has_variable("params", "s"):
+            u, s, v = (self._stored(name) for name in "usv")
+            kernel = ((u * s) @ v).reshape(shape)
+        else:
+            kernel = self.param("kernel", self.kernel_init(), shape)
+        return reading.linear(self, "output", x, kernel, bias, linear)
+
+    def kernel_init(self) -> Any:
+        """Initializer of the full kernel."""
+        return kernel_init
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.is_initializing() or self.has_variable("params", "kernel")
+
+    def _stored(self, name: str) -> jax.Array:
+        return self.get_variable("params", name)
+
+    def padded(
+        self, x: Signal, kernel: Pair, strides: Pair, dilation: Pair, padding: Padding
+    ) -> tuple[Signal, linear_maps.Padding]:
+        """x [H, W, C] and the padding that is left to the convolution."""
+        if padding != "CAUSAL":
+            return x, padding
+        before = (kernel[0] - 1) * dilation[0]
+        if not before and kernel[1] == 1:
+            return x, "VALID"
+        columns = linear_maps.pad_widths(
+            (x.shape[0], x.shape[1]), kernel, strides, dilation, "SAME"
+        )[1]
+        attributes = {"widths": ((before, 0), columns, (0, 0))}
+        return x.reading.operation(self, "padded", "pad", (x,), attributes, Same()), "VALID"
+
+
+class Conv2D(Weighted):
+    """2-D convolution of [H, W, C], bias, optional batch norm and relu.
+
+    Output channels are split into `groups`, each seeing its own group of input channels.
+    """
+
+    channels: int
+    kernel: Pair = ONE
+    strides: Pair = ONE
+    dilation: Pair = ONE
+    padding: Padding = "SAME"
+    relu: bool = True
+    norm: bool = True
+    groups: int = 1
+    most: float = math.inf
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        if x.shape[-1] % self.groups or self.channels % self.groups:
+            raise ValueError(
+                f"layer {self.label}: {self.groups} groups do not divide {x.shape[-1]} input and "
+                f"{self.channels} output channels"
+            )
+        x, padding = self.padded(x, self.kernel, self.strides, self.dilation, self.padding)
+        shape = (*self.kernel, x.shape[-1] // self.groups, self.channels)
+        linear = Linear(
+            "conv2d", self.strides, self.dilation, padding, self.relu, self.norm, self.most,
+            self.groups,
+        )  # fmt: skip
+        return self.compute(x, shape, linear)
+
+
+class DepthwiseConv2D(Weighted):
+    """Depthwise 2-D convolution of [H, W, C], bias, optional batch norm and relu.
+
+    Every input channel has `multiplier` filters of its own: [H', W', C * multiplier].
+    """
+
+    kernel: Pair = (3, 3)
+    strides: Pair = ONE
+    dilation: Pair = ONE
+    padding: Padding = "SAME"
+    relu: bool = True
+    norm: bool = True
+    multiplier: int = 1
+    most: float = math.inf
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        x, padding = self.padded(x, self.kernel, self.strides, self.dilation, self.padding)
+        linear = Linear(
+            "depthwise_conv2d", self.strides, self.dilation, padding, self.relu, self.norm,
+            self.most,
+        )  # fmt: skip
+        return self.compute(x, (*self.kernel, x.shape[-1] * self.multiplier), linear)
+
+    def kernel_init(self) -> Any:
+        """Fan-in of one channel: the taps."""
+        deviation = (2.0 / (self.kernel[0] * self.kernel[1])) ** 0.5
+        return nn.initializers.truncated_normal(deviation)
+
+
+class Dense(Weighted):
+    """Dense layer of [..., K], bias, optional relu.
+
+    With 4-bit weights it has one weight scale, which is all that TFLite Micro's dense layer can do,
+    or (`Rule.int4_dense`) one per channel as a 1x1 convolution.
+    """
+
+    channels: int
+    relu: bool = False
+    norm: bool = False
+    most: float = math.inf
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        linear = Linear("dense", relu=self.relu, norm=self.norm, most=self.most)
+        return self.compute(x, (x.shape[-1], self.channels), linear)
