@@ -79,13 +79,17 @@ Rounding = Literal["away", "up", "short", "single", "float"]
 
 
 def rounding_of(call: Call) -> Rounding:
-    """TFLite Micro's rule; or LiteRT's, whose XNNPACK leaves 4-bit weights and int16 to others."""
-    litert, int4 = call.engine.target == "litert", call.attributes["weight_bits"] == 4
+    """TFLite Micro's rule; or LiteRT's: what XNNPACK does not take, its own kernels do.
+
+    XNNPACK leaves out int16, 4-bit convolutions, and 4-bit dense layers of an odd number of inputs.
+    """
+    litert = call.engine.target == "litert"
     if call.is_wide:
         return "single" if litert and call.kind == "dense" else "short"
     if not litert:
         return "away"
-    return "up" if int4 else "float"
+    even = call.kind == "dense" and call.constants["weights"].shape[0] % 2 == 0
+    return "float" if call.attributes["weight_bits"] == 8 or even else "up"
 
 
 def prepare(call: Call) -> dict[str, Any]:
