@@ -7,6 +7,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
+from aqtaudio.program.program import Program
 from aqtaudio.run_directory import Run
 from aqtaudio.training import task
 from aqtaudio.training.phases import quantized_reading
@@ -53,7 +54,7 @@ def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
     if runtime == "quantized":
         reading = quantized_reading(experiment)
         return predict(experiment, run.variables("quantized"), reading, clips)
-    executor = Executor(run.program)
+    executor = Executor(run.program, target=experiment.recipe.target)
     codes = executor.quantize(features_of_clips(experiment, clips))
     outputs = executor(codes) if runtime == "integer" else interpret(run.model, codes, runtime)
     return executor.dequantize(outputs)
@@ -78,7 +79,7 @@ def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
 def parity(
     run: Run, folder: Path | None = None, n: int = 1000, runtime: str = "micro", seed: int = 0
 ) -> dict[str, Any]:
-    """Compares the program with a runtime on `n` random inputs and, given recordings, `n` clips.
+    """Compares the program, in a runtime's arithmetic, with that runtime on `n` random inputs and, given recordings, `n` clips.
 
     Clips come from the validation list first, then from training clips.
 
@@ -89,9 +90,8 @@ def parity(
         raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(PARITY_RUNTIMES)}")
     if n < 1:
         raise BadInput(f"--n is {n}; at least 1 is needed")
-    executor = Executor(run.program)
-    shape = run.program.edges[run.program.inputs[0]].shape
-    codes = np.random.default_rng(seed).integers(-128, 128, (n, *shape), np.int8)
+    executor = Executor(run.program, target="litert" if runtime == "litert" else "micro")
+    codes = random_codes(run.program, n, seed)
     if folder is not None:
         clips = parity_clips(run, folder, n)
         real = executor.quantize(features_of_clips(run.experiment, clips))
@@ -106,6 +106,14 @@ def parity(
         "mismatches": int(np.count_nonzero(difference)),
         "max_abs_diff": int(difference.max()),
     }
+
+
+def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
+    """Uniform input codes [n, ...]."""
+    edge = program.edges[program.inputs[0]]
+    limits = np.iinfo(edge.dtype)
+    random = np.random.default_rng(seed)
+    return random.integers(limits.min, limits.max + 1, (n, *edge.shape), edge.dtype)
 
 
 def parity_clips(run: Run, folder: Path, n: int) -> np.ndarray:

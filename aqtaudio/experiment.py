@@ -7,7 +7,7 @@ import dataclasses
 import json
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -72,6 +72,9 @@ class Optimizer:
             )
 
 
+ENGINES = ("auto", "carrier", "integer")
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """One run.
@@ -83,7 +86,9 @@ class Experiment:
     Attributes:
       calibration_batches: training batches that activation ranges are taken from.
       seed: of initial weights, batches and augmentation.
-      evaluate_every, checkpoint_every: steps; they do not change the numbers.
+      engine: what native training computes its dots in: "integer" (int8), "carrier" (the same
+        integers in float32), or "auto", the faster on the device.
+      evaluate_every, checkpoint_every: steps. Like `engine`, they are not part of what a run is.
     """
 
     model: nn.Module = DSCNN()
@@ -96,6 +101,7 @@ class Experiment:
     calibration_batches: int = 16
     init_from: str | None = None
     seed: int = 0
+    engine: Literal["auto", "carrier", "integer"] = "auto"
     evaluate_every: int = 500
     checkpoint_every: int = 500
 
@@ -103,6 +109,8 @@ class Experiment:
         for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        if self.engine not in ENGINES:
+            raise BadInput(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
 
@@ -121,12 +129,13 @@ class Experiment:
         return self.model.clone(classes=len(self.task.classes))
 
 
-NOT_IDENTITY = ("evaluate_every", "checkpoint_every")
+NOT_IDENTITY = ("engine", "evaluate_every", "checkpoint_every")
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """What changes a run's numbers, as JSON: the part that its id is a hash of."""
-    return {k: v for k, v in to_json(experiment).items() if k not in NOT_IDENTITY}
+    value = to_json(experiment, added_defaults=False)
+    return {name: child for name, child in value.items() if name not in NOT_IDENTITY}
 
 
 def load_config(path: Path) -> Experiment:

@@ -19,7 +19,7 @@ from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate_clips, parity
+from aqtaudio.evaluate import evaluate_clips, parity, random_codes
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
@@ -112,7 +112,7 @@ def make_row(
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
-        row["parity"] = parity(run, data_folder, ROW_PARITY_INPUTS)
+        row["parity"] = parity(run, data_folder, ROW_PARITY_INPUTS, experiment.recipe.target)
     return row
 
 
@@ -179,8 +179,7 @@ def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
 def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.ndarray:
     """Input codes of a few validation clips, or random ones."""
     if data_folder is None:
-        shape = run.program.edges[run.program.inputs[0]].shape
-        return np.random.default_rng(0).integers(-128, 128, (GOLDEN_CLIPS, *shape), np.int8)
+        return random_codes(run.program, GOLDEN_CLIPS, seed=0)
     data = run.data(data_folder, ("val",))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:GOLDEN_CLIPS])
     return executor.quantize(features_of_clips(run.experiment, clips))

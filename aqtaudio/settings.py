@@ -139,14 +139,30 @@ def _readable(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind)) if not typing.get_origin(kind) else str(kind)
 
 
-def to_json(value: Any) -> Any:
-    """Plain JSON; dataclasses carry their type as "module:Class"."""
+def added(default: Any) -> Any:
+    """A field that was added after studies had been run: see `to_json`."""
+    return dataclasses.field(default=default, metadata={"added": True})
+
+
+def to_json(value: Any, added_defaults: bool = True) -> Any:
+    """Plain JSON; dataclasses carry their type as "module:Class".
+
+    `added_defaults` False leaves out fields made by `added` that hold their default: what a run is
+    told apart by must not change when a setting is added.
+    """
     if dataclasses.is_dataclass(value):
         kind = f"{type(value).__module__}:{type(value).__qualname__}"
-        return {"type": kind} | {name: to_json(child) for name, child in _children(value).items()}
+        skipped = set() if added_defaults else _added_defaults(value)
+        kept = {name: child for name, child in _children(value).items() if name not in skipped}
+        return {"type": kind} | {n: to_json(child, added_defaults) for n, child in kept.items()}
     if isinstance(value, (tuple, list)):
-        return [to_json(item) for item in value]
+        return [to_json(item, added_defaults) for item in value]
     return value
+
+
+def _added_defaults(value: Any) -> set[str]:
+    fields = (field for field in dataclasses.fields(value) if field.metadata.get("added"))
+    return {field.name for field in fields if getattr(value, field.name) == field.default}
 
 
 def from_json(value: Any) -> Any:

@@ -116,14 +116,28 @@ def test_missing_config_json_says_that_it_is_no_run(tmp_path):
 # --- identity
 
 
+NOT_IN_IT = ("engine", "evaluate_every", "checkpoint_every")
+# Settings that came later: at their default, ids are those of runs made before.
+ADDED = {"recipe.target": "litert", "recipe.rules.0.int4_dense": "conv"}
+
+
 def test_identity_is_what_changes_the_numbers():
-    same = overlay(EXPERIMENT, {"evaluate_every": 1, "checkpoint_every": 2})
+    changes = {"engine": "integer", "evaluate_every": 1, "checkpoint_every": 2}
+    same = overlay(EXPERIMENT, changes)
     assert same != EXPERIMENT and identity(same) == identity(EXPERIMENT)
+
+
+@pytest.mark.parametrize("path", ADDED)
+def test_an_added_setting_counts_when_it_is_used(path):
+    name = path.split(".")[-1]
+    assert name not in json.dumps(identity(EXPERIMENT))
+    changed = json.dumps(identity(overlay(EXPERIMENT, {path: ADDED[path]})))
+    assert f'"{name}": "{ADDED[path]}"' in changed
 
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in settings(EXPERIMENT) if p not in ("evaluate_every", "checkpoint_every")],
+    [path for path in settings(EXPERIMENT) if path not in (*NOT_IN_IT, *ADDED)],
 )
 def test_every_other_setting_is_in_the_identity(path):
     """Put there without checks: what matters is that the hash sees it."""

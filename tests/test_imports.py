@@ -22,7 +22,7 @@ ALLOWED = {
     "program": {"errors"},
     "vocabulary": {"program", "compression.recipe", "errors"},
     "models": {"vocabulary"},
-    "compression": {"errors", "vocabulary"},
+    "compression": {"errors", "settings", "vocabulary"},
     "experiment": {"errors", "settings", "compression.recipe", "data", "frontends", "models"},
     "training": {
         "errors",

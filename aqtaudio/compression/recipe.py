@@ -11,9 +11,11 @@ import re
 from typing import Literal
 
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 
 Mode = Literal["float", "fake", "native"]
 MODES = ("float", "fake", "native")
+TARGETS = ("micro", "litert")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Rule:
     activation_bits: int = 8
     calibration: str = "mean_max"
     svd_penalty: float | None = None
-    int4_dense: Literal["tensor", "conv"] = "tensor"
+    int4_dense: Literal["tensor", "conv"] = added("tensor")
 
     def __post_init__(self):
         try:
@@ -102,15 +104,21 @@ class Recipe:
         quantization.
       rules: first match wins.
       low_rank: for layers with an `svd_penalty`.
+      target: whose integers native training computes: TFLite Micro's, or those of LiteRT's default
+        kernels on phones and desktops.
     """
 
     mode: Mode = "native"
     rules: tuple[Rule, ...] = (Rule(),)
     low_rank: LowRank = LowRank()
+    target: Literal["micro", "litert"] = added("micro")
 
     def __post_init__(self):
-        if self.mode not in MODES:
-            raise BadInput(f"recipe mode is {self.mode!r}; allowed: {', '.join(MODES)}")
+        for name, allowed in (("mode", MODES), ("target", TARGETS)):
+            if getattr(self, name) not in allowed:
+                raise BadInput(
+                    f"recipe {name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
+                )
 
     def rule(self, path: str) -> Rule:
         """The first rule that matches a layer's path. BadInput when none does."""

@@ -14,3 +14,12 @@ def compiled(function: Callable, **options) -> Callable:
     """jax.jit with the project's compiler options."""
     keep = KEEP_BARRIERS if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=keep, **options)
+
+
+def prefers_integer_dots() -> bool:
+    """Whether int8 dots beat exact float32 carriers on the default device.
+
+    Carriers win on CPUs (`benchmarks/step_time.py`, `results/benchmarks`); accelerators have units
+    for int8. Both give the same integers.
+    """
+    return jax.default_backend() != "cpu"

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.program.compiler import prefers_integer_dots
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
@@ -43,7 +44,10 @@ def quantized_phase(experiment: Experiment) -> Phase:
 def quantized_reading(experiment: Experiment) -> Reading:
     """What the quantized phase computes in."""
     recipe = experiment.recipe
-    return FakeQuantized(recipe) if recipe.mode == "fake" else Quantized(recipe)
+    if recipe.mode == "fake":
+        return FakeQuantized(recipe)
+    integer = {"auto": prefers_integer_dots(), "carrier": False, "integer": True}
+    return Quantized(recipe, integer[experiment.engine], recipe.target)
 
 
 def phase_directory(run: Path, phase: str) -> Path:
