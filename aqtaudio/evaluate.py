@@ -79,9 +79,9 @@ def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
 def parity(
     run: Run, folder: Path | None = None, n: int = 1000, runtime: str = "micro", seed: int = 0
 ) -> dict[str, Any]:
-    """Compares the program, in a runtime's arithmetic, with that runtime on `n` random inputs and, given recordings, `n` clips.
+    """Compares the program with a runtime, in that runtime's arithmetic.
 
-    Clips come from the validation list first, then from training clips.
+    On `n` random inputs and, given recordings, `n` clips. Clips come from the validation list first, then from training clips.
 
     Returns:
       What `parity --json` prints; "outputs" counts the integers that were compared.

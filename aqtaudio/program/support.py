@@ -4,7 +4,8 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels import KINDS
-from aqtaudio.program.kernels.call import Target
+from aqtaudio.program.kernels.softmax import SOFTMAX_WIDTH_LIMIT
+from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
 from aqtaudio.program.program import Edge, Operation, Program
 
 WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
@@ -18,8 +19,6 @@ FIXED = {
 }
 """Output (scale, zero point) that a kind must have in int8 and in int16."""
 NOT_WIDE = ("hard_swish", "l2_norm")
-FUNCTION_SCALE_LIMIT = 2.0
-SOFTMAX_WIDTH_LIMIT = 511
 BROADCAST_AXES = 4
 LAYOUT_AXES = 5
 
@@ -36,15 +35,23 @@ class Unsupported(BadInput):
         self.layer = layer
 
 
-def require(program: Program, target: Target = "micro") -> None:
-    """Raises Unsupported, naming the layer, for what the target cannot run as the program says."""
+def require(program: Program) -> None:
+    """Raises Unsupported, naming the layer, for what TFLite Micro cannot run as it stands."""
     if len(program.inputs) != 1 or len(program.outputs) != 1:
         raise BadInput("export needs a program of one input and one output")
     for edge in program.edges.values():
         _require_edge(edge)
+    require_form(program)
     for op in program.operations:
         if op.kind != "constant":
-            _require_operation(program, op)
+            _require_values(program, op)
+
+
+def require_form(program: Program) -> None:
+    """As `require`, but for what depends on no scale and no code: arrays may be shapes."""
+    for op in program.operations:
+        if op.kind != "constant":
+            _require_form(program, op)
 
 
 def activation(op: Operation, edge: Edge) -> str:
@@ -87,29 +94,37 @@ def _require_edge(edge: Edge) -> None:
         raise Unsupported(edge.name, f"zero point {edge.zero_point}; int16 tensors need 0")
 
 
-def _require_operation(program: Program, op: Operation) -> None:
+def _require_form(program: Program, op: Operation) -> None:
     inputs = [program.edges[name] for name in op.inputs]
     target = program.edges[op.output]
     if op.kind not in KINDS:
         raise Unsupported(op.name, f"no TFLite form for {op.kind}; allowed: {', '.join(KINDS)}")
     _require_width(op, inputs, target)
     if op.kind in WEIGHTED:
-        _require_weighted(program, op)
-    elif op.kind in MOVEMENT:
-        _require_same_grid(program, op)
-    if op.kind in FIXED:
-        _require_fixed(op, inputs[0], target)
+        _require_weight_bits(op, target)
     if op.kind in BINARY:
-        activation(op, target)
         _require_axes(op, inputs, BROADCAST_AXES)
     _require_axes(op, [*inputs, target], LAYOUT_AXES)
-    _require_safe_scale(op, inputs, target)
     if op.kind == "softmax" and inputs[0].shape[-1] > SOFTMAX_WIDTH_LIMIT and target.bits != 16:
         raise Unsupported(
             op.name,
             f"softmax over {inputs[0].shape[-1]} positions; TFLite Micro aborts where the sum of "
             f"exponentials reaches 512: at most {SOFTMAX_WIDTH_LIMIT}",
         )
+
+
+def _require_values(program: Program, op: Operation) -> None:
+    inputs = [program.edges[name] for name in op.inputs]
+    target = program.edges[op.output]
+    if op.kind in WEIGHTED:
+        _require_weighted(program, op)
+    elif op.kind in MOVEMENT:
+        _require_same_grid(program, op)
+    elif op.kind in FIXED:
+        _require_fixed(op, inputs[0], target)
+    elif op.kind in BINARY:
+        activation(op, target)
+    _require_safe_scale(op, inputs, target)
 
 
 def _require_width(op: Operation, inputs: list[Edge], target: Edge) -> None:
@@ -138,11 +153,11 @@ def _require_fixed(op: Operation, source: Edge, target: Edge) -> None:
             f"{op.kind} with output scale {target.scale} and zero point {target.zero_point}; "
             f"the kernel computes for {wanted}",
         )
-    if op.kind in ("logistic", "tanh") and source.scale >= FUNCTION_SCALE_LIMIT:
+    if op.kind in ("logistic", "tanh") and source.scale >= INPUT_SCALE_LIMIT:
         raise Unsupported(
             op.name,
             f"{op.kind} of an input with scale {source.scale}; TFLite Micro is wrong from "
-            f"{FUNCTION_SCALE_LIMIT} up",
+            f"{INPUT_SCALE_LIMIT} up",
         )
 
 
@@ -159,24 +174,27 @@ def _require_safe_scale(op: Operation, inputs: list[Edge], target: Edge) -> None
         )
 
 
-def _require_weighted(program: Program, op: Operation) -> None:
-    constants, bits = op.constants, op.attributes["weight_bits"]
-    weights, scale = constants["weights"], constants["weight_scale"]
+def _require_weight_bits(op: Operation, target: Edge) -> None:
+    bits, scale = op.attributes["weight_bits"], op.constants["weight_scale"]
     if bits not in (4, 8):
         raise Unsupported(op.name, f"{bits}-bit weights; TFLite Micro has 4 and 8")
-    if bits == 4 and program.edges[op.output].bits == 16:
+    if bits == 4 and target.bits == 16:
         raise Unsupported(
             op.name, "4-bit weights with 16-bit activations; TFLite Micro has no such kernel"
         )
-    peak = 2 ** (bits - 1) - 1
-    if np.abs(weights.astype(int)).max() > peak:
-        raise Unsupported(op.name, f"weight codes beyond {peak}, the limit of {bits} bits")
     if op.kind == "dense" and bits == 4 and scale.size > 1:
         raise Unsupported(
             op.name,
             "TFLite Micro has no 4-bit dense layer with a scale per channel; use one "
             "scale per tensor, 8 bits, or a 1x1 convolution",
         )
+
+
+def _require_weighted(program: Program, op: Operation) -> None:
+    constants, peak = op.constants, 2 ** (op.attributes["weight_bits"] - 1) - 1
+    weights, scale = constants["weights"], constants["weight_scale"]
+    if np.abs(weights.astype(int)).max() > peak:
+        raise Unsupported(op.name, f"weight codes beyond {peak}, the limit of its bits")
     if not (np.isfinite(scale).all() and (scale > 0).all() and scale.dtype == np.float32):
         raise Unsupported(op.name, "weight scales must be positive float32")
     activation(op, program.edges[op.output])

@@ -16,6 +16,7 @@ from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh
 from aqtaudio.vocabulary.fake import Calibrating
+from aqtaudio.vocabulary.recording import require_recordable
 from aqtaudio.vocabulary.signal import start
 
 
@@ -37,9 +38,12 @@ def require_trainable(experiment: Experiment) -> None:
         return model.apply({"params": params}, start(features, reading), mutable=["ranges"])[1]
 
     try:
-        jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))
+        ranges = jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))["ranges"]
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise _unbuildable(experiment, error) from error
+    if experiment.recipe.mode == "native":
+        variables = {"params": params, "ranges": ranges}
+        require_recordable(model, variables, experiment.feature_shape, experiment.recipe)
 
 
 def _require_importable(experiment: Experiment) -> None:

@@ -1,5 +1,7 @@
 """The recording reading: the quantized reading plus a notebook that writes down a program."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -8,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.compression.recipe import Recipe
+from aqtaudio.errors import BadInput
+from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Edge, Operation, Program
 from aqtaudio.vocabulary.quantized import Quantized
@@ -24,6 +28,7 @@ class _Notebook:
         self.signals: list[Signal] = []
         self.operations: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self.constants: list[dict[str, jax.Array]] = []
+        self.output = ""
 
     def edge(self, signal: Signal) -> None:
         if any(signal.edge == known.edge for known in self.signals):
@@ -36,9 +41,28 @@ class _Notebook:
         self.operations.append((kind, names, output.edge, attributes))
         self.constants.append({k: v for k, v in constants.items() if k not in TRAINING_ONLY})
 
+    def program(self, scales: list[float], constants: list[dict[str, Any]]) -> Program:
+        """What was written down, with the values of its scales and arrays."""
+        edges = {
+            signal.edge: Edge(
+                signal.edge, tuple(signal.shape), scale, signal.zero_point, signal.bits
+            )
+            for signal, scale in zip(self.signals, scales, strict=True)
+        }
+        operations = tuple(
+            Operation(kind, output, inputs, output, attributes, _stored(arrays, edges[output]))
+            for (kind, inputs, output, attributes), arrays in zip(
+                self.operations, constants, strict=True
+            )
+        )
+        return Program(edges, operations, (self.signals[0].edge,), (self.output,))
+
+
+Variables = dict[str, Any]
+
 
 def record(
-    model: nn.Module, variables: dict[str, Any], feature_shape: tuple[int, ...], recipe: Recipe
+    model: nn.Module, variables: Variables, feature_shape: tuple[int, ...], recipe: Recipe
 ) -> Program:
     """Writes down the program of a folded, calibrated model.
 
@@ -49,35 +73,63 @@ def record(
       variables: {"params": ..., "ranges": ...}.
       feature_shape: of one input, without the batch axis.
       recipe: the recipe that the model was trained with.
+
+    Raises:
+      BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
     """
     notebook = _Notebook()
-
-    def trace(variables: dict[str, Any], features: jax.Array):
-        out = model.apply(variables, start(features, Quantized(recipe, notebook=notebook)))
-        scales = [signal.scale for signal in notebook.signals]
-        return scales, notebook.constants, out.scale
-
     features = jnp.zeros((1, *feature_shape), jnp.float32)
-    scales, constants, _ = jax.device_get(compiled(trace)(variables, features))
-    edges = {
-        signal.edge: Edge(
-            name=signal.edge,
-            shape=tuple(signal.shape),
-            scale=float(scale),
-            zero_point=signal.zero_point,
-            bits=signal.bits,
-        )
-        for signal, scale in zip(notebook.signals, scales, strict=True)
-    }
-    operations = tuple(
-        Operation(kind, output, inputs, output, attributes, _stored(arrays, edges[output]))
-        for (kind, inputs, output, attributes), arrays in zip(
-            notebook.operations, constants, strict=True
-        )
-    )
-    return Program(edges, operations, (notebook.signals[0].edge,), (operations[-1].output,))
+    trace = _trace(model, recipe, notebook)
+    scales, constants = jax.device_get(compiled(trace)(variables, features))
+    program = notebook.program([float(scale) for scale in scales], constants)
+    with _blaming(recipe):
+        support.require(program)
+    return program
 
 
-def _stored(arrays: dict[str, np.ndarray], output: Edge) -> dict[str, np.ndarray]:
+def require_recordable(
+    model: nn.Module, variables: Variables, feature_shape: tuple[int, ...], recipe: Recipe
+) -> None:
+    """Raises BadInput for what `record` is bound to refuse, whatever the values of `variables`.
+
+    Nothing is computed: arrays may be shapes.
+    """
+    notebook = _Notebook()
+    features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
+    scales, constants = jax.eval_shape(_trace(model, recipe, notebook), variables, features)
+    program = notebook.program([1.0] * len(scales), constants)
+    with _blaming(recipe):
+        support.require_form(program)
+
+
+def _trace(model: nn.Module, recipe: Recipe, notebook: _Notebook):
+    def trace(variables: Variables, features: jax.Array):
+        out = model.apply(variables, start(features, Quantized(recipe, notebook=notebook)))
+        notebook.output = out.edge
+        return [signal.scale for signal in notebook.signals], notebook.constants
+
+    return trace
+
+
+@contextlib.contextmanager
+def _blaming(recipe: Recipe) -> Iterator[None]:
+    """Puts the rule at fault before what a target cannot run."""
+    try:
+        yield
+    except support.Unsupported as error:
+        parts = error.layer.split("/")
+        prefixes = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+        for prefix in prefixes:
+            with contextlib.suppress(BadInput):
+                rule = recipe.rule(prefix)
+                raise BadInput(f"recipe rule {rule.pattern!r}, layer {error}") from error
+        raise
+
+
+def _stored(arrays: dict[str, Any], output: Edge) -> dict[str, Any]:
+    """Arrays in the types that programs keep; shapes without values as they are."""
     dtypes = DTYPES | {"codes": output.dtype}
-    return {name: np.asarray(a).astype(dtypes.get(name, np.int32)) for name, a in arrays.items()}
+    return {
+        name: array.astype(dtypes.get(name, np.int32)) if isinstance(array, np.ndarray) else array
+        for name, array in arrays.items()
+    }
