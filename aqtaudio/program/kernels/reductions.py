@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from aqtaudio.program import linear
@@ -29,9 +30,9 @@ def window_sum(x: jax.Array, window, strides) -> jax.Array:
     """Sum of each window of x [B, H, W, C], VALID."""
     if x.shape[1:3] == window:
         return jnp.sum(x, (1, 2), keepdims=True)
-    return lax.reduce_window(
-        x, jnp.zeros((), x.dtype), lax.add, (1, *window, 1), (1, *strides, 1), "VALID"
-    )
+    # A traced zero would hide from JAX that this is a sum, which it can differentiate.
+    zero = np.zeros((), x.dtype)
+    return lax.reduce_window(x, zero, lax.add, (1, *window, 1), (1, *strides, 1), "VALID")
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
