@@ -19,24 +19,36 @@ from aqtaudio.vocabulary.activation import (
     Swish,
     Tanh,
 )
+from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import EPSILON, Input, Layer
 from aqtaudio.vocabulary.movement import Concat, Pad, Reshape, Slice, Transpose, split
+from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
+from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
+from aqtaudio.vocabulary.upsampling import SubPixelConv1D
 from aqtaudio.vocabulary.weighted import Conv2D, Dense, DepthwiseConv2D, Linear, Weighted
 
 __all__ = [
     "EPSILON",
+    "GRU",
+    "LSTM",
     "Add",
+    "Attention",
     "AveragePool",
+    "BatchMatMul",
     "Concat",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
+    "GRUCell",
     "GlobalAveragePool",
     "HardSwish",
     "Input",
+    "L2Normalize",
+    "LSTMCell",
     "Layer",
+    "LayerNorm",
     "LeakyRelu",
     "Linear",
     "MaxPool",
@@ -45,6 +57,7 @@ __all__ = [
     "Offset",
     "PRelu",
     "Pad",
+    "RMSNorm",
     "Relu",
     "Relu6",
     "Reshape",
@@ -53,6 +66,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "Sub",
+    "SubPixelConv1D",
     "Sum",
     "Swish",
     "Tanh",

@@ -190,7 +190,7 @@ class Quantized:
         bias: jax.Array,
         linear: Linear,
     ) -> Signal:
-        """A dense layer [..., K] as a 1x1 convolution, which may have a weight scale per channel."""
+        """A dense layer [..., K] as a 1x1 convolution: that may have a weight scale per channel."""
         *lead, depth = x.shape
         image = {"shape": (math.prod(lead), 1, depth)}
         x = self.operation(layer, f"{part}_image", "reshape", (x,), image, Same())
@@ -373,7 +373,7 @@ def edge_scale(layer: Layer, part: str) -> jax.Array:
     """The calibrated float32 step of an edge."""
     if not layer.has_variable("ranges", part):
         raise ValueError(f"layer {layer.label}: no activation range; calibrate the model first")
-    return layer.range_of(part).value["scale"]
+    return layer.get_variable("ranges", part)["scale"]
 
 
 def is_per_tensor(linear: Linear, rule: Rule) -> bool:

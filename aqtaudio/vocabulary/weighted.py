@@ -16,7 +16,10 @@ ONE: Pair = (1, 1)
 Padding = linear_maps.Padding | Literal["CAUSAL"]
 """CAUSAL: rows (time) see no later row; columns are SAME."""
 
-kernel_init = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
+
+def kernel_init(gain: float) -> Any:
+    """Initializer of kernels [..., C, D]: variance `gain` over fan-in."""
+    return nn.initializers.variance_scaling(gain, "fan_in", "truncated_normal")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Weighted(Layer):
 
     def kernel_init(self) -> Any:
         """Initializer of the full kernel."""
-        return kernel_init
+        return kernel_init(2.0)
 
     @property
     def _is_whole(self) -> bool:
@@ -172,6 +175,7 @@ class DepthwiseConv2D(Weighted):
 class Dense(Weighted):
     """Dense layer of [..., K], bias, optional relu.
 
+    `gain` is the variance of initial weights times K: 2 before a relu, 1 elsewhere, roughly.
     With 4-bit weights it has one weight scale, which is all that TFLite Micro's dense layer can do,
     or (`Rule.int4_dense`) one per channel as a 1x1 convolution.
     """
@@ -180,8 +184,12 @@ class Dense(Weighted):
     relu: bool = False
     norm: bool = False
     most: float = math.inf
+    gain: float = 2.0
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         linear = Linear("dense", relu=self.relu, norm=self.norm, most=self.most)
         return self.compute(x, (x.shape[-1], self.channels), linear)
+
+    def kernel_init(self) -> Any:  # noqa: D102
+        return kernel_init(self.gain)

@@ -1,0 +1,92 @@
+"""Matrix products of signals, and multi-head self-attention."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.vocabulary.activation import Softmax
+from aqtaudio.vocabulary.layer import Layer
+from aqtaudio.vocabulary.movement import Reshape, Transpose
+from aqtaudio.vocabulary.signal import Own, Same, Signal
+from aqtaudio.vocabulary.weighted import Dense
+
+SILENT = 8.0
+"""exp(-8) is below half of a step of an int8 softmax, 1/512: such a position gets exactly 0."""
+FAR = 1024.0
+"""What a mask takes off a score times beta: beyond every edge whose scores times beta are < 500."""
+
+
+class BatchMatMul(Layer):
+    """a [..., M, K] times b [..., K, N]; transposed: stored as [..., K, M], [..., N, K].
+
+    `margin` is kept free on the output's range, beyond the largest magnitude.
+    """
+
+    transpose_a: bool = False
+    transpose_b: bool = False
+    margin: float = 0.0
+
+    @nn.compact
+    def __call__(self, a: Signal, b: Signal) -> Signal:  # noqa: D102
+        attributes = {"transpose_a": self.transpose_a, "transpose_b": self.transpose_b}
+        edge = Own(margin=self.margin)
+        return a.reading.operation(self, "output", "batch_matmul", (a, b), attributes, edge)
+
+
+class Attention(Layer):
+    """Multi-head self-attention over frames [T, D] (Vaswani et al., arXiv:1706.03762).
+
+    Attributes:
+      heads: D is divided among them.
+      window: (left, right): frame t sees frames t - left to t + right; (left, 0) is causal. None:
+        all frames see all.
+
+    The division by sqrt(D / heads) is softmax's beta. A mask is an int8 constant that is added to
+    the scores and takes hidden positions to the lowest code. The scores' range leaves so much room
+    below the lowest score ever calibrated that softmax gives that code exactly 0. Softmax of int16
+    gives every position something, so a masked attention's scores need 8 bits.
+    """
+
+    heads: int = 1
+    window: tuple[int, int] | None = None
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        frames, channels = x.shape
+        if channels % self.heads:
+            raise ValueError(f"layer {self.label}: {self.heads} heads do not divide {channels}")
+        beta = 1 / math.sqrt(channels // self.heads)
+        query, key, value = (self._heads(name, x) for name in ("query", "key", "value"))
+        margin = SILENT / beta if self.window else 0.0
+        scores = BatchMatMul(transpose_b=True, margin=margin, name="scores")(query, key)
+        if self.window:
+            scores = self._masked(scores, beta)
+        seen = Softmax(beta, name="probabilities")(scores)
+        context = BatchMatMul(name="context")(seen, value)
+        context = Transpose((1, 0, 2), name="frames")(context)
+        context = Reshape((frames, channels), name="joined")(context)
+        return Dense(channels, gain=1.0, name="output")(context)
+
+    def _heads(self, name: str, x: Signal) -> Signal:
+        """A projection of x [T, D] as [heads, T, D / heads]."""
+        frames, channels = x.shape
+        x = Dense(channels, gain=1.0, name=name)(x)
+        x = Reshape((frames, self.heads, channels // self.heads), name=f"{name}_split")(x)
+        return Transpose((1, 0, 2), name=f"{name}_heads")(x)
+
+    def _masked(self, scores: Signal, beta: float) -> Signal:
+        if scores.bits == 16:
+            raise BadInput(
+                f"layer {self.label}: scores of 16 bits cannot be masked (TFLite Micro's int16 "
+                f"softmax gives hidden positions 1.5/32768 each); give {self.label}/scores and "
+                f"{self.label}/probabilities activation_bits 8"
+            )
+        assert self.window
+        apart = np.arange(scores.shape[-1])[None, :] - np.arange(scores.shape[-2])[:, None]
+        hidden = (apart < -self.window[0]) | (apart > self.window[1])
+        value = jnp.asarray(np.where(hidden, -FAR / beta, 0).astype(np.float32))
+        mask = scores.reading.constant(self, "mask", value, narrow=True)
+        return scores.reading.operation(self, "masked", "add", (scores, mask), {}, Same())

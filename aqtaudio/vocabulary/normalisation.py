@@ -1,0 +1,64 @@
+"""Normalisation over channels, in the form that TFLite Micro runs in int8.
+
+A layer norm is x - mean(x) (MEAN, SUB), L2_NORMALIZATION, and a product with a trained constant
+that holds sqrt(C) * gamma (MUL), plus beta (ADD): a row over its root mean square is sqrt(C) times
+the row over its length. The usual form, RSQRT of a variance, would put the variance on an int8
+grid, where quiet frames lose it; L2_NORMALIZATION keeps the sum of squares in 32 bits. What it
+costs: there is no epsilon, the unit vector is rounded to 1/128 (a typical element of C channels has
+128 / sqrt(C) steps), and 16-bit activations have no such operation.
+"""
+
+import math
+
+import flax.linen as nn
+
+from aqtaudio.vocabulary.layer import Layer
+from aqtaudio.vocabulary.signal import SIGNED_UNIT, Own, Signal
+
+
+class L2Normalize(Layer):
+    """x [..., C] over its Euclidean length along the last axis."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return _unit(self, "output", x)
+
+
+class LayerNorm(Layer):
+    """x [..., C] less its mean, over its standard deviation, times gamma, plus beta.
+
+    Ba et al., arXiv:1607.06450; see the module's docstring for the form.
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        attributes = {"axes": (len(x.shape) - 1,), "keep": True}
+        mean = x.reading.operation(self, "mean", "mean", (x,), attributes, Own())
+        centred = x.reading.operation(self, "centred", "sub", (x, mean), {}, Own())
+        scaled = _scaled(self, "scaled", _unit(self, "unit", centred))
+        value = self.param("offset", nn.initializers.zeros, (x.shape[-1],))
+        offset = x.reading.constant(self, "offset", value)
+        return x.reading.operation(self, "output", "add", (scaled, offset), {}, Own())
+
+
+class RMSNorm(Layer):
+    """x [..., C] over its root mean square, times gamma.
+
+    Zhang and Sennrich, arXiv:1910.07467; see the module's docstring for the form.
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return _scaled(self, "output", _unit(self, "unit", x))
+
+
+def _unit(layer: Layer, part: str, x: Signal) -> Signal:
+    return x.reading.operation(layer, part, "l2_norm", (x,), {}, SIGNED_UNIT)
+
+
+def _scaled(layer: Layer, part: str, unit: Signal) -> Signal:
+    """Rows of length 1, [..., C], times sqrt(C) * gamma."""
+    channels = unit.shape[-1]
+    gamma = layer.param("scale", nn.initializers.ones, (channels,))
+    scale = unit.reading.constant(layer, "scale", math.sqrt(channels) * gamma)
+    return unit.reading.operation(layer, part, "mul", (unit, scale), {}, Own())

@@ -1,0 +1,176 @@
+"""Recurrent layers: GRU and LSTM, out of dense layers, slices and element-wise operations.
+
+Input projections run for all frames at once. The recurrent part runs frame by frame: as a scan
+where a reading allows it, unrolled where edges are observed or noted; the codes are the same. The
+frames share weights and ranges. In a program the edges of frame 3 are called ".../t3".
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.core.lift import Out
+
+from aqtaudio.vocabulary.layer import Layer
+from aqtaudio.vocabulary.movement import cut, joined
+from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Reading, Signal
+from aqtaudio.vocabulary.weighted import Dense
+
+State = Signal | jax.Array | None
+"""A state [1, H] before a frame: a signal; in a scan its values; None before the first frame."""
+
+
+class GRU(Layer):
+    """Gated recurrent unit over [T, F]: its state after every frame, [T, units].
+
+    Cho et al., arXiv:1406.1078, with the reset gate after the recurrent product, so that both
+    products of a frame are plain dense layers.
+    """
+
+    units: int
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        projected = Dense(3 * self.units, gain=1.0, name="kernel")(x)
+        return _over_frames(self, GRUCell(self.units, name="cell"), projected)
+
+
+class GRUCell(Layer):
+    """One frame of a GRU.
+
+    With projections p = W x + b and q = U h + c, both [1, 3 units] in the order update, reset,
+    candidate: z = sigmoid(p_z + q_z), r = sigmoid(p_r + q_r), n = tanh(p_n + r q_n),
+    h' = n + z (h - n). The state is on tanh's grid.
+    """
+
+    units: int
+
+    @nn.compact
+    def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
+        """The state [1, units] after a frame, from p and the state before it."""
+        operation = projected.reading.operation
+        (before,) = states or (None,)
+        h = _state(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
+        q = Dense(3 * self.units, gain=1.0, name="recurrent_kernel")(h)
+        gates = (
+            cut(self, "input_gates", projected, 1, 0, 2 * self.units),
+            cut(self, "state_gates", q, 1, 0, 2 * self.units),
+        )
+        total = operation(self, "gates", "add", gates, {}, Own())
+        opened = operation(self, "opened", "logistic", (total,), {}, UNSIGNED_UNIT)
+        update = cut(self, "update", opened, 1, 0, self.units)
+        reset = cut(self, "reset", opened, 1, self.units, 2 * self.units)
+        new = cut(self, "input_candidate", projected, 1, 2 * self.units, 3 * self.units)
+        old = cut(self, "state_candidate", q, 1, 2 * self.units, 3 * self.units)
+        old = operation(self, "kept", "mul", (reset, old), {}, Own())
+        total = operation(self, "candidate_sum", "add", (new, old), {}, Own())
+        n = operation(self, "candidate", "tanh", (total,), {}, SIGNED_UNIT)
+        away = operation(self, "away", "sub", (h, n), {}, Own())
+        held = operation(self, "held", "mul", (update, away), {}, Own())
+        return (operation(self, "output", "add", (n, held), {}, SIGNED_UNIT),)
+
+
+class LSTM(Layer):
+    """Long short-term memory over [T, F]: its output after every frame, [T, units].
+
+    Hochreiter and Schmidhuber, 1997, with forget gate. The memory has a calibrated range, and its
+    layer, ".../cell/memory", may be given 16 bits.
+    """
+
+    units: int
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        projected = Dense(4 * self.units, gain=1.0, name="kernel")(x)
+        return _over_frames(self, LSTMCell(self.units, name="cell"), projected)
+
+
+class LSTMCell(Layer):
+    """One frame of an LSTM.
+
+    With p = W x + b and q = U h + c, both [1, 4 units] in the order input, forget, output,
+    candidate: i, f, o = sigmoid(p + q), g = tanh(p_g + q_g), m' = f m + i g, h' = o tanh(m').
+    """
+
+    units: int
+
+    @nn.compact
+    def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
+        """Output and memory, both [1, units], after a frame, from p and both before it."""
+        operation = projected.reading.operation
+        before, memory = states or (None, None)
+        h = _state(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
+        recurrent = Dense(4 * self.units, gain=1.0, name="recurrent_kernel")(h)
+        total = operation(self, "gates", "add", (projected, recurrent), {}, Own())
+        gates = cut(self, "gates_sum", total, 1, 0, 3 * self.units)
+        opened = operation(self, "opened", "logistic", (gates,), {}, UNSIGNED_UNIT)
+        let_in, keep, let_out = (
+            cut(self, name, opened, 1, i * self.units, (i + 1) * self.units)
+            for i, name in enumerate(("let_in", "keep", "let_out"))
+        )
+        candidate = cut(self, "candidate_sum", total, 1, 3 * self.units, 4 * self.units)
+        candidate = operation(self, "candidate", "tanh", (candidate,), {}, SIGNED_UNIT)
+        memory = _Memory(name="memory")(keep, memory, let_in, candidate)
+        shown = operation(self, "shown", "tanh", (memory,), {}, SIGNED_UNIT)
+        return operation(self, "output", "mul", (let_out, shown), {}, SIGNED_UNIT), memory
+
+
+class _Memory(Layer):
+    """m' = keep m + let_in candidate."""
+
+    @nn.compact
+    def __call__(self, keep: Signal, before: State, let_in: Signal, candidate: Signal) -> Signal:
+        operation = keep.reading.operation
+        m = _state(self, keep.reading, "output", keep.shape, Own(), before)
+        kept = operation(self, "kept", "mul", (keep, m), {}, Own())
+        written = operation(self, "written", "mul", (let_in, candidate), {}, Own())
+        return operation(self, "output", "add", (kept, written), {}, Own())
+
+
+def _state(
+    layer: Layer,
+    reading: Reading,
+    part: str,
+    shape: tuple[int, ...],
+    edge: Own | Fixed,
+    before: State,
+) -> Signal:
+    """The state that a layer's `part` left at the frame before, on that part's edge."""
+    if isinstance(before, Signal):
+        return dataclasses.replace(before, reading=reading)
+    zeros = reading.zeros(layer, "start", shape, part, edge)
+    return zeros if before is None else dataclasses.replace(zeros, values=before)
+
+
+def _over_frames(layer: Layer, cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
+    """First states [T, H] of a cell over the frames of its projected input [T, ...]."""
+    if projected.reading.scans:
+        return _scanned(cell, projected)
+    states: tuple[Signal, ...] = ()
+    outputs = []
+    for number in range(projected.shape[0]):
+        now = dataclasses.replace(projected, reading=projected.reading.frame(number))
+        states = cell(cut(layer, "frame", now, 0, number, number + 1), states)
+        outputs.append(dataclasses.replace(states[0], reading=projected.reading))
+    return joined(layer, "output", tuple(outputs), 0)
+
+
+def _scanned(cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
+    def body(cell, before, values):
+        states = cell(dataclasses.replace(projected, values=values[:, None]), before)
+        return tuple(state.values for state in states), states[0]
+
+    scan = nn.scan(
+        body,
+        variable_broadcast=("params", "ranges"),
+        variable_axes={"codes": Out(0)},
+        split_rngs={"params": False},
+        in_axes=1,
+    )
+    # Both states are on signed grids, whose zero is the code 0.
+    zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
+    before = (zeros,) * (1 if isinstance(cell, GRUCell) else 2)
+    _, out = scan(cell, before, projected.values)
+    scale = None if out.scale is None else out.scale[0]
+    return dataclasses.replace(out, values=jnp.swapaxes(out.values[:, :, 0], 0, 1), scale=scale)
