@@ -70,7 +70,7 @@ def _saturating(grid: Grid, function: Callable[[jax.Array], jax.Array]) -> jax.A
     radius = radius_of(4, exponent)
     inside = jnp.where(jnp.abs(centred) < radius, centred, 0)
     y = jnp.clip(function(rescale(inside, mantissa, exponent)), -128, 127)
-    return jnp.where(centred >= radius, 127, jnp.where(centred <= -radius, -128, y))
+    return jnp.where(centred <= -radius, -128, jnp.where(centred >= radius, 127, y))
 
 
 def radius_of(integer_bits: int, exponent: jax.Array) -> jax.Array:
