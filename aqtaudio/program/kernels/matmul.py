@@ -43,7 +43,9 @@ def _narrow(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
     parts = product(call, a, call.inputs[0].zero_point, b, call.inputs[1].zero_point)
     zero = jnp.zeros((1,), jnp.int32)
     steps = zero.astype(jnp.float32)
-    return requantize(parts, steps, zero, _scaling(call), call.output.zero_point, call.bounds)
+    return requantize(
+        "away", parts, steps, zero, _scaling(call), call.output.zero_point, call.bounds
+    )
 
 
 def _wide(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
