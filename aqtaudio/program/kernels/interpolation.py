@@ -61,7 +61,8 @@ def input_multiplier(call: Call, powers: tuple[int, ...]) -> dict[str, jax.Array
         mantissa = jnp.where(found == index, 3 << (12 + power), mantissa)
     shift = jnp.where(found < 0, shift, 0)
     constants = {"mantissa": mantissa, "shift": shift}
-    return constants | ({"power": found} if call.engine.target == "litert" else {})
+    constants |= {"power": found} if call.engine.target == "litert" else {}
+    return jax.lax.optimization_barrier(constants)
 
 
 def _is_almost(scale: jax.Array, power: int) -> jax.Array:

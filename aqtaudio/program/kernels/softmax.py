@@ -59,7 +59,9 @@ def _prepare(call: Call) -> dict[str, Any]:
         steps = _steps_of_product if litert else _steps
         mantissa, exponent = multiplier(steps, scale, beta)
         return {"mantissa": mantissa, "exponent": exponent}
-    return {"exponentials": (_float_exponentials if litert else _exponentials)(scale, beta)}
+    exponentials = (_float_exponentials if litert else _exponentials)(scale, beta)
+    # The barrier keeps XLA from computing an entry anew for every code.
+    return {"exponentials": lax.optimization_barrier(exponentials)}
 
 
 def _compute(call: Call) -> jax.Array:

@@ -53,6 +53,11 @@ def _look_up(call: Call) -> jax.Array:
     return call.constants["table"].at[index].get(mode="promise_in_bounds").astype(jnp.float32)
 
 
+def _once(table: jax.Array) -> dict[str, Any]:
+    # The barrier keeps XLA from computing an entry anew for every code.
+    return {"table": jax.lax.optimization_barrier(table)}
+
+
 def _logistic_table(grid: Grid) -> jax.Array:
     """int32 [256]: codes of LOGISTIC at 1/256, zero point -128."""
     return _saturating(grid, lambda x: rounding_shift(exponential.logistic(x, 4), 23) - 128)
@@ -151,7 +156,7 @@ def _kind(real, micro_table, float_table, wide, powers) -> Kind:
         if call.is_wide:
             return interpolation.input_multiplier(call, powers)
         table = float_table if call.engine.target == "litert" else micro_table
-        return {"table": table(call.inputs[0])}
+        return _once(table(call.inputs[0]))
 
     def compute(call: Call) -> jax.Array:
         return wide(call) if call.is_wide else _look_up(call)
@@ -177,7 +182,7 @@ KINDS = {
     "hard_swish": Kind(
         _look_up,
         hard_swish,
-        lambda call: {"table": _hard_swish_table(call)},
+        lambda call: _once(_hard_swish_table(call)),
         least_scale=_least_hard_swish_scale,
     ),
 }
