@@ -41,7 +41,7 @@ def _codes(call: Call) -> jax.Array:
 def _narrow(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
     """int8 codes: int32 accumulators; gradients through the engine's dots."""
     parts = product(call, a, call.inputs[0].zero_point, b, call.inputs[1].zero_point)
-    zero = jnp.zeros((1,), jnp.int32)
+    zero = jnp.zeros((b.shape[-1],), jnp.int32)
     steps = zero.astype(jnp.float32)
     return requantize(
         "away", parts, steps, zero, _scaling(call), call.output.zero_point, call.bounds
