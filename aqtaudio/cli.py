@@ -5,6 +5,7 @@ one JSON object on standard output and nothing else there.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -293,8 +294,14 @@ def check(options: argparse.Namespace) -> int:
     path = options.path
     if not path.exists():
         raise BadInput(f"{path}: no such file or run")
-    model = Run(path).model if path.is_dir() else path.read_bytes()
-    value = check(model, options.allow_float).to_json()
+    program = None
+    if path.is_dir():
+        model = Run(path).model
+        with contextlib.suppress(BadInput):  # a float run; it would only help to name layers
+            program = Run(path).program
+    else:
+        model = path.read_bytes()
+    value = check(model, options.allow_float, program=program).to_json()
 
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")

@@ -8,9 +8,10 @@ import re
 from typing import Any
 
 from aqtaudio.errors import BadInput
-from aqtaudio.program import flatbuffer
+from aqtaudio.program import flatbuffer, remedies
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
 from aqtaudio.program.micro import Micro
+from aqtaudio.program.program import Program
 
 REGISTERED = frozenset(
     """
@@ -32,6 +33,7 @@ REGISTERED = frozenset(
 Found by loading a file of one operator for every code of the schema, with the pinned version.
 """
 
+FLEX = "CUSTOM:Flex"  # operators of TensorFlow itself; of other custom ones, Micro has some
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
 _LOG_LINES = 3
 
@@ -65,21 +67,29 @@ class Report:
         return dataclasses.asdict(self)
 
 
-def check(model: bytes, allow_float: bool = False, timeout_s: float = DEFAULT_TIMEOUT_S) -> Report:
+def check(
+    model: bytes,
+    allow_float: bool = False,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    program: Program | None = None,
+) -> Report:
     """Judges a file.
 
     Args:
       model: contents of the file.
       allow_float: whether FLOAT32 tensors may stay.
       timeout_s: limit for the parse, and again for loading and one invocation.
+      program: what the file was made from, if known; reasons then name its layers.
 
     Raises:
       BadInput: this is not a TFLite file, or a damaged one.
     """
-    facts = _inspect(model, timeout_s)
-    reasons = [] if allow_float else list(facts["float_reasons"])
+    facts = _inspect(model, timeout_s, program)
+    reasons = [*([] if allow_float else facts["float_reasons"]), *facts["trap_reasons"]]
     unsupported = [
-        name for name in facts["ops"] if name not in REGISTERED and not name.startswith("CUSTOM:")
+        name
+        for name in facts["ops"]
+        if name not in REGISTERED and (not name.startswith("CUSTOM:") or name.startswith(FLEX))
     ]
     arena_bytes = None
     try:
@@ -87,7 +97,7 @@ def check(model: bytes, allow_float: bool = False, timeout_s: float = DEFAULT_TI
             arena_bytes = micro.arena_bytes
     except MicroError as error:
         unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
-        reasons += [f"TFLite Micro has no operator {name}" for name in unsupported]
+        reasons += [_lacking(name, facts["first"].get(name, "")) for name in unsupported]
         if not unsupported:
             reasons.append(_explain(error))
     return Report(
@@ -102,14 +112,20 @@ def check(model: bytes, allow_float: bool = False, timeout_s: float = DEFAULT_TI
     )
 
 
-def _inspect(model: bytes, timeout_s: float) -> dict[str, Any]:
+def _inspect(model: bytes, timeout_s: float, program: Program | None) -> dict[str, Any]:
     if model[4:8] != flatbuffer.IDENTIFIER:
         raise BadInput("not a TFLite file: bytes 4 to 8 are not 'TFL3'")
+    edges = program.to_json()["edges"] if program else []
     try:
         with Child(timeout_s) as child:
-            return child.ask({"do": "inspect"}, model)[0]
+            return child.ask({"do": "inspect", "edges": edges}, model)[0]
     except MicroError as error:
         raise BadInput(f"a damaged TFLite file: {error.reason}") from error
+
+
+def _lacking(name: str, place: str) -> str:
+    where = f" ({place})" if place else ""
+    return f"TFLite Micro has no operator {name}{where}; {remedies.for_unsupported(name)}"
 
 
 def _explain(error: MicroError) -> str:

@@ -17,6 +17,7 @@ from typing import IO, Any
 DEFAULT_TIMEOUT_S = 60.0
 LOG_LIMIT_BYTES = 1 << 20
 LOG_TAIL_CHARACTERS = 2000
+FRAME_LIMIT_BYTES = 1 << 31
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -109,14 +110,23 @@ def send(pipe: IO[bytes], header: dict[str, Any], payload: bytes) -> None:
 
 
 def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Reads one message. Raises EOFError when the other side is gone."""
+    """Reads one message.
+
+    Raises EOFError when the other side is gone, ValueError when it does not speak our language: a
+    hostile file may write where it likes in a child, its pipe included.
+    """
     header, payload = _frame(pipe), _frame(pipe)
-    return json.loads(header), payload
+    message = json.loads(header)
+    if not isinstance(message, dict):
+        raise ValueError("a message without a header")
+    return message, payload
 
 
 def _frame(pipe: IO[bytes]) -> bytes:
     size = pipe.read(8)
     length = int.from_bytes(size, "little")
+    if length > FRAME_LIMIT_BYTES:
+        raise ValueError(f"a frame of {length} bytes")
     data = pipe.read(length)
     if len(size) < 8 or len(data) < length:
         raise EOFError("the pipe was closed")

@@ -7,36 +7,41 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import flatbuffer
+from aqtaudio.program import flatbuffer, operator_view, remedies, traps
 from aqtaudio.program.flatbuffer import schema
+from aqtaudio.program.operator_view import EdgeFacts, Operator, Tensor
 
 
-def inspect_file(model: bytes) -> dict[str, Any]:
+def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
     """Facts about a file, ready for JSON.
+
+    Args:
+      model: contents of the file.
+      edges: of the program behind it, to name layers.
 
     Returns:
       ops: number of operators by name.
+      first: where each of these names occurs first, and one of its tensors, in words.
       float_ops: names of the operators that read or write a FLOAT32 tensor.
       float_reasons: one line per stretch of such operators.
+      trap_reasons: one line per trap of TFLite Micro's kernels (`program.traps`).
       weight_bytes: of the constants, each counted once.
 
     Raises ValueError, and whatever else Python raises on a damaged file.
     """
     try:
         parsed = flatbuffer.read(model)
-    except (struct.error, TypeError, IndexError) as error:
+        operators = operator_view.operators(parsed, edges)
+    except (struct.error, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError("an offset in it points nowhere") from error
-    names = [
-        flatbuffer.operator_name(parsed, operator)
-        for graph in parsed.subgraphs
-        for operator in graph.operators
-    ]
-    stretches = [stretch for graph in parsed.subgraphs for stretch in _stretches(parsed, graph)]
-    float_names = dict.fromkeys(name for names, *_ in stretches for name in names)
+    stretches = _float_stretches(operators)
+    floats = itertools.chain.from_iterable(stretches)
     return {
-        "ops": dict(collections.Counter(names)),
-        "float_ops": list(float_names),
-        "float_reasons": [_reason(*stretch, total=len(names)) for stretch in stretches],
+        "ops": dict(collections.Counter(operator.name for operator in operators)),
+        "first": {operator.name: _first(operator) for operator in reversed(operators)},
+        "float_ops": list(dict.fromkeys(operator.name for operator in floats)),
+        "float_reasons": [_float_reason(stretch, len(operators)) for stretch in stretches],
+        "trap_reasons": [line for operator in operators for line in traps.reasons(operator)],
         "weight_bytes": _weight_bytes(parsed),
     }
 
@@ -47,36 +52,33 @@ def _weight_bytes(model: schema.ModelT) -> int:
     return sum(len(np.asarray(data)) for data in contents if data is not None)
 
 
-def _stretches(model: schema.ModelT, graph: schema.SubGraphT) -> list[tuple[list[str], int, str]]:
-    """Runs of operators in float: their names, the place of the first, the first float tensor."""
-    floats = [
-        (place, flatbuffer.operator_name(model, operator), _float_tensors(graph, operator))
-        for place, operator in enumerate(graph.operators)
-    ]
-    stretches = []
-    for is_float, group in itertools.groupby(floats, key=lambda item: bool(item[2])):
-        members = list(group)
-        if is_float:
-            names = [name for _, name, _ in members]
-            stretches.append((names, members[0][0], members[0][2][0]))
-    return stretches
+def _first(operator: Operator) -> str:
+    tensors = [*operator.outputs, *operator.inputs]
+    labels = [tensor.label for tensor in tensors if tensor is not None]
+    return ", ".join([operator.place, *labels[:1]])
 
 
-def _float_tensors(graph: schema.SubGraphT, operator: schema.OperatorT) -> list[str]:
-    indices = [int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0]
-    tensors = {index: graph.tensors[index] for index in indices}
-    return [
-        flatbuffer.text(tensor.name) or f"number {index}"
-        for index, tensor in tensors.items()
-        if flatbuffer.type_name(tensor) == "FLOAT32"
-    ]
+def _float_stretches(operators: list[Operator]) -> list[list[Operator]]:
+    """Runs of operators with a FLOAT32 tensor, within a subgraph."""
+    groups = itertools.groupby(operators, key=lambda o: (o.subgraph, bool(_floats(o))))
+    return [list(group) for (_, is_float), group in groups if is_float]
 
 
-def _reason(names: list[str], first: int, tensor: str, total: int) -> str:
+def _floats(operator: Operator) -> list[Tensor]:
+    return [tensor for tensor in operator.tensors if tensor.type == "FLOAT32"]
+
+
+def _float_reason(stretch: list[Operator], total: int) -> str:
+    names = [operator.name for operator in stretch]
     if len(names) == total:
         kinds = ", ".join(dict.fromkeys(names))
-        return f"a float model: all {total} operators compute in FLOAT32 ({kinds})"
-    listed = ", ".join(names)
-    if set(names) <= {"QUANTIZE", "DEQUANTIZE"}:
-        return f"float border: {listed} at operator {first}; tensor {tensor} is FLOAT32"
-    return f"float island: {listed} from operator {first} on; tensor {tensor} is FLOAT32"
+        remedy = remedies.for_float_model(set(names))
+        return f"a float model: all {total} operators compute in FLOAT32 ({kinds}); {remedy}"
+    first, last = stretch[0], stretch[-1]
+    is_border = set(names) <= {"QUANTIZE", "DEQUANTIZE"}
+    what = "border" if is_border else "island"
+    where = f"at operator {first.number}" if is_border else f"from operator {first.number} on"
+    layer = f" ({last.layer})" if last.layer else ""
+    tensor = f"{_floats(first)[0].label} is FLOAT32"
+    remedy = remedies.for_float(set(names))
+    return f"float {what}: {', '.join(names)} {where}{layer}; {tensor}; {remedy}"

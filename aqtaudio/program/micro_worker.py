@@ -14,6 +14,7 @@ import numpy as np
 from aqtaudio.program import child, inspection
 
 MEMORY_LIMIT_BYTES = 8 << 30
+LOG_LIMIT_BYTES = 256 << 20
 ARENA_LIMIT_BYTES = 256 << 20  # reserved, touched only as far as used
 
 
@@ -79,7 +80,7 @@ class Worker:
         """The answer to one request: inspect, load or invoke."""
         match request["do"]:
             case "inspect":
-                return inspection.inspect_file(payload), b""
+                return inspection.inspect_file(payload, request["edges"]), b""
             case "load":
                 kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
                 self.runner = kind(payload, request["resolver"])
@@ -115,6 +116,7 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Serves requests until the parent closes the pipe."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT_BYTES, LOG_LIMIT_BYTES))
     with contextlib.suppress(OSError, ValueError):  # not every system limits address space
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     answers = os.fdopen(os.dup(1), "wb")

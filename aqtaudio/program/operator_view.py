@@ -1,0 +1,176 @@
+"""The operators of a parsed TFLite file as checks read them: names, types, scales, places.
+
+Trusts the file, as `program.flatbuffer` does: use it in a child process.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from aqtaudio.program import flatbuffer
+from aqtaudio.program.flatbuffer import schema
+
+LABEL_LIMIT = 60
+LAYERS_LIMIT = 3
+EdgeFacts = Sequence[dict[str, Any]]
+"""Edges of the program behind a file, as `Program.to_json` gives them; empty when unknown."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A tensor; `scale` and `zero_point` are the first of `scale_count`, None when not quantized.
+
+    Attributes:
+      label: "tensor" and its name, or its number where the file has no name for it.
+      type: FLOAT32, INT8, ...
+      shape: with the batch.
+      open_axes: axes whose size the file leaves open: -1 in its shape or, for an input, in its
+        signature; there not the batch, which converters leave open and TFLite Micro takes as 1.
+      is_constant: it has data in the file.
+      is_input: of its subgraph.
+    """
+
+    label: str
+    type: str
+    shape: tuple[int, ...]
+    open_axes: tuple[int, ...]
+    scale: float | None
+    zero_point: int | None
+    scale_count: int
+    is_constant: bool
+    is_input: bool
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it holds activations of the precisions of ours."""
+        return self.type in ("INT8", "INT16") and self.scale is not None
+
+    @property
+    def grid(self) -> tuple[float, int]:
+        """Scale and zero point of a quantized tensor."""
+        assert self.scale is not None and self.zero_point is not None
+        return self.scale, self.zero_point
+
+    @property
+    def grid_text(self) -> str:
+        """The same in words."""
+        return f"scale {self.scale:.6g}, zero point {self.zero_point}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """An operator; absent optional inputs are None.
+
+    Attributes:
+      name: of its kind: CONV_2D, ..., or `CUSTOM:name`.
+      number: "3", the third of the main subgraph, from 0; "3 of subgraph 1".
+      layer: of ours, whose edge it writes: "layer stem"; empty when not known.
+      subgraph: its number.
+    """
+
+    name: str
+    number: str
+    layer: str
+    subgraph: int
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor | None, ...]
+
+    @property
+    def place(self) -> str:
+        """Number and layer in words."""
+        return f"operator {self.number}" + (f", {self.layer}" if self.layer else "")
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Inputs and outputs that are there."""
+        return [tensor for tensor in (*self.inputs, *self.outputs) if tensor is not None]
+
+    def input(self, index: int) -> Tensor | None:
+        """An input, None when absent."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    @property
+    def output(self) -> Tensor | None:
+        """The first output."""
+        return self.outputs[0] if self.outputs else None
+
+
+def operators(model: schema.ModelT, edges: EdgeFacts = ()) -> list[Operator]:
+    """All operators of all subgraphs, in order. Raises whatever a damaged file provokes."""
+    return [
+        _operator(model, subgraph, index, edges)
+        for subgraph, graph in enumerate(model.subgraphs)
+        for index in range(len(graph.operators if graph.operators is not None else ()))
+    ]
+
+
+def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts) -> Operator:
+    graph = model.subgraphs[subgraph]
+    operator = graph.operators[index]
+
+    def views(indices: Any) -> tuple[Tensor | None, ...]:
+        indices = () if indices is None else indices
+        return tuple(_tensor(model, graph, int(i)) if i >= 0 else None for i in indices)
+
+    outputs = views(operator.outputs)
+    return Operator(
+        name=_printable(flatbuffer.operator_name(model, operator)),
+        number=f"{index} of subgraph {subgraph}" if subgraph else str(index),
+        layer=_layer(outputs[0], edges) if outputs and outputs[0] else "",
+        subgraph=subgraph,
+        inputs=views(operator.inputs),
+        outputs=outputs,
+    )
+
+
+def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor:
+    tensor = graph.tensors[index]
+    quantization = tensor.quantization
+    scales = [] if quantization is None or quantization.scale is None else quantization.scale
+    zero_points = _ints(quantization.zeroPoint) if quantization is not None else ()
+    sizes = _ints(tensor.shape)
+    data = model.buffers[tensor.buffer].data
+    name = _printable(flatbuffer.text(tensor.name))
+    is_input = index in _ints(graph.inputs)
+    return Tensor(
+        label=f"tensor {name or f'number {index}'}",
+        type=flatbuffer.type_name(tensor),
+        shape=sizes,
+        open_axes=_open(sizes) or (_open(_ints(tensor.shapeSignature)[1:], 1) if is_input else ()),
+        scale=float(scales[0]) if len(scales) else None,
+        zero_point=(*zero_points, 0)[0] if len(scales) else None,
+        scale_count=len(scales),
+        is_constant=data is not None and len(data) > 0,
+        is_input=is_input,
+    )
+
+
+def _ints(values: Any) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)
+
+
+def _open(sizes: tuple[int, ...], first: int = 0) -> tuple[int, ...]:
+    return tuple(first + axis for axis, size in enumerate(sizes) if size < 0)
+
+
+def _layer(tensor: Tensor, edges: EdgeFacts) -> str:
+    """Edges of that size and grid; where none has the grid, those of that size, as a guess.
+
+    The exporter keeps no names of inner tensors, and adds or drops axes of size 1.
+    """
+    alike = [edge for edge in edges if math.prod(edge["shape"]) == math.prod(tensor.shape)]
+    same = [
+        edge["name"]
+        for edge in alike
+        if (edge["scale"], edge["zero_point"]) == (tensor.scale, tensor.zero_point)
+    ]
+    names = same or [edge["name"] for edge in alike]
+    if not 0 < len(names) <= LAYERS_LIMIT:
+        return ""
+    return ("layer " if same else "perhaps layer ") + " or ".join(names)
+
+
+def _printable(name: str) -> str:
+    name = "".join(character if character.isprintable() else "?" for character in name)
+    return name if len(name) <= LABEL_LIMIT else f"{name[:LABEL_LIMIT]}..."

@@ -1,0 +1,81 @@
+"""What to do about operators that TFLite Micro lacks and about operators left in float."""
+
+_OUTSIDE = "compute it outside the graph"
+_STRICT = "convert with _experimental_strict_qdq"
+_BARE = "annotate its output, and constants too: a bare scalar carries no scale"
+_RECURRENT = "build it from dense, logistic, tanh, mul and add, and export one step"
+_FUSE = "annotate the weights too, and nothing between product and bias"
+
+UNSUPPORTED = {
+    "GELU": "use hard-swish or relu",
+    "SELECT": "it often comes from elu or where(): use relu, leaky relu or hard-swish",
+    "STABLEHLO_COMPOSITE": _STRICT,
+    "STABLEHLO_REDUCE_WINDOW": "pool over a 4-D tensor",
+    "FAKE_QUANT": _STRICT,
+    "TILE": "use BROADCAST_TO and RESHAPE (jnp.repeat)",
+    "POW": "multiply",
+    "RFFT2D": f"{_OUTSIDE}, in the front end, or as a matrix product",
+    "SCATTER_ND": "use slice and concat",
+    "REDUCE_PROD": "multiply slices",
+    "CONV_3D": "use 2-D convolutions",
+    "LSTM": _RECURRENT,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _RECURRENT,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _RECURRENT,
+}
+
+FLOAT_ONLY = {
+    "EXP": "use softmax, logistic or hard-swish",
+    "LOG": "move it to the front end",
+    "SQRT": "rsqrt has an integer kernel",
+    "SQUARE": "write x * x",
+    "NEG": "multiply by a constant, or subtract",
+    **dict.fromkeys(("SIN", "COS", "CEIL", "FLOOR", "ROUND"), _OUTSIDE),
+}
+"""Operators that TFLite Micro has for FLOAT32 and not for int8 or int16."""
+
+_FLOAT_STRETCHES = (
+    ("STABLEHLO_COMPOSITE", _STRICT),
+    ("STABLEHLO_REDUCE_WINDOW", UNSUPPORTED["STABLEHLO_REDUCE_WINDOW"]),
+    ("GELU", UNSUPPORTED["GELU"]),
+    ("TRANSPOSE_CONV", "use a sub-pixel convolution: 1x1 to r*C channels, then reshape"),
+    ("DYNAMIC_UPDATE_SLICE", "use slice and concat"),
+    ("CUMSUM", "use a matrix product with a triangular constant"),
+    ("ARG_MAX", _OUTSIDE),
+    ("SUM MUL RSQRT", "annotate every step of the normalization, or fold a batch norm instead"),
+    (
+        "SUM MUL",
+        "x.mean(axis) becomes float SUM and MUL: reshape to 4-D and average-pool, or annotate",
+    ),
+    *((name, f"{name} is float only: {remedy}") for name, remedy in FLOAT_ONLY.items()),
+    ("FULLY_CONNECTED", _FUSE),
+    ("CONV_2D", _FUSE),
+    ("DEPTHWISE_CONV_2D", _FUSE),
+    ("MUL", _BARE),
+    ("ADD", f"{_BARE}; a bias is added without annotation"),
+    ("SUB", _BARE),
+)
+
+
+def for_unsupported(name: str) -> str:
+    """What to do about an operator that TFLite Micro lacks."""
+    if name.startswith("STABLEHLO_"):
+        default = "the converter found no TFLite form: write it with other operations"
+    elif name.startswith("CUSTOM:"):
+        default = "it is not of TFLite: write it with operations that are"
+    else:
+        default = f"replace it, or {_OUTSIDE}"
+    return UNSUPPORTED.get(name, default)
+
+
+def for_float(names: set[str]) -> str:
+    """What to do about a stretch of FLOAT32 operators: the first pattern that they hold."""
+    if names <= {"QUANTIZE", "DEQUANTIZE"}:
+        return "convert with int8 inputs and outputs, and quantize outside the graph"
+    fitting = (remedy for needed, remedy in _FLOAT_STRETCHES if set(needed.split()) <= names)
+    return next(fitting, "annotate every input and output with a scale")
+
+
+def for_float_model(names: set[str]) -> str:
+    """What to do about a model without a single integer operator."""
+    is_unconverted = "STABLEHLO_COMPOSITE" in names
+    return _STRICT if is_unconverted else "train it quantized and export that; or allow float"

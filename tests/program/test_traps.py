@@ -1,0 +1,333 @@
+"""Traps of TFLite Micro: each file that falls into one is told so; its mended twin is not.
+
+What the interpreter itself does with the file is asserted too, so that no rule outlives its trap.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from one_operator import Tensor, one_operator
+
+from aqtaudio.program import flatbuffer, inspection
+from aqtaudio.program.child import Child, MicroError
+from aqtaudio.program.flatbuffer import schema
+
+SILENT, REFUSED, ABORTS = "runs", "refused", "the interpreter crashed (SIGABRT)"
+STRIDE_1 = {"strideW": 1, "strideH": 1}
+
+
+def int8(shape: Sequence[int], scale: float = 0.1, zero_point: int = 0, data=None) -> Tensor:
+    return Tensor(shape, "int8", scale, zero_point, data)
+
+
+def int16(shape: Sequence[int], scale: float = 0.01, data=None) -> Tensor:
+    return Tensor(shape, "int16", scale, 0, data)
+
+
+def sizes(values: Any) -> Tensor:
+    return Tensor(np.shape(values), "int32", None, 0, np.int32(values))
+
+
+def unary(name: str, source: Tensor, target: Tensor, options: Mapping | None = None) -> bytes:
+    return one_operator(name, [source], target, options)
+
+
+def binary(name: str, a: Tensor, b: Tensor, target: Tensor) -> bytes:
+    return one_operator(name, [a, b], target, {})
+
+
+def pad(source: Tensor, target: Tensor) -> bytes:
+    return one_operator("PAD", [source, sizes([[0, 0], [1, 1]])], target, {})
+
+
+def softmax(width: int, **target: Any) -> bytes:
+    out = {"scale": 1 / 256, "zero_point": -128} | target
+    return unary("SOFTMAX", int8([1, width]), int8([1, width], **out), {"beta": 1.0})
+
+
+def pool(target_scale: float) -> bytes:
+    options = STRIDE_1 | {"filterWidth": 1, "filterHeight": 1, "padding": 1}
+    source, target = int8([1, 2, 2, 1]), int8([1, 2, 2, 1], target_scale)
+    return one_operator("MAX_POOL_2D", [source], target, options, "Pool2DOptions")
+
+
+def dense(activation: Callable = int8, bias: str = "int32") -> bytes:
+    weights = int8([4, 8], 0.02, 0, np.ones([4, 8]))
+    scale = activation([1]).scale * 0.02
+    inputs = [activation([1, 8]), weights, Tensor([4], bias, scale, 0, np.zeros(4))]
+    return one_operator("FULLY_CONNECTED", inputs, activation([1, 4]), {})
+
+
+def conv(activation: Callable = int8, bias: str = "int32") -> bytes:
+    weights = int8([4, 1, 1, 8], 0.02, 0, np.ones([4, 8]))
+    inputs = [activation([1, 3, 3, 8]), weights, Tensor([4], bias, 0.002, 0, np.zeros(4))]
+    return one_operator("CONV_2D", inputs, activation([1, 3, 3, 4]), STRIDE_1, "Conv2DOptions")
+
+
+def depthwise(bias: str) -> bytes:
+    weights = int8([1, 3, 3, 4], 0.02, 0, np.ones([3, 3, 4]))
+    inputs = [int16([1, 3, 3, 4]), weights, Tensor([4], bias, 0.002, 0, np.zeros(4))]
+    options, table = STRIDE_1 | {"depthMultiplier": 1}, "DepthwiseConv2DOptions"
+    return one_operator("DEPTHWISE_CONV_2D", inputs, int16([1, 3, 3, 4]), options, table)
+
+
+def transpose_conv(activation: Callable, bias: Tensor, is_constant: bool = True) -> bytes:
+    weights = int8([4, 3, 3, 4], 0.02, 0, np.ones([4, 3, 3, 4]) if is_constant else None)
+    shape = [1, 3, 3, 4]
+    inputs = [sizes(shape), weights, activation(shape), bias]
+    table = "TransposeConvOptions"
+    return one_operator("TRANSPOSE_CONV", inputs, activation(shape), STRIDE_1, table)
+
+
+def bias(dtype: str) -> Tensor:
+    return Tensor([4], dtype, None if dtype == "float32" else 0.002, 0, np.zeros(4))
+
+
+def with_int4(model: bytes, tensor: int = 1, channels: int = 1) -> bytes:
+    """The same with 4-bit weights."""
+    parsed = flatbuffer.read(model)
+    weights = parsed.subgraphs[0].tensors[tensor]
+    weights.type = schema.TensorType.INT4
+    weights.quantization.scale = np.full(channels, 0.02, np.float32)
+    weights.quantization.zeroPoint = np.zeros(channels, np.int64)
+    data = parsed.buffers[weights.buffer].data
+    parsed.buffers[weights.buffer].data = np.full(len(data) // 2, 0x11, np.uint8)
+    return flatbuffer.write(parsed)
+
+
+def with_open_shape(model: bytes, shape: list[int], signature: list[int] | None = None) -> bytes:
+    parsed = flatbuffer.read(model)
+    for tensor in parsed.subgraphs[0].tensors:
+        tensor.shape = np.int32(shape)
+        tensor.shapeSignature = None if signature is None else np.int32(signature)
+    return flatbuffer.write(parsed)
+
+
+ROW, RELU = [1, 4], unary("RELU", int8([1, 4]), int8([1, 4]))
+
+
+class Case(NamedTuple):
+    """A file that falls into a trap, what the line has to say, and a file that does not."""
+
+    fate: str
+    broken: bytes
+    says: tuple[str, ...]
+    mended: bytes | None = None
+
+
+CASES = {
+    "logistic_scale": Case(
+        SILENT,
+        unary("LOGISTIC", int8(ROW), int8(ROW, 0.01, -128)),
+        ("LOGISTIC (operator 0): tensor t1", "scale 0.01", "annotate", "1/256, zero point -128"),
+        unary("LOGISTIC", int8(ROW), int8(ROW, 1 / 256, -128)),
+    ),
+    "logistic_zero_point": Case(
+        REFUSED,
+        unary("LOGISTIC", int8(ROW), int8(ROW, 1 / 256, 0)),
+        ("LOGISTIC (operator 0): tensor t1", "zero point 0", "1/256, zero point -128"),
+    ),
+    "tanh_scale": Case(
+        SILENT,
+        unary("TANH", int8(ROW), int8(ROW, 0.01, 0)),
+        ("TANH (operator 0): tensor t1", "scale 0.01", "1/128, zero point 0"),
+        unary("TANH", int8(ROW), int8(ROW, 1 / 128, 0)),
+    ),
+    "tanh_zero_point": Case(
+        SILENT,
+        unary("TANH", int8(ROW), int8(ROW, 1 / 128, 5)),
+        ("TANH (operator 0): tensor t1", "zero point 5", "1/128, zero point 0"),
+    ),
+    "tanh_int16": Case(
+        REFUSED,
+        unary("TANH", int16(ROW), int16(ROW, 0.01)),
+        ("TANH (operator 0): tensor t1", "1/32768, zero point 0"),
+        unary("TANH", int16(ROW), int16(ROW, 1 / 32768)),
+    ),
+    "softmax_scale": Case(
+        REFUSED,
+        softmax(4, scale=1 / 255),
+        ("SOFTMAX (operator 0): tensor t1", "1/256, zero point -128"),
+        softmax(4),
+    ),
+    "l2_norm_scale": Case(
+        SILENT,
+        unary("L2_NORMALIZATION", int8(ROW), int8(ROW)),
+        ("L2_NORMALIZATION (operator 0): tensor t1", "1/128, zero point 0"),
+        unary("L2_NORMALIZATION", int8(ROW), int8(ROW, 1 / 128)),
+    ),
+    "softmax_width": Case(
+        ABORTS,
+        softmax(512),
+        ("SOFTMAX (operator 0): tensor t0", "512 positions", "aborts", "keep it under 512"),
+        softmax(511),
+    ),
+    "relu6": Case(
+        SILENT,
+        unary("RELU6", int8(ROW), int8(ROW, 6 / 255, -128)),
+        ("RELU6 (operator 0): tensor t1", "tensor t0 scale 0.1", "use RELU", "0 to 6"),
+        unary("RELU6", int8(ROW), int8(ROW)),
+    ),
+    "pad_int8": Case(
+        SILENT,
+        pad(int8(ROW), int8([1, 6], 0.2)),
+        ("PAD (operator 0): tensor t2", "tensor t0 scale 0.1", "without rescaling", "QUANTIZE"),
+        pad(int8(ROW), int8([1, 6])),
+    ),
+    "pad_int16": Case(
+        SILENT,
+        pad(int16(ROW), int16([1, 6], 0.2)),
+        ("PAD (operator 0): tensor t2", "without rescaling", "QUANTIZE"),
+        pad(int16(ROW), int16([1, 6])),
+    ),
+    "concatenation_int16": Case(
+        SILENT,
+        one_operator(
+            "CONCATENATION", [int16(ROW), int16(ROW, 0.2)], int16([1, 8], 0.2), {"axis": 1}
+        ),
+        ("CONCATENATION (operator 0): tensor t2", "tensor t0 scale 0.01", "QUANTIZE"),
+        one_operator("CONCATENATION", [int16(ROW), int16(ROW)], int16([1, 8]), {"axis": 1}),
+    ),
+    "pool_scale": Case(
+        REFUSED, pool(0.2), ("MAX_POOL_2D (operator 0): tensor t1", "QUANTIZE"), pool(0.1)
+    ),
+    "logistic_input": Case(
+        SILENT,
+        unary("LOGISTIC", int8(ROW, 2.0), int8(ROW, 1 / 256, -128)),
+        ("LOGISTIC (operator 0): tensor t0", "saturates", "input scale below 2"),
+        unary("LOGISTIC", int8(ROW, 1.99), int8(ROW, 1 / 256, -128)),
+    ),
+    "hard_swish": Case(
+        REFUSED,
+        unary("HARD_SWISH", int8(ROW, 1.0), int8(ROW, 1 / 128)),
+        ("HARD_SWISH (operator 0): tensor t1", "1/128 of tensor t0's", "wider range"),
+        unary("HARD_SWISH", int8(ROW, 1.0), int8(ROW, 1 / 127)),
+    ),
+    "add_ratio": Case(
+        ABORTS,
+        binary("ADD", int8(ROW, 1.0), int8(ROW, 0.5), int8(ROW, 2.0**-19)),
+        ("ADD (operator 0): tensor t2", "aborts", "wider range"),
+        binary("ADD", int8(ROW, 1.0), int8(ROW, 0.5), int8(ROW, 2.1 * 2.0**-20)),
+    ),
+    "sub_ratio_int16": Case(
+        ABORTS,
+        binary("SUB", int16(ROW, 1.0), int16(ROW, 0.5), int16(ROW, 2.0**-14)),
+        ("SUB (operator 0): tensor t2", "aborts", "wider range"),
+        binary("SUB", int16(ROW, 1.0), int16(ROW, 0.5), int16(ROW, 2.1 * 2.0**-15)),
+    ),
+    "mul_ratio_int16": Case(
+        SILENT,
+        binary("MUL", int16(ROW, 1.0), int16(ROW, 1.0), int16(ROW, 0.5)),
+        ("MUL (operator 0): tensor t2", "wraps around", "wider range"),
+        binary("MUL", int16(ROW, 1.0), int16(ROW, 1.0), int16(ROW, 0.51)),
+    ),
+    "depthwise_bias_16x8": Case(
+        SILENT,
+        depthwise("int32"),
+        ("DEPTHWISE_CONV_2D (operator 0): tensor t2", "INT32 bias", "widen it to INT64"),
+        depthwise("int64"),
+    ),
+    "transpose_conv_bias_16x8": Case(
+        SILENT,
+        transpose_conv(int16, bias("int32")),
+        ("TRANSPOSE_CONV (operator 0): tensor t3", "INT32 bias", "widen it to INT64"),
+        transpose_conv(int16, bias("int64")),
+    ),
+    "transpose_conv_float_bias": Case(
+        SILENT,
+        transpose_conv(int8, bias("float32")),
+        ("TRANSPOSE_CONV (operator 0): tensor t3", "FLOAT32 bias", "quantize it to INT32"),
+        transpose_conv(int8, bias("int32")),
+    ),
+    "computed_filter": Case(
+        SILENT,
+        transpose_conv(int8, bias("int32"), is_constant=False),
+        ("TRANSPOSE_CONV (operator 0): tensor t1", "computed in the graph", "sub-pixel"),
+    ),
+    "int4_dense_per_channel": Case(
+        REFUSED,
+        with_int4(dense(), channels=4),
+        ("FULLY_CONNECTED (operator 0): tensor t1", "one scale per tensor or a 1x1 convolution"),
+        with_int4(dense()),
+    ),
+    "int4_transpose_conv": Case(
+        REFUSED,
+        with_int4(transpose_conv(int8, bias("int32"))),
+        ("TRANSPOSE_CONV (operator 0): tensor t1", "INT4", "use int8"),
+    ),
+    "16x4": Case(
+        REFUSED,
+        with_int4(conv(int16, "int64"), channels=4),
+        ("CONV_2D (operator 0): tensor t1", "16x4", "16x8"),
+        with_int4(conv(), channels=4),
+    ),
+    "sqrt": Case(
+        REFUSED,
+        unary("SQRT", int8(ROW), int8(ROW)),
+        ("SQRT (operator 0): tensor t1", "FLOAT32 only", "rsqrt"),
+        unary("RSQRT", int8(ROW, zero_point=-128), int8(ROW)),
+    ),
+    "hard_swish_int16": Case(
+        REFUSED,
+        unary("HARD_SWISH", int16(ROW), int16(ROW)),
+        ("HARD_SWISH (operator 0): tensor t1", "INT16", "use int8"),
+        unary("HARD_SWISH", int8(ROW), int8(ROW)),
+    ),
+    "open_shape": Case(
+        REFUSED,
+        with_open_shape(RELU, [1, -1]),
+        ("RELU (operator 0): tensor t0", "dynamic shape (axis 1)", "concrete shapes"),
+        RELU,
+    ),
+    "open_signature": Case(
+        SILENT,
+        with_open_shape(RELU, [1, 4], [-1, -1]),
+        ("RELU (operator 0): tensor t0", "dynamic shape (axis 1)", "concrete shapes"),
+        with_open_shape(RELU, [1, 4], [-1, 4]),
+    ),
+}
+FINE = {
+    "dense_bias_16x8": dense(int16),
+    "conv_bias_16x8": conv(int16),
+    "logistic_int16": unary("LOGISTIC", int16(ROW), int16(ROW, 1 / 32768)),
+    "softmax_to_int16": unary(
+        "SOFTMAX", int8(ROW), Tensor(ROW, "int16", 1 / 65536, -32768), {"beta": 1.0}
+    ),
+    "float_relu6": unary("RELU6", Tensor(ROW, "float32"), Tensor(ROW, "float32")),
+} | {name: case.mended for name, case in CASES.items() if case.mended is not None}
+
+
+@pytest.fixture(scope="module")
+def fate() -> Iterator[Callable[[bytes], str]]:
+    """What TFLite Micro does with a file, in one child process while it lives."""
+    children = [Child()]
+
+    def ask(model: bytes) -> str:
+        try:
+            children[-1].ask({"do": "load", "runtime": "micro", "resolver": ""}, model)
+        except MicroError as error:
+            if "crashed" not in error.reason:
+                return REFUSED
+            children[-1].close()
+            children.append(Child())
+            return error.reason
+        return SILENT
+
+    yield ask
+    children[-1].close()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_trap_is_named_with_its_remedy(name: str, fate: Callable[[bytes], str]):
+    case = CASES[name]
+    lines = inspection.inspect_file(case.broken)["trap_reasons"]
+    assert any(all(part in line for part in case.says) for line in lines), lines
+    assert fate(case.broken) == case.fate
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_no_trap_is_seen_in_a_good_file(name: str, fate: Callable[[bytes], str]):
+    assert inspection.inspect_file(FINE[name])["trap_reasons"] == []
+    assert fate(FINE[name]) == SILENT
