@@ -83,7 +83,8 @@ def product(call: Call, a: jax.Array, a_zero: int, b: jax.Array, b_zero: int) ->
     if b_zero:
         ones = jnp.full((a.shape[-1], 1), -b_zero, jnp.float32)
         parts = [*parts, *call.engine.dot(a, a_zero, ones, CODE_BITS)]
-    return [part.reshape(*leading, *part.shape[-2:]) for part in parts]
+    shape = *leading, a.shape[-2], b.shape[-1]
+    return [jnp.broadcast_to(p, (p.shape[0], *shape[-2:])).reshape(shape) for p in parts]
 
 
 KINDS = {"batch_matmul": Kind(_codes, batch_matmul, _prepare, differentiable=True)}
