@@ -273,11 +273,11 @@ def _binary(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, E
     return lower
 
 
-def _reduce(name: str) -> Callable[[Operation, Edge, Edge], Operator]:
+def _reduce(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, Edge], Operator]:
     def lower(op: Operation, source: Edge, target: Edge) -> Operator:
         options = _options(schema.ReducerOptionsT, keepDims=op.attributes["keep"])
         axes = np.int32([axis + 1 for axis in op.attributes["axes"]])
-        return Operator(name, (2, 3), options, (Constant(axes),))
+        return Operator(name, version, options, (Constant(axes),))
 
     return lower
 
@@ -357,8 +357,8 @@ LOWERINGS: dict[str, Callable[[Operation, Edge, Edge], Operator]] = {
     "l2_norm": _plain("L2_NORMALIZATION", (2, 2), schema.L2NormOptionsT),
     "average_pool": _pool("AVERAGE_POOL_2D"),
     "max_pool": _pool("MAX_POOL_2D"),
-    "mean": _reduce("MEAN"),
-    "sum": _reduce("SUM"),
+    "mean": _reduce("MEAN", (2, 3)),
+    "sum": _reduce("SUM", (2, 2)),
     "reshape": _reshape,
     "transpose": _transpose,
     "slice": _slice,

@@ -82,7 +82,7 @@ class Operation:
     | pad | widths, (before, after) per axis after the batch | |
 
     "clip" is `low` and `high`: the codes that the output is clipped to, a fused activation.
-    Grouped convolutions have weights of fewer input channels than their input.
+    A grouped conv2d has `groups` too.
 
     Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor) and `bias`
     int32 [C]. All hold the integers that TFLite Micro derives from the scales when it loads a model

@@ -95,7 +95,7 @@ def _real(
     op: Operation,
     weights: Weights,
     sources: list[str],
-    constants: Mapping[str, jax.Array],
+    constants: Mapping[str, np.ndarray],
 ) -> Callable[..., jax.Array]:
     """The operation on the real values of `sources`, its inputs that are not constant."""
     target = program.edges[op.output]
@@ -153,10 +153,10 @@ def _real_weights(program: Program, op: Operation) -> tuple[np.ndarray, np.ndarr
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
-def _real_constant(program: Program, op: Operation) -> jax.Array:
+def _real_constant(program: Program, op: Operation) -> np.ndarray:
     edge = program.edges[op.output]
     codes = op.constants["codes"].astype(np.float32)
-    return jnp.asarray((codes - edge.zero_point) * np.float32(edge.scale))[None]
+    return ((codes - edge.zero_point) * np.float32(edge.scale))[None]
 
 
 def _convert(forward: Forward, program: Program) -> bytes:

@@ -221,6 +221,8 @@ class Quantized:
                 "dilation": linear.dilation,
                 "padding": linear.padding,
             }
+        if linear.kind == "conv2d" and kernel.shape[2] != x.shape[-1]:
+            attributes["groups"] = x.shape[-1] // kernel.shape[2]
         constants = _constants(x, kernel, bias, linear, rule)
         owner = layer.edge_name(part)
         return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants)

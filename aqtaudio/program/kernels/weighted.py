@@ -81,7 +81,8 @@ Rounding = Literal["away", "up", "short", "single", "float"]
 def rounding_of(call: Call) -> Rounding:
     """TFLite Micro's rule; or LiteRT's: what XNNPACK does not take, its own kernels do.
 
-    XNNPACK leaves out int16, 4-bit convolutions, and 4-bit dense layers of an odd number of inputs.
+    XNNPACK leaves out int16, 4-bit convolutions, and 4-bit dense layers of an odd number of inputs;
+    grouped convolutions and dilated depthwise ones of 4 bits even go to the reference kernels.
     """
     litert = call.engine.target == "litert"
     if call.is_wide:
@@ -89,7 +90,11 @@ def rounding_of(call: Call) -> Rounding:
     if not litert:
         return "away"
     even = call.kind == "dense" and call.constants["weights"].shape[0] % 2 == 0
-    return "float" if call.attributes["weight_bits"] == 8 or even else "up"
+    if call.attributes["weight_bits"] == 8 or even:
+        return "float"
+    dilated = call.attributes.get("dilation", (1, 1)) != (1, 1)
+    plain = call.kind == "depthwise_conv2d" and dilated or call.attributes.get("groups", 1) > 1
+    return "away" if plain else "up"
 
 
 def prepare(call: Call) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""Programs and TFLite files of the operation cases, made once per test process."""
+
+import functools
+
+import jax
+import numpy as np
+from operation_cases import CASES, RECIPES
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.kernels.call import Target
+from aqtaudio.program.litert import LiteRT
+from aqtaudio.program.micro import Micro
+from aqtaudio.program.program import Program
+from aqtaudio.program.tflite import to_tflite
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.signal import start
+
+BATCH = 8
+RUNTIMES = {"micro": Micro, "litert": LiteRT}
+
+
+def features(name: str, seed: int = 0) -> np.ndarray:
+    """Normal, float32 [BATCH, ...]."""
+    shape = (BATCH, *CASES[name].features)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@functools.cache
+def program(name: str, precision: str) -> Program:
+    """A case's program after calibration, with parameters that are neither zeros nor ones."""
+    model, recipe = CASES[name].model, RECIPES[precision]
+    params = jax.jit(model.init)(jax.random.key(0), start(features(name), Floating()))["params"]
+    rng = np.random.default_rng(5)
+    params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
+    ranges = calibrate(model, params, [features(name)], recipe)
+    return record(model, {"params": params, "ranges": ranges}, CASES[name].features, recipe)
+
+
+@functools.cache
+def tflite(name: str, precision: str) -> bytes:
+    """Its TFLite file."""
+    return to_tflite(program(name, precision))
+
+
+def codes(program: Program, count: int) -> np.ndarray:
+    """Input codes: uniform ones, ramps of all codes, constants."""
+    edge = program.edges[program.inputs[0]]
+    limits = np.iinfo(edge.dtype)
+    rng = np.random.default_rng(1)
+    found = rng.integers(limits.min, limits.max + 1, (count, *edge.shape), edge.dtype)
+    ramp = np.linspace(limits.min, limits.max, found[: count // 4].size)
+    found[: count // 4] = np.rint(ramp).astype(edge.dtype).reshape(-1, *edge.shape)
+    found[-1], found[-2], found[-3] = limits.min, limits.max, 0
+    return found
+
+
+def differences(name: str, precision: str, target: Target, count: int) -> np.ndarray:
+    """Codes of the program minus those of the runtime, [count, ...]."""
+    made = program(name, precision)
+    inputs = codes(made, count)
+    with RUNTIMES[target](tflite(name, precision)) as runtime:
+        theirs = runtime.invoke(inputs)[0].astype(int)
+    return Executor(made, target=target)(inputs).astype(int) - theirs
