@@ -1,20 +1,22 @@
 """Sums, products, requantization and piecewise linear functions, element by element.
 
 Inputs broadcast as numpy's do. TFLite Micro brings them to a common scale with multipliers of 31
-fractional bits, in int32, two roundings each; LiteRT's default kernels (XNNPACK) have shorter
-rules of their own for int8.
+fractional bits, in int32, two roundings each. LiteRT's default kernels have rules of their own for
+int8 (`xnnpack`); its int16 kernels are TFLite Micro's but for float32 ratios of scales.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from aqtaudio.program.kernels import xnnpack
 from aqtaudio.program.kernels.call import Call, Grid, Kind
-from aqtaudio.program.kernels.fixed_point import multiplier, rescale
+from aqtaudio.program.kernels.fixed_point import high_multiply, rescale
+from aqtaudio.program.kernels.rescaling import centred, leave, named, rescaled
 
 Attributes = Mapping[str, Any]
 Values = tuple[jax.Array, ...]
@@ -65,34 +67,10 @@ def prelu(values: Values, attributes: Attributes) -> jax.Array:
     return jnp.where(x >= 0, x, slope * x)
 
 
-# --- integers ----------------------------------------------------------------------------------
+# --- add, sub ----------------------------------------------------------------------------------
 
-
-def centred(call: Call, index: int = 0) -> jax.Array:
-    """Codes of an input less their zero point, int32; gradients do not pass."""
-    zero_point = call.inputs[index].zero_point
-    return lax.stop_gradient(call.codes[index]).astype(jnp.int32) - zero_point
-
-
-def leave(call: Call, y: jax.Array, low: int | None = None) -> jax.Array:
-    """int32 y, in steps of the output, as output codes: zero point, clip (from `low`), float32."""
-    lowest, highest = call.bounds
-    codes = jnp.clip(
-        y + call.output.zero_point, max(lowest, lowest if low is None else low), highest
-    )
-    # The barrier keeps XLA from repeating the integer arithmetic in every consumer.
-    return lax.optimization_barrier(codes.astype(jnp.float32))
-
-
-def rescaled(call: Call, x: jax.Array, name: str) -> jax.Array:
-    """int32 x by the prepared multiplier of that name."""
-    return rescale(x, call.constants[f"{name}_mantissa"], call.constants[f"{name}_exponent"])
-
-
-def named(name: str, compute: Callable[..., jax.Array], *scales) -> dict[str, jax.Array]:
-    """A multiplier, formed in float64, as constants NAME_mantissa and NAME_exponent."""
-    mantissa, exponent = multiplier(compute, *scales)
-    return {f"{name}_mantissa": mantissa, f"{name}_exponent": exponent}
+VECTOR = 16
+"""Elements that LiteRT's int16 ADD takes at once (AVX2)."""
 
 
 def _headroom(bits: int) -> int:
@@ -103,49 +81,113 @@ def _headroom(bits: int) -> int:
 def _prepare_sum(call: Call) -> dict[str, Any]:
     scales = *(grid.scale for grid in call.inputs), call.output.scale
     unit = 2.0 ** -_headroom(call.output.bits)
-    return (
+    constants = (
         named("a", lambda a, b, y: a / (2 * jnp.maximum(a, b)), *scales)
         | named("b", lambda a, b, y: b / (2 * jnp.maximum(a, b)), *scales)
         | named("y", lambda a, b, y: 2 * jnp.maximum(a, b) * unit / y, *scales)
     )
+    return constants | (xnnpack.prepare_sum(call) if xnnpack.is_target(call) else {})
 
 
 def _sum_codes(call: Call) -> jax.Array:
     """Both inputs on twice the larger scale, shifted up; their sum or difference rescaled."""
+    a, b = centred(call, 0), centred(call, 1)
     left = _headroom(call.output.bits)
-    a = rescaled(call, centred(call, 0) << left, "a")
-    b = rescaled(call, centred(call, 1) << left, "b")
-    return leave(call, rescaled(call, a + b if call.kind == "add" else a - b, "y"))
+    shifted = _rescaled_input(call, a << left, "a"), _rescaled_input(call, b << left, "b")
+    total = shifted[0] + shifted[1] if call.kind == "add" else shifted[0] - shifted[1]
+    y = rescaled(call, total, "y")
+    if xnnpack.is_target(call):
+        y = jnp.where(call.constants["is_short"], xnnpack.sum_or_difference(call, a, b), y)
+    return leave(call, y)
+
+
+def _rescaled_input(call: Call, x: jax.Array, name: str) -> jax.Array:
+    """An input on the common scale; LiteRT's int16 ADD rounds once where it takes vectors."""
+    y = rescaled(call, x, name)
+    a, b = (codes.shape[1:] for codes in call.codes)
+    if not (call.engine.target == "litert" and call.is_wide and call.kind == "add" and a == b):
+        return y
+    size = math.prod(a)
+    in_vector = (np.arange(size) < size - size % VECTOR).reshape(a)
+    return jnp.where(in_vector, _rounded_once(call, x, name), y)
+
+
+def _rounded_once(call: Call, x: jax.Array, name: str) -> jax.Array:
+    """int32 x by a multiplier of at most 1/2, halves up."""
+    mantissa, exponent = call.constants[f"{name}_mantissa"], call.constants[f"{name}_exponent"]
+    nearest = high_multiply(x, mantissa)
+    # The low half of the product, which tells whether `nearest` was rounded up.
+    low = (x.astype(jnp.uint32) * mantissa.astype(jnp.uint32)) & jnp.uint32(2**31 - 1)
+    floor = nearest - (low >= jnp.uint32(2**30)).astype(jnp.int32)
+    right = -exponent
+    return (floor + ((jnp.int32(1) << right) >> 1)) >> right
 
 
 def _least_sum(inputs: tuple[Grid, ...]) -> jax.Array:
-    """TFLite Micro aborts unless the last multiplier is below 1."""
+    """TFLite Micro aborts unless the last multiplier is below 1; LiteRT's int8 ADD goes astray."""
     a, b = inputs
-    return jnp.maximum(a.scale, b.scale) * (2.0 ** (1 - _headroom(a.bits)) * MARGIN)
+    limit = 2.0**14 if a.bits == 16 else xnnpack.SUM_RATIOS[1]
+    return jnp.maximum(a.scale, b.scale) * np.float32(MARGIN / limit)
+
+
+# --- mul ---------------------------------------------------------------------------------------
 
 
 def _prepare_mul(call: Call) -> dict[str, Any]:
+    if xnnpack.is_target(call):
+        return xnnpack.prepare_product(call)
     scales = *(grid.scale for grid in call.inputs), call.output.scale
-    return named("y", lambda a, b, y: a * b / y, *scales)
+    return named("y", lambda a, b, y: a * b / y, *scales, single=_is_litert(call))
 
 
 def _mul_codes(call: Call) -> jax.Array:
-    return leave(call, rescaled(call, centred(call, 0) * centred(call, 1), "y"))
+    a, b = centred(call, 0), centred(call, 1)
+    if xnnpack.is_target(call):
+        return leave(call, xnnpack.product(call, a, b))
+    return leave(call, rescaled(call, a * b, "y"))
 
 
 def _least_mul(inputs: tuple[Grid, ...]) -> jax.Array:
-    """A multiplier of 1 and more shifts the product left, and int32 wraps."""
+    """int16: a multiplier of 1 and more shifts the product left, and int32 wraps; int8: XNNPACK."""
     a, b = inputs
-    spare = 1.0 if a.bits == 16 else 2.0**-14
-    return a.scale * b.scale * (spare * MARGIN)
+    limit = 1.0 if a.bits == 16 else 2.0**8
+    return a.scale * b.scale * np.float32(MARGIN / limit)
 
 
-def _prepare_ratio(call: Call) -> dict[str, Any]:
-    return named("y", lambda x, y: x / y, call.inputs[0].scale, call.output.scale)
+# --- one input ---------------------------------------------------------------------------------
+
+
+def _is_litert(call: Call) -> bool:
+    return call.engine.target == "litert"
+
+
+def _prepare_ratio(call: Call, single: bool) -> dict[str, Any]:
+    scales = call.inputs[0].scale, call.output.scale
+    return named("y", lambda x, y: x / y, *scales, single=single)
+
+
+def _prepare_requantize(call: Call) -> dict[str, Any]:
+    constants = _prepare_ratio(call, single=False)
+    return constants | (xnnpack.prepare_short(call) if xnnpack.is_target(call) else {})
 
 
 def _requantize_codes(call: Call) -> jax.Array:
-    return leave(call, rescaled(call, centred(call), "y"))
+    x = centred(call)
+    if not xnnpack.is_target(call):
+        return leave(call, rescaled(call, x, "y"))
+    short = xnnpack.short(x, call.constants["y_short"])
+    return leave(call, jnp.where(call.constants["is_short"], short, _rounded_up(call, x)))
+
+
+def _rounded_up(call: Call, x: jax.Array) -> jax.Array:
+    """TFLite's optimized QUANTIZE: two roundings, the second's halves up."""
+    mantissa, exponent = call.constants["y_mantissa"], call.constants["y_exponent"]
+    left, right = jnp.maximum(exponent, 0), jnp.maximum(-exponent, 0)
+    return (high_multiply(x << left, mantissa) + ((jnp.int32(1) << right) >> 1)) >> right
+
+
+def _prepare_relu(call: Call) -> dict[str, Any]:
+    return _prepare_ratio(call, single=_is_litert(call))
 
 
 def _relu_codes(call: Call) -> jax.Array:
@@ -153,22 +195,30 @@ def _relu_codes(call: Call) -> jax.Array:
 
 
 def _prepare_leaky_relu(call: Call) -> dict[str, Any]:
-    alpha = np.float32(call.attributes["alpha"])
-    scales = call.inputs[0].scale, alpha, call.output.scale
-    return _prepare_ratio(call) | named("negative", lambda x, alpha, y: x * alpha / y, *scales)
+    scales = call.inputs[0].scale, np.float32(call.attributes["alpha"]), call.output.scale
+    constants = _prepare_ratio(call, single=_is_litert(call)) | named(
+        "negative", lambda x, alpha, y: x * alpha / y, *scales, single=_is_litert(call)
+    )
+    return constants | (xnnpack.prepare_short(call) if xnnpack.is_target(call) else {})
 
 
 def _leaky_relu_codes(call: Call) -> jax.Array:
     """A negative alpha multiplies by its magnitude and negates: halves round as they do there."""
-    x = centred(call)
-    mantissa, exponent = call.constants["negative_mantissa"], call.constants["negative_exponent"]
-    negative = jnp.sign(mantissa) * rescale(x, jnp.abs(mantissa), exponent)
-    return leave(call, jnp.where(x >= 0, rescaled(call, x, "y"), negative))
+    x, constants = centred(call), call.constants
+    mantissa = constants["negative_mantissa"]
+    negative = rescale(x, jnp.abs(mantissa), constants["negative_exponent"])
+    y = jnp.where(x >= 0, rescaled(call, x, "y"), jnp.sign(mantissa) * negative)
+    if xnnpack.is_target(call):
+        multiplier = jnp.where(x >= 0, constants["y_short"], constants["negative_short"])
+        y = jnp.where(constants["is_short"], xnnpack.short(x, multiplier), y)
+    return leave(call, y)
 
 
 def _prepare_prelu(call: Call) -> dict[str, Any]:
     scales = *(grid.scale for grid in call.inputs), call.output.scale
-    return _prepare_ratio(call) | named("negative", lambda x, slope, y: x * slope / y, *scales)
+    return _prepare_ratio(call, single=_is_litert(call)) | named(
+        "negative", lambda x, slope, y: x * slope / y, *scales, single=_is_litert(call)
+    )
 
 
 def _prelu_codes(call: Call) -> jax.Array:
@@ -181,8 +231,8 @@ KINDS = {
     "add": Kind(_sum_codes, add, _prepare_sum, least_scale=_least_sum),
     "sub": Kind(_sum_codes, sub, _prepare_sum, least_scale=_least_sum),
     "mul": Kind(_mul_codes, mul, _prepare_mul, least_scale=_least_mul),
-    "requantize": Kind(_requantize_codes, requantize, _prepare_ratio),
-    "relu": Kind(_relu_codes, relu, _prepare_ratio),
+    "requantize": Kind(_requantize_codes, requantize, _prepare_requantize),
+    "relu": Kind(_relu_codes, relu, _prepare_relu),
     "leaky_relu": Kind(_leaky_relu_codes, leaky_relu, _prepare_leaky_relu),
     "prelu": Kind(_prelu_codes, prelu, _prepare_prelu),
 }

@@ -9,9 +9,10 @@ import numpy as np
 from jax import lax
 
 from aqtaudio.program import linear
+from aqtaudio.program.kernels import xnnpack
 from aqtaudio.program.kernels.call import Call, Kind
-from aqtaudio.program.kernels.elementwise import centred, leave, named, rescaled
 from aqtaudio.program.kernels.fixed_point import rescale
+from aqtaudio.program.kernels.rescaling import centred, float_product, leave, named, rescaled
 
 
 def average_pool(values: tuple[jax.Array, ...], attributes) -> jax.Array:
@@ -73,15 +74,35 @@ def _axes(attributes) -> tuple[int, ...]:
 
 
 def _prepare_sum(call: Call) -> dict[str, Any]:
+    if _is_float(call):
+        return {"ratio": xnnpack.ratio(call)}
     return named("y", lambda x, y: x / y, call.inputs[0].scale, call.output.scale)
+
+
+def _is_float(call: Call) -> bool:
+    """LiteRT rescales in float32, but for the mean of int16."""
+    return xnnpack.is_target(call) or (call.engine.target == "litert" and call.kind == "sum")
 
 
 def _sum_codes(call: Call) -> jax.Array:
     total = jnp.sum(centred(call), _axes(call.attributes), keepdims=call.attributes["keep"])
+    count = call.codes[0].size // total.size
+    if xnnpack.is_target(call):
+        divisor = count if call.kind == "mean" else 1
+        return leave(call, xnnpack.reduction(call, total, count, divisor))
+    if _is_float(call):
+        return leave(
+            call, _rounded(float_product(total.astype(jnp.float32), call.constants["ratio"]))
+        )
     if call.kind == "mean":
-        count = call.codes[0].size // total.size
         return leave(call, rescale(total, *_divided(call, count)))
     return leave(call, rescaled(call, total, "y"))
+
+
+def _rounded(x: jax.Array) -> jax.Array:
+    """To int32, halves away from zero."""
+    whole = jnp.floor(jnp.abs(x))
+    return (jnp.sign(x) * (whole + (jnp.abs(x) - whole >= 0.5))).astype(jnp.int32)
 
 
 def _divided(call: Call, count: int) -> tuple[jax.Array, jax.Array]:

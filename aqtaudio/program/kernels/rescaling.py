@@ -1,0 +1,62 @@
+"""What elementwise operations and reductions share: codes in, prepared multipliers, codes out."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from aqtaudio.program.kernels.call import Call
+from aqtaudio.program.kernels.fixed_point import multiplier, rescale
+
+
+def centred(call: Call, index: int = 0) -> jax.Array:
+    """Codes of an input less their zero point, int32; gradients do not pass."""
+    zero_point = call.inputs[index].zero_point
+    return lax.stop_gradient(call.codes[index]).astype(jnp.int32) - zero_point
+
+
+def leave(call: Call, y: jax.Array, low: int | None = None) -> jax.Array:
+    """int32 y, in steps of the output, as output codes: zero point, clip (from `low`), float32."""
+    lowest, highest = call.bounds
+    lowest = lowest if low is None else max(low, lowest)
+    codes = jnp.clip(y + call.output.zero_point, lowest, highest)
+    # The barrier keeps XLA from repeating the integer arithmetic in every consumer.
+    return lax.optimization_barrier(codes.astype(jnp.float32))
+
+
+def rescaled(call: Call, x: jax.Array, name: str) -> jax.Array:
+    """int32 x by the prepared multiplier of that name."""
+    return rescale(x, call.constants[f"{name}_mantissa"], call.constants[f"{name}_exponent"])
+
+
+def named(
+    name: str, compute: Callable[..., jax.Array], *scales, single: bool = False
+) -> dict[str, jax.Array]:
+    """A multiplier as constants NAME_mantissa and NAME_exponent.
+
+    `compute` works in float64, or (`single`) in float32 up to the quantized multiplier.
+    """
+    if single:
+        mantissa, exponent = multiplier(lambda real: real, in_float32(compute, *scales))
+    else:
+        mantissa, exponent = multiplier(compute, *scales)
+    return {f"{name}_mantissa": mantissa, f"{name}_exponent": exponent}
+
+
+def in_float32(compute: Callable[..., jax.Array], *scales) -> jax.Array:
+    """`compute` of scales in float32, every step rounded: products and quotients only.
+
+    The barrier hides constants: XLA would turn a division by one into a product.
+    """
+    values = [lax.stop_gradient(jnp.asarray(scale, jnp.float32)) for scale in scales]
+    return lax.optimization_barrier(compute(*lax.optimization_barrier(values)))
+
+
+def float_product(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """The float32 product of float32 values, rounded before anything is added to it.
+
+    A compiler may fuse a float32 product and a sum and round once; through float64 it cannot.
+    """
+    with jax.enable_x64(True):
+        return (x.astype(jnp.float64) * scale.astype(jnp.float64)).astype(jnp.float32)
