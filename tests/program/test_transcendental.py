@@ -149,6 +149,24 @@ def test_litert_is_followed_where_the_real_value_is_almost_a_half(kind: str):
     )
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_hard_swish_where_float32_and_float64_ratios_of_scales_differ(target):
+    """TFLite Micro divides in float64, LiteRT in float32; 16 bits of the quotient are kept."""
+    rng = np.random.default_rng(7)
+    scales = np.exp2(rng.uniform(-9, 1, 200_000)).astype(np.float32)
+    outputs = scales * np.exp2(rng.uniform(-4, 4, len(scales))).astype(np.float32)
+    kept = [
+        np.floor(np.frexp(ratio)[0] * 2**16 + 0.5)
+        for ratio in (scales / outputs, scales / outputs.astype(np.float64))
+    ]
+    chosen = np.flatnonzero(kept[0] != kept[1])[:100]
+    assert len(chosen) == 100
+    zeros = many_scales.zero_points(rng, 100)
+    codes = np.repeat(ALL_INT8[None], 100, 0)
+    case = Case("hard_swish", codes, scales[chosen], zeros, (outputs[chosen], zeros[::-1]))
+    np.testing.assert_array_equal(many_scales.ours(case, target), many_scales.runtime(case, target))
+
+
 @pytest.mark.parametrize("kind", SIGMOIDAL)
 def test_tflite_micro_goes_wrong_beyond_the_input_scale_limit(kind: str):
     scales = np.float32([0.999, 4]) * np.float32(transcendental.INPUT_SCALE_LIMIT)

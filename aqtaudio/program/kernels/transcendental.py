@@ -104,9 +104,10 @@ def _float_table(grid: Grid, function: Callable[[jax.Array], jax.Array]) -> jax.
 
 
 def _hard_swish_table(call: Call) -> jax.Array:
-    """int32 [256]: TFLite Micro's 16-bit arithmetic."""
+    """int32 [256], in 16-bit arithmetic; LiteRT divides the scales in float32."""
     (grid,), output = call.inputs, call.output
-    scale_to_output = multiplier(lambda x, y: x / 128 / y, grid.scale, output.scale)
+    precision = single if call.engine.target == "litert" else _double
+    scale_to_output = multiplier(lambda x, y: precision(x / 128 / y), grid.scale, output.scale)
     third = np.float32(3 / 32768)
     scale_to_thirds = multiplier(lambda x, t: x / 128 / t, grid.scale, third)
     x = (CODES - grid.zero_point) << 7
@@ -115,6 +116,10 @@ def _hard_swish_table(call: Call) -> jax.Array:
     product = jnp.sign(product) * (jnp.abs(product) >> 15)
     y = rounding_shift(product, -scale_to_output[1]) + output.zero_point
     return jnp.clip(y, -128, 127)
+
+
+def _double(x: jax.Array) -> jax.Array:
+    return x
 
 
 def _gate(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
