@@ -1,18 +1,23 @@
 """What a program costs, per operation: parameters, MACs, bit-operations, bytes of weights.
 
 Bit-operations = MACs * weight bits * activation bits (Abdolrashidi et al., "Pareto-Optimal
-Quantized ResNet Is Mostly 4-bit", arXiv:2105.03536). File and arena bytes are properties of the
-exported file and are measured on it (`program.check`).
+Quantized ResNet Is Mostly 4-bit", arXiv:2105.03536); of a product of two activations, MACs * the
+bits of both. File and arena bytes are properties of the exported file and are measured on it
+(`program.check`).
+
+The frames of an unrolled recurrent layer share its weights, which are counted at the first.
 """
 
 import dataclasses
 import math
+import re
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aqtaudio.program.program import Operation, Program
+from aqtaudio.program.program import Edge, Operation, Program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,42 +57,75 @@ class Cost:
         }
 
 
+WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
+FRAME = re.compile(r"/t\d+$")
+"""What the name of a frame's operation ends in (`vocabulary.recurrent`)."""
+
+
 def cost(program: Program) -> Cost:
     """The cost table of a program."""
-    edges = program.edges
+    in_flash = {op.output for op in program.operations if op.kind == "constant"}
     live = max(
-        sum(math.prod(edges[name].shape) for name in (*op.inputs, op.output))
+        sum(program.edges[name].bytes for name in {*op.inputs, op.output} - in_flash)
         for op in program.operations
     )
-    return Cost(tuple(_operation_cost(program, op) for op in program.operations), live)
+    known: dict[str, Operation] = {}
+    rows = []
+    for op in program.operations:
+        first = known.setdefault(FRAME.sub("", op.name), op)
+        rows.append(_operation_cost(program, op, is_shared=op is not first and _same(op, first)))
+    return Cost(tuple(rows), live)
 
 
-def _operation_cost(program: Program, op: Operation) -> OperationCost:
-    source, target = program.edges[op.inputs[0]], program.edges[op.output]
-    bits = op.attributes.get("weight_bits")
-    weights = op.constants["weights"].size if bits else 0
-    channels = op.constants["bias"].size if bits else 0
-    macs = _macs(op, target.shape)
+def _same(a: Operation, b: Operation) -> bool:
+    return "weights" in a.constants and np.array_equal(
+        a.constants["weights"], b.constants.get("weights", ())
+    )
+
+
+def _operation_cost(program: Program, op: Operation, is_shared: bool) -> OperationCost:
+    target = program.edges[op.output]
+    inputs = [program.edges[name] for name in op.inputs]
+    macs = _macs(op, inputs, target.shape)
+    weight_bits = op.attributes.get("weight_bits")
+    if op.kind == "batch_matmul":
+        weight_bits = inputs[1].bits
+    activation_bits = (inputs or [target])[0].bits
+    params, stored = (0, 0) if is_shared else _stored(op, target)
     return OperationCost(
         name=op.name,
         kind=op.kind,
         output_shape=target.shape,
-        weight_bits=bits,
-        activation_bits=source.bits,
-        params=weights + channels,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        params=params,
         macs=macs,
-        bitops=macs * (bits or 0) * source.bits,
-        # Codes packed, bias int32.
-        weight_bytes=-(-weights * (bits or 0) // 8) + 4 * channels,
+        bitops=macs * (weight_bits or 0) * activation_bits,
+        weight_bytes=stored,
     )
 
 
-def _macs(op: Operation, output_shape: tuple[int, ...]) -> int:
-    if op.kind not in ("conv2d", "depthwise_conv2d", "dense"):
+def _stored(op: Operation, target: Edge) -> tuple[int, int]:
+    """Numbers that an operation keeps, and their bytes."""
+    if op.kind == "constant":
+        return op.constants["codes"].size, target.bytes
+    if op.kind not in WEIGHTED:
+        return 0, 0
+    weights, channels = op.constants["weights"].size, op.constants["bias"].size
+    # Codes packed; biases int32, among int16 activations int64.
+    packed = -(-weights * op.attributes["weight_bits"] // 8)
+    return weights + channels, packed + (8 if target.bits == 16 else 4) * channels
+
+
+def _macs(op: Operation, inputs: list[Edge], output_shape: tuple[int, ...]) -> int:
+    if op.kind == "batch_matmul":
+        depth = inputs[0].shape[-2 if op.attributes["transpose_a"] else -1]
+    elif op.kind in WEIGHTED:
+        weights = op.constants["weights"]
+        depth = weights.size // weights.shape[-1]
+    else:
         return 0
-    weights = op.constants["weights"]
-    per_output = weights.size // weights.shape[-1]
-    return math.prod(output_shape) * per_output
+    return math.prod(output_shape) * depth
 
 
 def table(costs: Cost) -> None:

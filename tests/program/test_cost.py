@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import programs
 import pytest
 from cases import PUBLISHED
 
-from aqtaudio.program.cost import cost, table
-from aqtaudio.program.program import Program
+from aqtaudio.program.cost import OperationCost, cost, table
+from aqtaudio.program.program import Edge, Operation, Program
 
 
 def ds_cnn_s(**options) -> Program:
@@ -81,3 +82,86 @@ def test_the_table_is_readable(capsys: pytest.CaptureFixture):
     row = next(line for line in lines if "block1/pointwise" in line)
     assert "4/8" in row and "512,000" in row and "25x5x64" in row
     assert max(map(len, lines)) <= 110
+
+
+def weights(*shape: int, fill: int = 1) -> dict[str, np.ndarray]:
+    return {
+        "weights": np.full(shape, fill, np.int8),
+        "bias": np.zeros(shape[-1], np.int32),
+        "weight_scale": np.ones(shape[-1], np.float32),
+    }
+
+
+def rows(edges: dict[str, tuple[int, ...]], *operations: Operation, bits: int = 8):
+    """By name, the costs of a program whose input is the first edge; and its activation bytes."""
+    grids = {name: Edge(name, shape, 1.0, 0, bits) for name, shape in edges.items()}
+    first = next(iter(edges))
+    found = cost(Program(grids, operations, (first,), (operations[-1].output,)))
+    return {row.name: row for row in found.operations}, found.activation_bytes
+
+
+def operation(kind: str, name: str, *inputs: str, **attributes) -> Operation:
+    constants = attributes.pop("constants", {})
+    return Operation(kind, name, inputs, name, attributes, constants)
+
+
+def test_grouped_and_multiplied_convolutions():
+    """A group sees its own input channels; a depthwise filter sees one."""
+    found, _ = rows(
+        {"input": (5, 4, 6), "grouped": (5, 4, 8), "depthwise": (5, 4, 16)},
+        operation("conv2d", "grouped", "input", weight_bits=8, constants=weights(3, 3, 2, 8)),
+        operation("depthwise_conv2d", "depthwise", "grouped", weight_bits=4,
+                  constants=weights(3, 1, 16)),
+    )  # fmt: skip
+    assert found["grouped"].macs == 20 * 8 * 9 * 2
+    assert found["depthwise"].macs == 20 * 16 * 3
+    assert found["depthwise"].weight_bytes == 3 * 16 // 2 + 4 * 16
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_of_activations(transposed: bool):
+    """Multiply as a dense layer does, and keep nothing."""
+    shape = (2, 7, 5) if transposed else (2, 5, 7)
+    flags = {"transpose_a": transposed, "transpose_b": False}
+    found, live = rows(
+        {"a": shape, "b": (2, 7, 3), "product": (2, 5, 3)},
+        operation("batch_matmul", "product", "a", "b", **flags),
+    )
+    row = found["product"]
+    assert (row.macs, row.bitops) == (2 * 5 * 3 * 7, 2 * 5 * 3 * 7 * 64)
+    assert (row.params, row.weight_bytes) == (0, 0)
+    assert live == 70 + 42 + 30
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_wide_activations(bits: int):
+    """int16 tensors have two bytes a code, and biases of eight."""
+    scale = np.ones(6, np.int16)
+    found, live = rows(
+        {"input": (4, 5), "dense": (4, 6), "scale": (6,), "scaled": (4, 6)},
+        operation("dense", "dense", "input", weight_bits=8, constants=weights(5, 6)),
+        operation("constant", "scale", constants={"codes": scale}),
+        operation("mul", "scaled", "dense", "scale"),
+        bits=bits,
+    )
+    assert found["dense"].weight_bytes == 30 + 6 * (8 if bits == 16 else 4)
+    assert found["dense"].bitops == 4 * 30 * 8 * bits
+    assert (found["scale"].params, found["scale"].weight_bytes) == (6, 6 * bits // 8)
+    assert live == 2 * 24 * bits // 8  # constants are in flash
+
+
+def test_frames_share_weights():
+    """Every frame of a recurrent layer multiplies; its weights are stored once."""
+
+    def frame(number: int, fill: int) -> Operation:
+        name = f"gru/cell/recurrent_kernel/t{number}"
+        constants = weights(3, 9, fill=fill)
+        return operation("dense", name, "input", weight_bits=8, constants=constants)
+
+    def costs(*fills: int) -> list[OperationCost]:
+        frames = [frame(number, fill) for number, fill in enumerate(fills)]
+        return list(rows({"input": (1, 3)} | {f.name: (1, 9) for f in frames}, *frames)[0].values())
+
+    assert [row.macs for row in costs(1, 1, 1)] == [27] * 3
+    assert [row.params for row in costs(1, 1, 1)] == [36, 0, 0]
+    assert [row.weight_bytes for row in costs(1, 2)] == [27 + 36] * 2  # not frames of one layer
