@@ -4,7 +4,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels import KINDS
-from aqtaudio.program.kernels.softmax import SOFTMAX_WIDTH_LIMIT
+from aqtaudio.program.kernels.softmax import SOFTMAX_FINEST_SCALE, SOFTMAX_WIDTH_LIMIT
 from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
 from aqtaudio.program.program import Edge, Operation, Program
 
@@ -124,6 +124,12 @@ def _require_values(program: Program, op: Operation) -> None:
         _require_fixed(op, inputs[0], target)
     elif op.kind in BINARY:
         activation(op, target)
+    if op.kind == "softmax" and op.attributes["beta"] * inputs[0].scale <= SOFTMAX_FINEST_SCALE:
+        raise Unsupported(
+            op.name,
+            f"softmax of an input with scale {inputs[0].scale} times beta "
+            f"{op.attributes['beta']}; TFLite Micro needs more than {SOFTMAX_FINEST_SCALE}",
+        )
     _require_safe_scale(op, inputs, target)
 
 
