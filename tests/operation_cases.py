@@ -184,8 +184,8 @@ ELEMENTWISE = {
     "concat": binary(
         lambda a, b: L.Concat(1, name="op")(a, b), lambda a, b: jnp.concatenate([a, b], -1)
     ),
-    "concat_many": binary(
-        lambda a, b: L.Concat(0, name="op")(*[a] * 12), lambda a, b: jnp.concatenate([a] * 12, 1)
+    "concat_many": unary(
+        lambda x: L.Concat(0, name="op")(*[x] * 12), lambda p, x: jnp.concatenate([x] * 12, 1)
     ),
     "batch_matmul": binary(
         op(L.BatchMatMul, transpose_b=True),

@@ -13,27 +13,22 @@ from aqtaudio.vocabulary.movement import Reshape, Transpose
 from aqtaudio.vocabulary.signal import Own, Same, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
-SILENT = 8.0
-"""exp(-8) is below half of a step of an int8 softmax, 1/512: such a position gets exactly 0."""
+SILENT = 14.0
+"""exp(-14) is nothing in an int8 softmax: its sum of exponentials has 19 fractional bits."""
 FAR = 1024.0
 """What a mask takes off a score times beta: beyond every edge whose scores times beta are < 500."""
 
 
 class BatchMatMul(Layer):
-    """a [..., M, K] times b [..., K, N]; transposed: stored as [..., K, M], [..., N, K].
-
-    `margin` is kept free on the output's range, beyond the largest magnitude.
-    """
+    """a [..., M, K] times b [..., K, N]; transposed: stored as [..., K, M], [..., N, K]."""
 
     transpose_a: bool = False
     transpose_b: bool = False
-    margin: float = 0.0
 
     @nn.compact
     def __call__(self, a: Signal, b: Signal) -> Signal:  # noqa: D102
         attributes = {"transpose_a": self.transpose_a, "transpose_b": self.transpose_b}
-        edge = Own(margin=self.margin)
-        return a.reading.operation(self, "output", "batch_matmul", (a, b), attributes, edge)
+        return a.reading.operation(self, "output", "batch_matmul", (a, b), attributes, Own())
 
 
 class Attention(Layer):
@@ -45,9 +40,10 @@ class Attention(Layer):
         all frames see all.
 
     The division by sqrt(D / heads) is softmax's beta. A mask is an int8 constant that is added to
-    the scores and takes hidden positions to the lowest code. The scores' range leaves so much room
-    below the lowest score ever calibrated that softmax gives that code exactly 0. Softmax of int16
-    gives every position something, so a masked attention's scores need 8 bits.
+    the scores: hidden positions saturate at the lowest code. The sum's range is that of the scores
+    and a margin, so even a saturated score stays so far above the hidden ones that they get
+    probability 0 and add 0 to softmax's sum: a hidden frame changes no code. Softmax of int16 gives
+    every position something, so a masked attention's scores need 8 bits.
     """
 
     heads: int = 1
@@ -60,8 +56,7 @@ class Attention(Layer):
             raise ValueError(f"layer {self.label}: {self.heads} heads do not divide {channels}")
         beta = 1 / math.sqrt(channels // self.heads)
         query, key, value = (self._heads(name, x) for name in ("query", "key", "value"))
-        margin = SILENT / beta if self.window else 0.0
-        scores = BatchMatMul(transpose_b=True, margin=margin, name="scores")(query, key)
+        scores = BatchMatMul(transpose_b=True, name="scores")(query, key)
         if self.window:
             scores = self._masked(scores, beta)
         seen = Softmax(beta, name="probabilities")(scores)
@@ -89,4 +84,5 @@ class Attention(Layer):
         hidden = (apart < -self.window[0]) | (apart > self.window[1])
         value = jnp.asarray(np.where(hidden, -FAR / beta, 0).astype(np.float32))
         mask = scores.reading.constant(self, "mask", value, narrow=True)
-        return scores.reading.operation(self, "masked", "add", (scores, mask), {}, Same())
+        edge = Same(margin=SILENT / beta)
+        return scores.reading.operation(self, "masked", "add", (scores, mask), {}, edge)

@@ -69,7 +69,7 @@ class Calibrating(_OnGrids):
             return y
         rule = self.recipe.rule(layer.label)
         grid = edge_grid(edge.relu, rule.activation_bits)
-        magnitude = _magnitude(y, rule.calibration) + np.float32(edge.margin)
+        magnitude = _magnitude(y, rule.calibration)
         scale = magnitude * np.float32(1 / grid.levels)
         stored = layer.range_of(part)
         name = layer.edge_name(part)

@@ -238,6 +238,9 @@ class Quantized:
     ) -> Signal:
         if isinstance(edge, Same):
             grid, owner = inputs[0].grid, inputs[0].owner
+            if edge.margin:
+                step = np.float32(edge.margin / (grid.highest - grid.zero_point))
+                grid, owner = grid._replace(scale=grid.scale + step), layer.edge_name(part)
             return self._run(layer, part, kind, inputs, grid, owner, attributes, {})
         rule = self.recipe.rule(layer.label)
         wide = rule.activation_bits == 16

@@ -64,7 +64,13 @@ class Signal:
 
 @dataclasses.dataclass(frozen=True)
 class Same:
-    """An output edge on the grid of the (first) input: pooling, reshaping."""
+    """An output edge on the grid of the (first) input: pooling, reshaping.
+
+    Attributes:
+      margin: what its range has beyond the input's, in real values.
+    """
+
+    margin: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +80,10 @@ class Own:
     Attributes:
       relu: whether it starts at zero: a fused activation.
       most: where a relu ends; 6 is relu6. The range never exceeds it, so saturation is the clip.
-      margin: what the range keeps free beyond the largest magnitude.
     """
 
     relu: bool = False
     most: float = math.inf
-    margin: float = 0.0
 
     def activate(self, y: jax.Array) -> jax.Array:
         """The fused activation of real values."""

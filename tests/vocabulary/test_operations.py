@@ -1,0 +1,172 @@
+"""Every operation: its function in float, its codes in a training step, its gradient."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from operation_cases import CASES, RECIPES
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.program.compiler import compiled
+from aqtaudio.program.execute import Executor
+from aqtaudio.vocabulary.fake import FakeQuantized
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.signal import start
+
+BATCH = 8
+QUICK = {
+    ("conv_causal", "w8a8"),
+    ("dense_vector", "w4a8_conv"),
+    ("concat", "w8a8"),
+    ("split", "w8a8"),
+    ("mul_gate", "w8a8"),
+    ("prelu", "w8a16"),
+    ("layer_norm", "w8a8"),
+    ("gru", "w8a8"),
+    ("attention_causal", "mixed_16"),
+}
+"""What runs every time: each way of building a layer once. The others are slow in sum."""
+
+
+def quick_or_slow(pair: tuple[str, str]):
+    return pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+
+
+ALL = [(name, precision) for name, case in CASES.items() for precision in case.precisions]
+PAIRS = [quick_or_slow(pair) for pair in ALL]
+NAMES = [
+    pytest.param(name, marks=() if any(name == n for n, _ in QUICK) else pytest.mark.slow)
+    for name in CASES
+]
+
+
+def features(name: str, seed: int = 0) -> np.ndarray:
+    shape = (BATCH, *CASES[name].features)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@functools.cache
+def parameters(name: str) -> dict[str, Any]:
+    """Initial ones, moved: zeros and ones hide mistakes."""
+    signal = start(jnp.asarray(features(name)), Floating())
+    params = jax.jit(CASES[name].model.init)(jax.random.key(0), signal)["params"]
+    rng = np.random.default_rng(5)
+    return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
+
+
+@functools.cache
+def ranges(name: str, precision: str) -> dict[str, Any]:
+    batches = [1.2 * jnp.asarray(features(name))]  # so that nothing clips
+    return calibrate(CASES[name].model, parameters(name), batches, RECIPES[precision])
+
+
+@functools.cache
+def step(name: str, precision: str | None):
+    """Real output, codes, output codes, gradients of a compiled training step; None: float."""
+    reading = Floating() if precision is None else Quantized(RECIPES[precision])
+    seen = {} if precision is None else ranges(name, precision)
+
+    def loss(params, x):
+        variables = {"params": params, "ranges": seen}
+        out, sown = CASES[name].model.apply(variables, start(x, reading), mutable=["codes"])
+        # Weighs outputs unevenly: those of softmax and norms sum to a constant.
+        g = jnp.asarray(np.random.default_rng(3).normal(size=out.values.shape), jnp.float32)
+        return jnp.sum(g * out.real()), (out.real(), sown.get("codes", {}), out.values)
+
+    return compiled(jax.value_and_grad(loss, has_aux=True))
+
+
+def flat(codes: dict[str, Any], path: str = "") -> dict[str, np.ndarray]:
+    """The "codes" collection by edge, without frames."""
+    found = {}
+    for name, value in codes.items():
+        if isinstance(value, tuple):
+            found[path if name == "output" else f"{path}/{name}"] = np.asarray(value[0])
+        else:
+            found |= flat(value, f"{path}/{name}" if path else name)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float_reading(name: str):
+    case = CASES[name]
+    expected = jax.jit(case.plain)(parameters(name), jnp.asarray(features(name)))
+    (_, (found, _, _)), _ = step(name, None)(parameters(name), features(name))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fake_quantization_is_near(name: str):
+    """The baseline reads every layer too."""
+    case, precision = CASES[name], CASES[name].precisions[0]
+    variables = {"params": parameters(name), "ranges": ranges(name, precision)}
+    x = jnp.asarray(features(name))
+
+    def outputs(variables, x):
+        readings = FakeQuantized(RECIPES[precision]), Floating()
+        return [case.model.apply(variables, start(x, reading)).real() for reading in readings]
+
+    found, expected = jax.jit(outputs)(variables, x)
+    assert 0 < np.abs(found - expected).max() < 0.2 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("name", "precision"), PAIRS)
+def test_training_step_and_program_agree(name: str, precision: str):
+    case = CASES[name]
+    variables = {"params": parameters(name), "ranges": ranges(name, precision)}
+    program = record(case.model, variables, case.features, RECIPES[precision])
+    executor = Executor(program)
+    for loudness in (1.0, 4.0):
+        x = loudness * features(name, seed=1)
+        _, (_, codes, output) = step(name, precision)(variables["params"], x)[0]
+        edges = executor.edges(executor.quantize(x))
+        np.testing.assert_array_equal(edges[program.outputs[0]], output)
+        assert len(np.unique(output)) > 2
+        compared = compare(flat(codes), edges)
+        left = set(edges) - compared
+        if name in ("gru", "lstm"):
+            left -= {edge for edge in left if edge.startswith("op/frame/")} | {"op"}
+        assert not left
+
+
+def compare(codes: dict[str, np.ndarray], edges: dict[str, jax.Array]) -> set[str]:
+    """Asserts equality edge by edge; the frames of a scan are on its codes' first axis."""
+    compared = set()
+    for name, values in codes.items():
+        frames = [name] if name in edges else [f"{name}/t{t}" for t in range(len(values))]
+        values = [values] if name in edges else values
+        for edge, expected in zip(frames, values, strict=True):
+            if edge in edges:  # zeros before the first frame are one edge
+                expected = np.broadcast_to(expected, edges[edge].shape)
+                np.testing.assert_array_equal(edges[edge], expected, err_msg=edge)
+                compared.add(edge)
+    return compared
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+KEY_BIAS = (jax.tree_util.DictKey("key"), jax.tree_util.DictKey("bias"))
+"""Adds the same to all scores of a frame: softmax does not see it."""
+
+
+@pytest.mark.parametrize(("name", "precision"), PAIRS)
+def test_gradients(name: str, precision: str):
+    """Finite, nonzero, and those of the float model, within what rounding does."""
+    _, found = step(name, precision)(parameters(name), features(name))
+    _, expected = step(name, None)(parameters(name), features(name))
+    least = 0.6 if "w4" in precision else 0.9
+    for path, wanted in jax.tree_util.tree_leaves_with_path(expected):
+        got = functools.reduce(lambda tree, key: tree[key.key], path, found)
+        if path[-2:] == KEY_BIAS:
+            assert np.linalg.norm(got) < 1e-3 and np.linalg.norm(wanted) < 1e-5
+            continue
+        assert np.isfinite(got).all() and np.linalg.norm(got) > 0, path
+        assert cosine(got, wanted) > least, (path, cosine(got, wanted))

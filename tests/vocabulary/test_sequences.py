@@ -1,0 +1,139 @@
+"""What is particular to layers over frames: upsampling, states, masks."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from operation_cases import CASES, RECIPES
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.errors import BadInput
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layers import GRU, Attention, Dense, Input, SubPixelConv1D
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.signal import Signal, start
+from aqtaudio.vocabulary.upsampling import from_transposed
+
+FRAMES = 6
+
+
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (5, 2), (3, 3), (7, 3), (2, 4), (1, 1)])
+def test_sub_pixel_convolution_is_a_transposed_one(size: int, stride: int):
+    """Two rearrangements of the same sums: XLA's transposed convolution, its tail cut."""
+    rng = np.random.default_rng(size)
+    x = jnp.float32(rng.normal(size=(2, FRAMES, 3)))
+    kernel, bias = jnp.float32(rng.normal(size=(size, 3, 4))), jnp.float32(rng.normal(size=4))
+    transposed = lax.conv_general_dilated(
+        x,
+        kernel[::-1],
+        (1,),
+        [(size - 1, size - 1)],
+        lhs_dilation=(stride,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+    length = min(FRAMES * stride, transposed.shape[1])
+    params = from_transposed(kernel, bias, stride)
+    layer = SubPixelConv1D(4, stride, params["kernel"].shape[0], name="up")
+    found = layer.apply({"params": params}, start(x, Floating())).real()
+    assert found.shape == (2, FRAMES * stride, 4)
+    np.testing.assert_allclose(found[:, :length], transposed[:, :length] + bias, atol=1e-5)
+    # The kernel does not reach beyond.
+    np.testing.assert_allclose(found[:, length:], jnp.broadcast_to(bias, found[:, length:].shape))
+
+
+class Frames(nn.Module):
+    """A GRU over some frames."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:
+        return GRU(4, name="gru")(Input(x.shape, name="input")(x))
+
+
+def test_calibration_takes_the_largest_of_a_batch_of_frames():
+    """Not their mean: early frames of a state are quiet."""
+    x = jax.random.normal(jax.random.key(2), (2, 4, FRAMES, 3))
+    params = Frames().init(jax.random.key(1), start(x[0], Floating()))["params"]
+    recipe = Recipe()  # mean over batches of the largest magnitude
+
+    def step(*batches: jax.Array) -> float:
+        found = calibrate(Frames(), params, batches, recipe)["gru"]["cell"]
+        assert found["away"]["batches"] == len(batches)
+        return float(found["recurrent_kernel"]["output"]["scale"])
+
+    first = [step(x[0, :, :count]) for count in (1, 2, 4)]
+    assert first == sorted(first) and first[1] < 0.8 * first[2]
+    np.testing.assert_allclose(step(*x), (step(x[0]) + step(x[1])) / 2, rtol=1e-6)
+
+
+class Attending(nn.Module):
+    """Attention with large scores."""
+
+    window: tuple[int, int]
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:
+        x = Input((FRAMES, 8), name="input")(x)
+        return Attention(2, self.window, name="op")(Dense(8, gain=20.0, name="dense")(x))
+
+
+@pytest.mark.parametrize("window", [(FRAMES, 0), (2, 0), (1, 1)])
+def test_hidden_frames_get_nothing(window: tuple[int, int]):
+    """Probability 0, in codes, even for frames much louder than any that was calibrated."""
+    model = Attending(window)
+    x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
+    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
+
+    @jax.jit
+    def probabilities(x):
+        signal = start(x, Quantized(Recipe()))
+        _, sown = model.apply(variables, signal, mutable=["codes"])
+        return sown["codes"]["op"]["probabilities"]["output"][0]
+
+    found = probabilities(jnp.concatenate([x, 3 * x]))
+    apart = np.arange(FRAMES) - np.arange(FRAMES)[:, None]
+    hidden = (apart < -window[0]) | (apart > window[1])
+    assert (found[:, :, hidden] == -128).all()
+    shown = (found + 128)[:, :, ~hidden].sum() / found[..., 0].size / 256
+    assert 0.97 < shown < 1.03
+
+
+def test_a_hidden_frame_changes_no_code():
+    """What a frame-by-frame execution relies on."""
+    model = Attending((FRAMES, 0))
+    x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
+    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
+    output = jax.jit(lambda x: model.apply(variables, start(x, Quantized(Recipe()))).values)
+    other = x.at[:, 4:].multiply(-3)
+    np.testing.assert_array_equal(output(x)[:, :4], output(other)[:, :4])
+    assert (output(x)[:, 4:] != output(other)[:, 4:]).any()
+
+
+def test_wide_scores_cannot_be_masked():
+    model = Attending((1, 0))
+    x = jnp.ones((1, FRAMES, 8))
+    params = model.init(jax.random.key(1), start(x, Floating()))["params"]
+    recipe = Recipe(rules=(Rule(activation_bits=16),))
+    variables = {"params": params, "ranges": calibrate(model, params, [x], recipe)}
+    with pytest.raises(BadInput, match="layer op: scores of 16 bits .* op/scores"):
+        jax.eval_shape(lambda v: model.apply(v, start(x, Quantized(recipe))), variables)
+
+
+def test_a_memory_may_have_16_bits():
+    """Of all the edges of an LSTM, only those of its memory."""
+    case = CASES["lstm"]
+    x = jnp.ones((1, *case.features))
+    params = case.model.init(jax.random.key(1), start(x, Floating()))["params"]
+    ranges = calibrate(case.model, params, [x], RECIPES["memory_16"])
+    codes = jax.eval_shape(
+        lambda v: case.model.apply(v, start(x, Quantized(RECIPES["memory_16"])), mutable=["codes"])[
+            1
+        ],
+        {"params": params, "ranges": ranges},
+    )["codes"]["op"]["cell"]
+    assert {"kept", "written", "output", "start"} <= set(codes["memory"])
+    assert "shown_input" in codes  # back in int8 before tanh
