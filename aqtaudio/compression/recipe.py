@@ -106,12 +106,20 @@ class Recipe:
       low_rank: for layers with an `svd_penalty`.
       target: whose integers native training computes: TFLite Micro's, or those of LiteRT's default
         kernels on phones and desktops.
+      learn_ranges: native training goes on from the calibrated ranges with learned step sizes (LSQ,
+        arXiv:1902.08153), each a logarithm to the optimizer.
+      gradient_bits: 8: native training rounds the operands of backward dots to int8, with AQT.
+        Depthwise convolutions and layers of int16 activations keep float32 gradients.
+      stochastic_rounding: of those gradients, to nearest else.
     """
 
     mode: Mode = "native"
     rules: tuple[Rule, ...] = (Rule(),)
     low_rank: LowRank = LowRank()
     target: Literal["micro", "litert"] = added("micro")
+    learn_ranges: bool = added(False)
+    gradient_bits: int | None = added(None)
+    stochastic_rounding: bool = added(False)
 
     def __post_init__(self):
         for name, allowed in (("mode", MODES), ("target", TARGETS)):
@@ -119,6 +127,21 @@ class Recipe:
                 raise BadInput(
                     f"recipe {name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
                 )
+
+        if self.gradient_bits not in (None, 8):
+            raise BadInput(f"recipe gradient_bits is {self.gradient_bits!r}; allowed: 8, or None")
+
+    def require_consistent(self) -> None:
+        """Raises BadInput for settings that exclude each other.
+
+        Not when a recipe is made: settings may be changed one after the other.
+        """
+        asked = ("learn_ranges", "gradient_bits", "stochastic_rounding")
+        for name in asked:
+            if getattr(self, name) and self.mode != "native":
+                raise BadInput(f"recipe {name} is for mode native; the mode is {self.mode}")
+        if self.stochastic_rounding and not self.gradient_bits:
+            raise BadInput("recipe stochastic_rounding rounds gradients: it needs gradient_bits 8")
 
     def rule(self, path: str) -> Rule:
         """The first rule that matches a layer's path. BadInput when none does."""

@@ -21,6 +21,8 @@ class Phase:
       optimizer: its settings.
       mutable: collections that the forward pass updates.
       collections: the ones that the state holds beside the parameters.
+      learns_ranges: whether the scales in "ranges" are trained, see `learned_ranges`.
+      draws: whether gradients are rounded stochastically.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Phase:
     optimizer: Optimizer
     mutable: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
+    learns_ranges: bool = False
+    draws: bool = False
 
 
 def float_phase(experiment: Experiment) -> Phase:
@@ -37,8 +41,16 @@ def float_phase(experiment: Experiment) -> Phase:
 
 
 def quantized_phase(experiment: Experiment) -> Phase:
-    """Training on frozen ranges, as the device computes or in the fake-quantized baseline."""
-    return Phase("quantized", quantized_reading(experiment), experiment.finetune, (), ("ranges",))
+    """Training as the device computes or in the fake-quantized baseline; no range is observed."""
+    recipe = experiment.recipe
+    return Phase(
+        "quantized",
+        quantized_reading(experiment),
+        experiment.finetune,
+        collections=("ranges",),
+        learns_ranges=recipe.learn_ranges,
+        draws=recipe.stochastic_rounding,
+    )
 
 
 def quantized_reading(experiment: Experiment) -> Reading:

@@ -24,6 +24,7 @@ def require_trainable(experiment: Experiment) -> None:
     """Raises BadInput when the model cannot be built, the recipe does not fit it, or the run that
     `init_from` names is not a finished one of the same model.
     """
+    experiment.recipe.require_consistent()
     if experiment.init_from:
         parent_settings(experiment)
     _require_importable(experiment)

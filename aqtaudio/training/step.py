@@ -13,6 +13,7 @@ from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
+from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import Phase
 from aqtaudio.vocabulary.signal import start
 
@@ -45,7 +46,7 @@ def initial_state(variables: dict[str, Any], phase: Phase) -> State:
     return {
         "params": variables["params"],
         "collections": {name: variables[name] for name in phase.collections},
-        "optimizer": transformation(phase.optimizer).init(variables["params"]),
+        "optimizer": transformation(phase.optimizer).init(trained(variables, phase)),
     }
 
 
@@ -72,23 +73,30 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax
     def step(state: State, number: jax.Array, clips: jax.Array, classes: jax.Array):
         key = jax.random.fold_in(jax.random.key(experiment.seed), number + offset)
         features = features_of(key, clips)
+        # Augmentation draws from the keys 0 and 1 below this one.
+        keys = {"gradients": jax.random.fold_in(key, 2)} if phase.draws else None
 
-        def objective(params: Any):
-            variables = {"params": params, **state["collections"]}
+        before = {"params": state["params"], **state["collections"]}
+        values = trained(before, phase)
+
+        def objective(values: Any):
+            variables = replaced(before, values, phase)
             out, updated = model.apply(
-                variables, start(features, phase.reading), mutable=list(phase.mutable)
+                variables, start(features, phase.reading), mutable=list(phase.mutable), rngs=keys
             )
             logits = out.real()
             fit = task.loss(logits, classes, smoothing)
             measures = {"loss": fit, "accuracy": task.accuracy(logits, classes)}
-            extra = low_rank.penalty(params, experiment.recipe)
+            extra = low_rank.penalty(variables["params"], experiment.recipe)
             return fit + extra, (measures | {"penalty": extra}, updated)
 
-        gradients, (measures, updated) = jax.grad(objective, has_aux=True)(state["params"])
-        changes, optimizer = update.update(gradients, state["optimizer"], state["params"])
+        gradients, (measures, updated) = jax.grad(objective, has_aux=True)(values)
+        gradients = logarithmic(gradients, values, phase)
+        changes, optimizer = update.update(gradients, state["optimizer"], values)
+        after = replaced(before, changed(values, changes, phase), phase)
         new = {
-            "params": optax.apply_updates(state["params"], changes),
-            "collections": {**state["collections"], **updated},
+            "params": after.pop("params"),
+            "collections": after | updated,
             "optimizer": optimizer,
         }
         return new, measures

@@ -7,6 +7,7 @@ the device's integers by construction. Gradients are straight-through.
 
 import dataclasses
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from aqt.jax.v2 import aqt_dot_general, aqt_quantizer, aqt_tensor
+from aqt.jax.v2 import aqt_dot_general, aqt_quantizer, aqt_tensor, calibration
+from aqt.jax.v2 import config as aqt_config
 from jax import lax
 
 from aqtaudio.compression.recipe import Recipe, Rule
@@ -27,6 +29,8 @@ from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
+SHARDS = 16
+"""Groups of examples of a backward dot."""
 NARROW = ("prelu", 1)
 """An input that is int8 even among int16 activations: slopes (tflite-micro, prelu.cc)."""
 
@@ -69,12 +73,59 @@ def _weight_codes_backward(bits, per_tensor, residuals, g):
 weight_codes.defvjp(_weight_codes, _weight_codes_backward)
 
 
-def aqt_dot(integer: bool):
+@dataclasses.dataclass(frozen=True)
+class RoundedGradients:
+    """Backward dots of integers: AQT's backward configuration.
+
+    Attributes:
+      bits: of both operands. Weight codes are what they are; centred input codes are rounded again.
+      stochastic: how the gradient is rounded; to nearest else.
+      key: of an operation; every dot of it draws from a key of its own. None: nothing draws, and
+        stochastic gradients are an error.
+    """
+
+    bits: int
+    stochastic: bool = False
+    key: jax.Array | None = None
+
+    def config(self, x: jax.Array, number: int) -> aqt_dot_general.DotGeneral:
+        """AQT's for the dot of that number, of x [..., K].
+
+        A weight's gradient is a sum over all rows of x. They are split into up to SHARDS groups of
+        examples, each with scales of its own; into more where int32 could not hold a group's sum.
+        """
+        shards = math.gcd(x.shape[0], SHARDS)
+        if math.prod(x.shape[:-1]) // shards * 127**2 >= 2**31:
+            shards = x.shape[0]
+        config = aqt_dot_general.dot_general_make(
+            None,
+            None,
+            self.bits,
+            use_fwd_quant=False,
+            drhs_local_aqt=aqt_dot_general.LocalAqt(contraction_axis_shard_count=shards),
+            allow_dummy_gradients=True,
+        )
+        weights = config.dlhs.dg_quantizer.rhs
+        of_one = weights.numerics.get_quant_bound()
+        weights.calibration = functools.partial(calibration.ConstantCalibration, bound=of_one)
+        if not self.stochastic:
+            return config
+        aqt_config.set_stochastic_rounding(config, True, False, "jax.uniform")
+        for dot in (config.dlhs, config.drhs):
+            # The largest value is on the last code, not half a code beyond: no draw is clipped.
+            dot.dg_quantizer.lhs.numerics.preserve_max_val = True
+        key = None if self.key is None else jax.random.fold_in(self.key, number)
+        return aqt_config.set_context(config, key, None)
+
+
+def aqt_dot(integer: bool, gradients: RoundedGradients | None = None):
     """AQT's dot on complete QTensors of our codes, as a kernel's `dot`.
 
     AQT cannot hold a zero point, so its dot sees raw int8 codes (integer) and the zero point is a
-    separate term, or sees centred codes in exact float32. Gradients are AQT's backward dots.
+    separate term, or sees centred codes in exact float32. Gradients are AQT's backward dots, of
+    float32 or of `gradients`.
     """
+    numbers = itertools.count()
 
     def dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -> list[jax.Array]:
         def integers(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -83,15 +134,32 @@ def aqt_dot(integer: bool):
         def carriers(a: jax.Array, b: jax.Array) -> jax.Array:
             return _qtensor_dot(a - zero_point, b, jnp.float32)
 
-        function = integers if integer else carriers
+        def rounded(a: jax.Array, b: jax.Array) -> jax.Array:
+            # Centred codes get the gradient in both engines: zeros stay zeros when rounded.
+            config = gradients.config(a, next(numbers))
+            if not integer:
+                return _qtensor_dot(a - zero_point, b, jnp.float32, config)
+            product = _qtensor_dot(a - zero_point, b, jnp.int8, config, a)
+            return product - zero_point * lax.stop_gradient(jnp.sum(b, 0))
+
+        function = rounded if gradients else integers if integer else carriers
         return chunked(function, x, w, bound(zero_point), weight_bits)
 
     return dot
 
 
-def _qtensor_dot(a: jax.Array, b: jax.Array, dtype: Any) -> jax.Array:
-    """AQT's dot of a [..., K] and b [K, C] that hold codes; float32 result, exact."""
-    config = aqt_dot_general.dot_general_make(
+def _qtensor_dot(
+    a: jax.Array,
+    b: jax.Array,
+    dtype: Any,
+    config: aqt_dot_general.DotGeneral | None = None,
+    codes: jax.Array | None = None,
+) -> jax.Array:
+    """AQT's dot of a [..., K] and b [K, C] that hold codes; float32 result, exact.
+
+    `codes` are multiplied in place of a, which gets the gradient.
+    """
+    config = config or aqt_dot_general.dot_general_make(
         None, None, None, use_fwd_quant=False, allow_dummy_gradients=True
     )
     if dtype == jnp.int8:
@@ -104,7 +172,7 @@ def _qtensor_dot(a: jax.Array, b: jax.Array, dtype: Any) -> jax.Array:
             bias=[],
             dequant_dtype=jnp.float32,
         )
-        for codes in (a, b)
+        for codes in (a if codes is None else codes, b)
     ]
     with warnings.catch_warnings():
         # aqtp 0.9.0 calls jnp.promote_types on arrays; fixed after that release.
@@ -160,7 +228,8 @@ class Quantized:
     def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
         bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
         grid = Grid(edge_scale(layer, "output"), 0, bits)
-        return self._leave(layer, "output", kernels.quantize(x.values, grid), grid, layer.label)
+        codes = kernels.quantize(x.values, grid, self._step(layer, "output", Own()))
+        return self._leave(layer, "output", codes, grid, layer.label)
 
     def linear(  # noqa: D102
         self,
@@ -212,7 +281,7 @@ class Quantized:
         """One weighted operation: its range is `part`'s, its edge is called `name`."""
         rule = self.recipe.rule(layer.label)
         codes = edge_grid(linear.relu, rule.activation_bits)
-        output = Grid(edge_scale(layer, part), codes.zero_point, codes.bits)
+        output = self._grid(layer, part, Own(linear.relu, linear.most))
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
         attributes["weight_bits"] = rule.weight_bits
         if linear.kind != "dense":
@@ -224,8 +293,8 @@ class Quantized:
         if linear.kind == "conv2d" and kernel.shape[2] != x.shape[-1]:
             attributes["groups"] = x.shape[-1] // kernel.shape[2]
         constants = _constants(x, kernel, bias, linear, rule)
-        owner = layer.edge_name(part)
-        return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants)
+        owner, step = layer.edge_name(part), self._step(layer, part, Own())
+        return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants, step)
 
     def operation(  # noqa: D102
         self,
@@ -254,13 +323,13 @@ class Quantized:
             attributes = attributes | {"low": codes.low, "high": codes.high}
             scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), output.scale)
             output = output._replace(scale=scale)
+        owner, step = layer.owner_name(part, edge), self._step(layer, part, edge)
         if kind == "concat":
             inputs = tuple(
-                self._requantized(layer, f"{part}_{i}", x, output, layer.owner_name(part, edge))
+                self._requantized(layer, f"{part}_{i}", x, output, owner, step)
                 for i, x in enumerate(inputs)
             )
-        owner = layer.owner_name(part, edge)
-        return self._run(layer, part, kind, inputs, output, owner, attributes, {})
+        return self._run(layer, part, kind, inputs, output, owner, attributes, {}, step)
 
     def constant(  # noqa: D102
         self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
@@ -289,7 +358,19 @@ class Quantized:
         if isinstance(edge, Fixed):
             return edge.grid(bits == 16)
         codes = edge_grid(edge.relu, bits)
-        return Grid(edge_scale(layer, part), codes.zero_point, codes.bits)
+        scale = edge_scale(layer, part)
+        if self.recipe.learn_ranges and edge.most < math.inf:
+            scale = jnp.minimum(scale, np.float32(edge.most / codes.levels))
+        return Grid(scale, codes.zero_point, codes.bits)
+
+    def _step(self, layer: Layer, part: str, edge: Own | Fixed) -> jax.Array | None:
+        """The scale of an edge, where it is trained: there it gets a gradient.
+
+        A margin is room that must not be trained away.
+        """
+        if not self.recipe.learn_ranges or isinstance(edge, Fixed) or edge.margin:
+            return None
+        return layer.get_variable("ranges", part)["scale"]
 
     def _in_width(self, layer: Layer, part: str, index: int, x: Signal, wide: bool) -> Signal:
         """x in int16 (`wide`) or int8: a requantization where it is in the other."""
@@ -303,11 +384,19 @@ class Quantized:
         name = f"{part}_input" if index == 0 else f"{part}_input_{index}"
         return self._requantized(layer, name, x, grid, layer.edge_name(name))
 
-    def _requantized(self, layer: Layer, part: str, x: Signal, grid: Grid, owner: str) -> Signal:
+    def _requantized(
+        self,
+        layer: Layer,
+        part: str,
+        x: Signal,
+        grid: Grid,
+        owner: str,
+        step: jax.Array | None = None,
+    ) -> Signal:
         """x on another grid; itself where it is on that grid already."""
         if x.owner == owner:
             return x
-        return self._run(layer, part, "requantize", (x,), grid, owner, {}, {})
+        return self._run(layer, part, "requantize", (x,), grid, owner, {}, {}, step)
 
     def _run(
         self,
@@ -319,15 +408,25 @@ class Quantized:
         owner: str,
         attributes: dict[str, Any],
         constants: dict[str, Any],
+        step: jax.Array | None = None,
     ) -> Signal:
         codes = tuple(x.values for x in inputs)
         grids = tuple(x.grid for x in inputs)
-        engine = Engine(aqt_dot(self.integer), self.target)
-        call = kernels.call_of(kind, codes, grids, output, attributes, constants, engine)
+        engine = Engine(aqt_dot(self.integer, self._gradients(layer)), self.target)
+        call = kernels.call_of(kind, codes, grids, output, attributes, constants, engine, step)
         out = self._signal(layer, part, kernels.run(call), output, owner)
         if self.notebook:
             self.notebook.operation(kind, inputs, out, attributes, call.constants)
         return out
+
+    def _gradients(self, layer: Layer) -> RoundedGradients | None:
+        """How an operation's backward dots are rounded."""
+        bits, stochastic = self.recipe.gradient_bits, self.recipe.stochastic_rounding
+        if bits is None:
+            return None
+        draws = stochastic and layer.has_rng("gradients")
+        key = layer.make_rng("gradients") if draws else None
+        return RoundedGradients(bits, stochastic, key)
 
     def _leave(self, layer: Layer, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
         """The signal on an edge that no operation makes."""
@@ -375,10 +474,10 @@ def edge_grid(relu: bool, bits: int) -> EdgeGrid:
 
 
 def edge_scale(layer: Layer, part: str) -> jax.Array:
-    """The calibrated float32 step of an edge."""
+    """The float32 step of an edge, as a constant: see `Quantized._step`."""
     if not layer.has_variable("ranges", part):
         raise ValueError(f"layer {layer.label}: no activation range; calibrate the model first")
-    return layer.get_variable("ranges", part)["scale"]
+    return lax.stop_gradient(layer.get_variable("ranges", part)["scale"])
 
 
 def is_per_tensor(linear: Linear, rule: Rule) -> bool:

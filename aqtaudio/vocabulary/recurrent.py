@@ -165,7 +165,7 @@ def _scanned(cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
         body,
         variable_broadcast=("params", "ranges"),
         variable_axes={"codes": Out(0)},
-        split_rngs={"params": False},
+        split_rngs={"params": False, "gradients": True},
         in_axes=1,
     )
     # Both states are on signed grids, whose zero is the code 0.

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from aqtaudio.program.kernels import (
     elementwise,
@@ -46,9 +47,10 @@ def call_of(
     attributes: Mapping[str, Any],
     constants: Mapping[str, Any],
     engine: Engine,
+    step: jax.Array | None = None,
 ) -> Call:
     """A call with its prepared constants."""
-    call = Call(kind, codes, inputs, output, attributes, constants, engine)
+    call = Call(kind, codes, inputs, output, attributes, constants, engine, step)
     return dataclasses.replace(call, constants={**constants, **prepare(call)})
 
 
@@ -69,15 +71,25 @@ def run(call: Call) -> jax.Array:
     if kind.differentiable:
         return kind.compute(call)
     assert kind.real is not None
-    exact = jax.lax.stop_gradient(kind.compute(call)).astype(jnp.float32)
+    exact = lax.stop_gradient(kind.compute(call)).astype(jnp.float32)
     values = [
         (x - grid.zero_point) * grid.scale for x, grid in zip(call.codes, call.inputs, strict=True)
     ]
     real = kind.real(tuple(values), call.attributes)
-    return straight_through(real / call.output.scale + call.output.zero_point, exact, call.bounds)
+    zero_point = call.output.zero_point
+    real = real / call.output.scale + zero_point
+    return straight_through(real, exact, call.bounds, zero_point, call.step)
 
 
-def quantize(x: jax.Array, grid: Grid) -> jax.Array:
-    """Real values to codes, carried in float32. The reciprocal is formed first: one rule."""
-    codes = jnp.round(x * (np.float32(1) / grid.scale)) + grid.zero_point
-    return jnp.clip(codes, grid.lowest, grid.highest)
+def quantize(x: jax.Array, grid: Grid, step: jax.Array | None = None) -> jax.Array:
+    """Real values to codes, carried in float32. The reciprocal is formed first: one rule.
+
+    `step`: the scale, where it is trained; gets the only gradient.
+    """
+    real = x * (np.float32(1) / grid.scale)
+    bounds = grid.lowest, grid.highest
+    codes = jnp.clip(jnp.round(real) + grid.zero_point, *bounds)
+    if step is None:
+        return codes
+    real = lax.stop_gradient(real + grid.zero_point)
+    return straight_through(real, lax.stop_gradient(codes), bounds, grid.zero_point, step)

@@ -55,7 +55,8 @@ class Call:
     """One operation on float32-carried codes [B, ...].
 
     `constants` holds what the program's table (`program.program.Operation`) lists for the kind, and
-    what the kind's `prepare` made of it.
+    what the kind's `prepare` made of it. `step` is the output's scale where it is trained: kernels
+    give it a gradient, and take the grids' scales as constants.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Call:
     attributes: Mapping[str, Any]
     constants: Mapping[str, Any]
     engine: Engine
+    step: jax.Array | None = None
 
     @property
     def bounds(self) -> tuple[int, int]:

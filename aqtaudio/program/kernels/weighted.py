@@ -18,7 +18,7 @@ from aqtaudio.program.kernels.fixed_point import (
     rescale,
     rescale_up,
 )
-from aqtaudio.program.kernels.straight_through import straight_through
+from aqtaudio.program.kernels.straight_through import step_gradient, straight_through
 
 EXACT = 2**24
 """Float32 holds every integer up to here, so sums that stay below are exact in any order."""
@@ -117,7 +117,7 @@ def bias_codes(bias: jax.Array, x_scale: jax.Array, weight_scale: jax.Array) -> 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def requantize(
-    rounding: Rounding, parts, bias_steps, bias, scaling, zero_point, bounds
+    rounding: Rounding, parts, bias_steps, bias, scaling, zero_point, bounds, step=None
 ) -> jax.Array:
     """Accumulators to output codes: add bias, rescale, add zero point, clip.
 
@@ -129,16 +129,20 @@ def requantize(
       scaling: what `prepare` made.
       zero_point: of the output.
       bounds: (low, high) codes.
+      step: the output's scale where it is trained.
 
     Returns:
       float32 codes [..., C]. Gradient: the multiplier where the clip does not bite, else 0.
     """
-    codes = _requantize(rounding, parts, bias, scaling, zero_point)
+    codes = _requantize(rounding, _accumulator(parts, bias), scaling, zero_point)
     return jnp.clip(codes, *bounds).astype(jnp.float32)
 
 
-def _requantize(rounding, parts, bias, scaling, zero_point):
-    accumulator = bias + sum(part.astype(jnp.int32) for part in parts)
+def _accumulator(parts, bias):
+    return bias + sum(part.astype(jnp.int32) for part in parts)
+
+
+def _requantize(rounding, accumulator, scaling, zero_point):
     # The barrier keeps XLA from repeating the integer arithmetic in every consumer.
     return lax.optimization_barrier(_rescaled(rounding, accumulator, scaling) + zero_point)
 
@@ -156,17 +160,25 @@ def _real(scaling: Scaling) -> jax.Array:
     return real_multiplier(scaling["mantissa"], scaling["exponent"])
 
 
-def _requantize_forward(rounding, parts, bias_steps, bias, scaling, zero_point, bounds):
-    codes = _requantize(rounding, parts, bias, scaling, zero_point)
-    residuals = codes, _real(scaling), bounds, len(parts)
+def _requantize_forward(rounding, parts, bias_steps, bias, scaling, zero_point, bounds, step):
+    accumulator = _accumulator(parts, bias)
+    codes = _requantize(rounding, accumulator, scaling, zero_point)
+    learned = None if step is None else (accumulator, zero_point, step)
+    residuals = codes, _real(scaling), bounds, len(parts), learned
     return jnp.clip(codes, *bounds).astype(jnp.float32), residuals
 
 
 def _requantize_backward(rounding, residuals, g):
-    codes, multiplier, (low, high), count = residuals
+    codes, multiplier, (low, high), count, learned = residuals
     inside = (codes >= low) & (codes <= high)
+    gradient = None
+    if learned is not None:
+        accumulator, zero_point, step = learned
+        clipped = (jnp.clip(codes, low, high) - zero_point).astype(jnp.float32)
+        real = accumulator.astype(jnp.float32) * multiplier
+        gradient = step_gradient(g, inside, real, clipped, high - zero_point, step)
     g = lax.optimization_barrier(jnp.where(inside, g, 0) * multiplier)
-    return [g] * count, linear.sum_rows(g), None, None, None, None
+    return [g] * count, linear.sum_rows(g), None, None, None, None, gradient
 
 
 requantize.defvjp(_requantize_forward, _requantize_backward)
@@ -177,7 +189,8 @@ def finish(call: Call, parts: list[jax.Array]) -> jax.Array:
     bias = call.constants["bias"]
     steps = call.constants.get("bias_steps", jnp.zeros(bias.shape, jnp.float32))
     zero_point, scaling = call.output.zero_point, scaling_of(call)
-    return requantize(rounding_of(call), parts, steps, bias, scaling, zero_point, call.bounds)
+    rounding = rounding_of(call)
+    return requantize(rounding, parts, steps, bias, scaling, zero_point, call.bounds, call.step)
 
 
 def finish_wide(
@@ -201,7 +214,7 @@ def finish_wide(
         function = {"short": rescale_wide, "single": rescale_once}[rounding_of(call)]
         codes = function(accumulator, scaling["mantissa"], scaling["exponent"])
         codes = jnp.clip(codes, *call.bounds).astype(jnp.float32)
-    return straight_through(real, codes, call.bounds)
+    return straight_through(real, codes, call.bounds, 0, call.step)
 
 
 def rescale_wide(accumulator: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
