@@ -49,8 +49,11 @@ class _Notebook:
             )
             for signal, scale in zip(self.signals, scales, strict=True)
         }
+        shared: dict[Any, np.ndarray] = {}
         operations = tuple(
-            Operation(kind, output, inputs, output, attributes, _stored(arrays, edges[output]))
+            Operation(
+                kind, output, inputs, output, attributes, _stored(arrays, edges[output], shared)
+            )
             for (kind, inputs, output, attributes), arrays in zip(
                 self.operations, constants, strict=True
             )
@@ -126,10 +129,17 @@ def _blaming(recipe: Recipe) -> Iterator[None]:
         raise
 
 
-def _stored(arrays: dict[str, Any], output: Edge) -> dict[str, Any]:
-    """Arrays in the types that programs keep; shapes without values as they are."""
+def _stored(arrays: dict[str, Any], output: Edge, shared: dict[Any, np.ndarray]) -> dict[str, Any]:
+    """Arrays in the types that programs keep; shapes without values as they are.
+
+    Equal arrays become one, in `shared`: the frames of a recurrent layer have the same weights.
+    """
     dtypes = DTYPES | {"codes": output.dtype}
-    return {
-        name: array.astype(dtypes.get(name, np.int32)) if isinstance(array, np.ndarray) else array
-        for name, array in arrays.items()
-    }
+
+    def stored(name: str, array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return array
+        array = array.astype(dtypes.get(name, np.int32))
+        return shared.setdefault((array.dtype, array.shape, array.tobytes()), array)
+
+    return {name: stored(name, array) for name, array in arrays.items()}

@@ -11,9 +11,11 @@ from operation_cases import CASES, RECIPES
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.errors import BadInput
+from aqtaudio.program.cost import cost
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import GRU, Attention, Dense, Input, SubPixelConv1D
 from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
 from aqtaudio.vocabulary.upsampling import from_transposed
 
@@ -66,6 +68,18 @@ def test_calibration_takes_the_largest_of_a_batch_of_frames():
     first = [step(x[0, :, :count]) for count in (1, 2, 4)]
     assert first == sorted(first) and first[1] < 0.8 * first[2]
     np.testing.assert_allclose(step(*x), (step(x[0]) + step(x[1])) / 2, rtol=1e-6)
+
+
+def test_frames_share_arrays():
+    x = jax.random.normal(jax.random.key(2), (4, 3, 3))
+    params = Frames().init(jax.random.key(1), start(x, Floating()))["params"]
+    variables = {"params": params, "ranges": calibrate(Frames(), params, [x], Recipe())}
+    program = record(Frames(), variables, (3, 3), Recipe())
+    frames = [op for op in program.operations if op.name.startswith("gru/cell/recurrent_kernel")]
+    assert [op.name[-3:] for op in frames] == ["/t0", "/t1", "/t2"]
+    assert len({id(op.constants["weights"]) for op in frames}) == 1
+    rows = [row.params for row in cost(program).operations if row.kind == "dense"]
+    assert rows == [3 * 12 + 12, 4 * 12 + 12, 0, 0]
 
 
 class Attending(nn.Module):
