@@ -67,6 +67,7 @@ UNARY: dict[str, Callable[[Signal, str], Signal]] = {
     "layer_norm": _named(L.LayerNorm),
 }
 BINARY = {"add": L.Add, "sub": L.Sub, "mul": L.Mul, "concat": L.Concat}
+NEEDS_TWO_FRAMES = ("average_pool", "max_pool")
 NARROW = "hard_swish|l2|layer_norm"
 
 
@@ -81,6 +82,8 @@ class RandomModel(nn.Module):
         for number, (kind, first, second) in enumerate(self.picks):
             name = f"{kind}_{number}"
             a, b = signals[-1 - first % len(signals)], signals[-1 - second % len(signals)]
+            if kind in NEEDS_TWO_FRAMES and a.shape[0] < 2:
+                kind = "relu"
             signals.append(UNARY[kind](a, name) if kind in UNARY else _binary(kind, a, b, name))
         return signals[-1]
 

@@ -16,10 +16,13 @@ Padding = Literal["SAME", "VALID"]
 
 
 def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> int:
-    """Output length along one axis, TensorFlow's rule."""
+    """Output length along one axis, TensorFlow's rule. ValueError where nothing is left."""
     if padding == "SAME":
         return -(-size // stride)
-    return -(-(size - (kernel - 1) * dilation) // stride)
+    reach = (kernel - 1) * dilation + 1
+    if reach > size:
+        raise ValueError(f"a window that spans {reach} does not fit an input of {size}")
+    return -(-(size - reach + 1) // stride)
 
 
 def pad_widths(shape: Pair, kernel: Pair, strides: Pair, dilation: Pair, padding: Padding):

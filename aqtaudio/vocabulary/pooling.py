@@ -32,6 +32,8 @@ class MaxPool(Layer):
 
 def _pool(layer: AveragePool | MaxPool, kind: str, x: Signal) -> Signal:
     window = layer.window or (x.shape[0], x.shape[1])
+    if any(size < least for size, least in zip(x.shape, window, strict=False)):
+        raise ValueError(f"layer {layer.label}: a window of {window} does not fit {x.shape}")
     attributes = {"window": window, "strides": layer.strides or window}
     return x.reading.operation(layer, "output", kind, (x,), attributes, Same())
 
