@@ -364,11 +364,8 @@ class Quantized:
         return Grid(scale, codes.zero_point, codes.bits)
 
     def _step(self, layer: Layer, part: str, edge: Own | Fixed) -> jax.Array | None:
-        """The scale of an edge, where it is trained: there it gets a gradient.
-
-        A margin is room that must not be trained away.
-        """
-        if not self.recipe.learn_ranges or isinstance(edge, Fixed) or edge.margin:
+        """The scale of an edge, where it is trained: there it gets a gradient."""
+        if not self.recipe.learn_ranges or isinstance(edge, Fixed):
             return None
         return layer.get_variable("ranges", part)["scale"]
 
