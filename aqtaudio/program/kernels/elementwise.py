@@ -15,7 +15,7 @@ import numpy as np
 
 from aqtaudio.program.kernels import xnnpack
 from aqtaudio.program.kernels.call import Call, Grid, Kind
-from aqtaudio.program.kernels.fixed_point import high_multiply, rescale
+from aqtaudio.program.kernels.fixed_point import high_multiply, rescale, rescale_up
 from aqtaudio.program.kernels.rescaling import centred, leave, named, rescaled
 
 Attributes = Mapping[str, Any]
@@ -176,14 +176,9 @@ def _requantize_codes(call: Call) -> jax.Array:
     if not xnnpack.is_target(call):
         return leave(call, rescaled(call, x, "y"))
     short = xnnpack.short(x, call.constants["y_short"])
-    return leave(call, jnp.where(call.constants["is_short"], short, _rounded_up(call, x)))
-
-
-def _rounded_up(call: Call, x: jax.Array) -> jax.Array:
-    """TFLite's optimized QUANTIZE: two roundings, the second's halves up."""
-    mantissa, exponent = call.constants["y_mantissa"], call.constants["y_exponent"]
-    left, right = jnp.maximum(exponent, 0), jnp.maximum(-exponent, 0)
-    return (high_multiply(x << left, mantissa) + ((jnp.int32(1) << right) >> 1)) >> right
+    # Else TFLite's own optimized kernel.
+    other = rescale_up(x, call.constants["y_mantissa"], call.constants["y_exponent"])
+    return leave(call, jnp.where(call.constants["is_short"], short, other))
 
 
 def _prepare_relu(call: Call) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from aqtaudio.program.kernels import xnnpack
 from aqtaudio.program.kernels.call import Call, Kind
-from aqtaudio.program.kernels.fixed_point import multiplier, real_multiplier
+from aqtaudio.program.kernels.fixed_point import real_multiplier
+from aqtaudio.program.kernels.rescaling import in_float32, named
 from aqtaudio.program.kernels.straight_through import straight_through
 from aqtaudio.program.kernels.weighted import bytes_of, requantize, rescale_wide
 
@@ -28,9 +30,17 @@ def _upright(values: tuple[jax.Array, ...], attributes: Mapping[str, Any]) -> li
 
 
 def _prepare(call: Call) -> dict[str, Any]:
-    scales = *(grid.scale for grid in call.inputs), call.output.scale
-    mantissa, exponent = multiplier(lambda a, b, y: a * b / y, *scales)
-    return {"y_mantissa": mantissa, "y_exponent": exponent}
+    a, b, y = *(grid.scale for grid in call.inputs), call.output.scale
+    if _is_float(call):
+        return {"multiplier": in_float32(lambda a, b, y: a * b / y, a, b, y)}
+    if call.engine.target == "litert":
+        return named("y", lambda ab, y: ab / y, in_float32(lambda a, b: a * b, a, b), y)
+    return named("y", lambda a, b, y: a * b / y, a, b, y)
+
+
+def _is_float(call: Call) -> bool:
+    """XNNPACK takes symmetric second inputs; else LiteRT computes as TFLite Micro."""
+    return xnnpack.is_target(call) and call.inputs[1].zero_point == 0
 
 
 def _codes(call: Call) -> jax.Array:
@@ -43,9 +53,9 @@ def _narrow(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
     parts = product(call, a, call.inputs[0].zero_point, b, call.inputs[1].zero_point)
     zero = jnp.zeros((b.shape[-1],), jnp.int32)
     steps = zero.astype(jnp.float32)
-    return requantize(
-        "away", parts, steps, zero, _scaling(call), call.output.zero_point, call.bounds
-    )
+    zero_point, scaling = call.output.zero_point, _scaling(call)
+    rounding = "float" if _is_float(call) else "away"
+    return requantize(rounding, parts, steps, zero, scaling, zero_point, call.bounds, call.step)
 
 
 def _wide(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -63,10 +73,12 @@ def _wide(call: Call, a: jax.Array, b: jax.Array) -> jax.Array:
         accumulator = (high << 16) + (middle << 8) + low
         codes = rescale_wide(accumulator, scaling["mantissa"], scaling["exponent"])
         codes = jnp.clip(codes, *call.bounds).astype(jnp.float32)
-    return straight_through(real, codes, call.bounds)
+    return straight_through(real, codes, call.bounds, 0, call.step)
 
 
 def _scaling(call: Call) -> dict[str, jax.Array]:
+    if _is_float(call):
+        return {"multiplier": call.constants["multiplier"]}
     return {"mantissa": call.constants["y_mantissa"], "exponent": call.constants["y_exponent"]}
 
 
@@ -81,8 +93,8 @@ def product(call: Call, a: jax.Array, a_zero: int, b: jax.Array, b_zero: int) ->
     )
     parts = jax.vmap(lambda a, b: call.engine.dot(a, a_zero, b, CODE_BITS))(a, b)
     if b_zero:
-        ones = jnp.full((a.shape[-1], 1), -b_zero, jnp.float32)
-        parts = [*parts, *call.engine.dot(a, a_zero, ones, CODE_BITS)]
+        sums = call.engine.dot(a, a_zero, jnp.ones((a.shape[-1], 1), jnp.float32), CODE_BITS)
+        parts = [*parts, *(-b_zero * part for part in sums)]
     shape = *leading, a.shape[-2], b.shape[-1]
     return [jnp.broadcast_to(p, (p.shape[0], *shape[-2:])).reshape(shape) for p in parts]
 
