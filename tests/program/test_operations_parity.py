@@ -1,0 +1,103 @@
+"""Every operation of the vocabulary, in every precision, against the runtimes' integers.
+
+`docs/operations.md` is what this file finds; `python tests/program/test_operations_parity.py`
+writes it again. The tests compare what they find with what it says.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parents[1])]
+
+from operation_cases import CASES  # noqa: E402
+from operation_programs import RUNTIMES, differences, program  # noqa: E402
+
+from aqtaudio.errors import BadInput  # noqa: E402
+from aqtaudio.program.child import MicroError  # noqa: E402
+
+TABLE = Path(__file__).parents[2] / "docs" / "operations.md"
+COUNT = 300
+HEADINGS = {
+    "w8a8": "int8",
+    "w4a8": "4-bit weights",
+    "w8a16": "16x8",
+}
+COLUMNS = [(precision, target) for precision in HEADINGS for target in RUNTIMES]
+NONE = "-"
+
+HEADER = f"""# Operations, precisions, targets
+
+Written by `python tests/program/test_operations_parity.py`; the tests compare. Each cell is a small
+model around the operation, recorded, exported, and run on {COUNT} inputs in the target's
+interpreter: "exact" means that no output code differs from the program's, executed in JAX in that
+target's arithmetic. "{NONE}": the operation has no weights, so 4 bits change nothing.
+
+"""
+
+
+def cell(name: str, precision: str, target: str) -> str:
+    """What a target makes of a case in a precision."""
+    try:
+        found = differences(name, precision, target, COUNT)
+    except BadInput as error:
+        return f"no: {str(error).split(': ', 1)[-1]}"
+    except MicroError as error:
+        return f"no: {error.reason.splitlines()[0]}"
+    different = np.count_nonzero(found)
+    return "exact" if not different else f"{different} of {found.size} codes differ"
+
+
+def applies(name: str, precision: str) -> bool:
+    return precision != "w4a8" or "w4a8" in CASES[name].precisions
+
+
+def table() -> str:
+    heads = [f"{HEADINGS[precision]}, {target}" for precision, target in COLUMNS]
+    lines = [["operation", "kinds", *heads], ["---"] * (len(COLUMNS) + 2)]
+    for name in CASES:
+        kinds = dict.fromkeys(op.kind for op in program(name, "w8a8").operations)
+        cells = [
+            cell(name, precision, target) if applies(name, precision) else NONE
+            for precision, target in COLUMNS
+        ]
+        lines.append([name, ", ".join(kinds), *cells])
+    return HEADER + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def written() -> dict[tuple[str, str, str], str]:
+    """The cells of the document."""
+    found = {}
+    for line in TABLE.read_text().splitlines():
+        if line.startswith("| ") and not line.startswith(("| operation", "| ---")):
+            name, _, *cells = (text.strip() for text in line.strip("|").split(" | "))
+            found |= {(name, *column): text for column, text in zip(COLUMNS, cells, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_int8_is_what_the_table_says(name: str):
+    for target in RUNTIMES:
+        assert cell(name, "w8a8", target) == written()[name, "w8a8", target], target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["w4a8", "w8a16"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_other_precisions_are_what_the_table_says(name: str, precision: str):
+    for target in RUNTIMES:
+        found = cell(name, precision, target) if applies(name, precision) else NONE
+        assert found == written()[name, precision, target], target
+
+
+def test_the_table_has_every_operation_and_micro_runs_all_of_them():
+    found = written()
+    assert {name for name, *_ in found} == set(CASES)
+    assert all(found[name, "w8a8", "micro"] == "exact" for name in CASES)
+
+
+if __name__ == "__main__":
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text(table())
