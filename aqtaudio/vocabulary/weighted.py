@@ -7,6 +7,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
+from aqtaudio.errors import BadInput
 from aqtaudio.program import linear as linear_maps
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.signal import Same, Signal
@@ -70,7 +71,10 @@ class Weighted(Layer):
         bias = self.param("bias", nn.initializers.zeros, (shape[-1],))
         reading = x.reading
         if linear.groups > 1 and not self._is_whole:
-            raise ValueError(f"layer {self.label}: a grouped convolution has no low-rank form")
+            raise BadInput(
+                f"layer {self.label}: a grouped convolution has no low-rank form; its rule can "
+                "have no svd_penalty"
+            )
         if self.has_variable("params", "down"):
             first = dataclasses.replace(linear, relu=False, norm=False)
             second = Linear(linear.kind, relu=linear.relu, norm=linear.norm, most=linear.most)

@@ -41,6 +41,7 @@ def test_an_unmatched_layer_is_an_error_that_names_it():
         ({"calibration": "q0"}, "calibration is 'q0'"),
         ({"calibration": "qnan"}, "calibration is 'qnan'"),
         ({"calibration": "0.99"}, "calibration is '0.99'"),
+        ({"int4_dense": "channel"}, "int4_dense is .channel.; allowed: tensor, conv"),
         ({"svd_penalty": -0.1}, "svd_penalty is -0.1; allowed: >= 0"),
         ({"svd_penalty": float("nan")}, "svd_penalty is nan"),
     ],

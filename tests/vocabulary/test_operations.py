@@ -10,10 +10,12 @@ import pytest
 from operation_cases import CASES, RECIPES
 
 from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.errors import BadInput
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layers import Conv2D
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
@@ -170,3 +172,27 @@ def test_gradients(name: str, precision: str):
             continue
         assert np.isfinite(got).all() and np.linalg.norm(got) > 0, path
         assert cosine(got, wanted) > least, (path, cosine(got, wanted))
+
+
+@pytest.mark.parametrize(
+    ("precision", "kinds", "scales"),
+    [("w4a8", ["dense"], 1), ("w4a8_conv", ["reshape", "conv2d", "reshape"], 7)],
+)
+def test_int4_dense_layers(precision: str, kinds: list[str], scales: int):
+    """One weight scale, or one per channel as a 1x1 convolution."""
+    variables = {"params": parameters("dense"), "ranges": ranges("dense", precision)}
+    case = CASES["dense"]
+    program = record(case.model, variables, case.features, RECIPES[precision])
+    assert [op.kind for op in program.operations] == kinds
+    (op,) = (op for op in program.operations if "weights" in op.constants)
+    assert op.constants["weight_scale"].shape == (scales,)
+    assert program.outputs == ("op",) and program.edges["op"].shape == (4, 7)
+
+
+def test_grouped_convolutions_have_no_low_rank_form():
+    """Their groups could not be told from the thin factors."""
+    x = start(jnp.ones((1, 5, 5, 4)), Floating())
+    thin = {"down": jnp.ones((1, 1, 2, 1)), "up": jnp.ones((1, 1, 1, 6)), "bias": jnp.ones(6)}
+    layer = Conv2D(6, groups=2, norm=False, name="grouped")
+    with pytest.raises(BadInput, match="grouped convolution .* no svd_penalty"):
+        layer.apply({"params": thin}, x)
