@@ -61,8 +61,14 @@ def taps(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair) -> list[jax.
 
 
 def dot(x: jax.Array, w: jax.Array) -> jax.Array:
-    """[..., K] times [K, C] in float32."""
-    return lax.dot_general(x, w, (((x.ndim - 1,), (0,)), ((), ())))
+    """[..., K] times [K, C] in float32; or [N, M, K] times [N, K, C]."""
+    return lax.dot_general(x, w, contraction(x, w))
+
+
+def contraction(x: jax.Array, w: jax.Array):
+    """Dimension numbers of `dot`."""
+    batch = tuple(range(w.ndim - 2))
+    return ((x.ndim - 1,), (w.ndim - 2,)), (batch, batch)
 
 
 def patches(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair) -> jax.Array:

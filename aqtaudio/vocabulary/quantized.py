@@ -23,7 +23,8 @@ from jax import lax
 from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.program import kernels
 from aqtaudio.program.kernels.call import Engine, Grid, Target
-from aqtaudio.program.kernels.weighted import bias_codes, bound, chunked
+from aqtaudio.program.kernels.weighted import bias_codes, bound, chunked, column_sums
+from aqtaudio.program.linear import contraction
 from aqtaudio.vocabulary.layers import Layer, Linear
 from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
@@ -88,15 +89,15 @@ class RoundedGradients:
     stochastic: bool = False
     key: jax.Array | None = None
 
-    def config(self, x: jax.Array, number: int) -> aqt_dot_general.DotGeneral:
-        """AQT's for the dot of that number, of x [..., K].
+    def config(self, rows: tuple[int, ...], number: int) -> aqt_dot_general.DotGeneral:
+        """AQT's for the dot of that number, of inputs [*rows, K].
 
-        A weight's gradient is a sum over all rows of x. They are split into up to SHARDS groups of
+        A weight's gradient is a sum over all rows. They are split into up to SHARDS groups of
         examples, each with scales of its own; into more where int32 could not hold a group's sum.
         """
-        shards = math.gcd(x.shape[0], SHARDS)
-        if math.prod(x.shape[:-1]) // shards * 127**2 >= 2**31:
-            shards = x.shape[0]
+        shards = math.gcd(rows[0], SHARDS)
+        if math.prod(rows) // shards * 127**2 >= 2**31:
+            shards = rows[0]
         config = aqt_dot_general.dot_general_make(
             None,
             None,
@@ -129,18 +130,18 @@ def aqt_dot(integer: bool, gradients: RoundedGradients | None = None):
 
     def dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -> list[jax.Array]:
         def integers(a: jax.Array, b: jax.Array) -> jax.Array:
-            return _qtensor_dot(a, b, jnp.int8) - zero_point * jnp.sum(b, 0)
+            return _qtensor_dot(a, b, jnp.int8) - zero_point * column_sums(b)
 
         def carriers(a: jax.Array, b: jax.Array) -> jax.Array:
             return _qtensor_dot(a - zero_point, b, jnp.float32)
 
         def rounded(a: jax.Array, b: jax.Array) -> jax.Array:
             # Centred codes get the gradient in both engines: zeros stay zeros when rounded.
-            config = gradients.config(a, next(numbers))
+            config = gradients.config(a.shape[b.ndim - 2 : -1], next(numbers))
             if not integer:
                 return _qtensor_dot(a - zero_point, b, jnp.float32, config)
             product = _qtensor_dot(a - zero_point, b, jnp.int8, config, a)
-            return product - zero_point * lax.stop_gradient(jnp.sum(b, 0))
+            return product - zero_point * lax.stop_gradient(column_sums(b))
 
         function = rounded if gradients else integers if integer else carriers
         return chunked(function, x, w, bound(zero_point), weight_bits)
@@ -155,7 +156,7 @@ def _qtensor_dot(
     config: aqt_dot_general.DotGeneral | None = None,
     codes: jax.Array | None = None,
 ) -> jax.Array:
-    """AQT's dot of a [..., K] and b [K, C] that hold codes; float32 result, exact.
+    """AQT's dot of a [..., K] and b [K, C] (or [N, M, K] and [N, K, C]) that hold codes; exact.
 
     `codes` are multiplied in place of a, which gets the gradient.
     """
@@ -177,7 +178,7 @@ def _qtensor_dot(
     with warnings.catch_warnings():
         # aqtp 0.9.0 calls jnp.promote_types on arrays; fixed after that release.
         warnings.simplefilter("ignore", DeprecationWarning)
-        out, _ = config.dg_core(a, b, *quantized, (((a.ndim - 1,), (0,)), ((), ())))
+        out, _ = config.dg_core(a, b, *quantized, contraction(a, b))
     return out
 
 

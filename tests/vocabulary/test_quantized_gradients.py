@@ -24,6 +24,8 @@ from aqtaudio.vocabulary.layers import GRU, Attention, Input
 from aqtaudio.vocabulary.quantized import Quantized, RoundedGradients, aqt_dot
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.filterwarnings("ignore:Implicit conversion")  # of aqtp 0.9.0
+
 NEAREST, STOCHASTIC = Recipe(gradient_bits=8), Recipe(gradient_bits=8, stochastic_rounding=True)
 KEY = jax.random.key(0)
 
@@ -116,7 +118,6 @@ def test_one_key_gives_one_gradient(stochastic, arguments):
     assert (other["conv"]["kernel"] != first["conv"]["kernel"]).any()
 
 
-@pytest.mark.filterwarnings("ignore:Implicit conversion:DeprecationWarning")  # of aqtp 0.9.0
 def test_stochastic_gradients_are_right_in_the_mean():
     """Rounding to nearest is off by as much however often it is done."""
     rng = np.random.default_rng(0)
@@ -137,6 +138,23 @@ def test_stochastic_gradients_are_right_in_the_mean():
     single = np.mean([error(draw) for draw in draws[:20]])
     assert error(draws.mean(0)) < 2 * single / len(keys) ** 0.5
     assert 0.001 < error(nearest) < single
+
+
+def test_products_of_a_batch_draw_for_every_example():
+    rng = np.random.default_rng(0)
+    shapes = (32, 5), (5, 3), (32, 3)
+    x, w, g = (jnp.float32(rng.integers(-127, 128, shape)) for shape in shapes)
+    x, w, g = (jnp.stack([a, a]) for a in (x, w, g))
+
+    def gradients(rounded: RoundedGradients | None):
+        return jax.vjp(lambda x, w: sum(aqt_dot(False, rounded)(x, 3, w, 9)), x, w)[1](g)
+
+    rounded = RoundedGradients(8), RoundedGradients(8, True, KEY)
+    exact, nearest, drawn = jax.jit(lambda: [gradients(how) for how in (None, *rounded)])()
+    for i in range(2):
+        assert (nearest[i][0] == nearest[i][1]).all()
+        assert (drawn[i][0] != drawn[i][1]).any()
+        assert min(cosine(found[i], exact[i]) for found in (nearest, drawn)) > 0.999
 
 
 def test_stochastic_gradients_need_keys_and_the_forward_pass_does_not(arguments):

@@ -91,7 +91,7 @@ def product(call: Call, a: jax.Array, a_zero: int, b: jax.Array, b_zero: int) ->
     a, b = (
         jnp.broadcast_to(x, (*leading, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in (a, b)
     )
-    parts = jax.vmap(lambda a, b: call.engine.dot(a, a_zero, b, CODE_BITS))(a, b)
+    parts = call.engine.dot(a, a_zero, b, CODE_BITS)
     if b_zero:
         sums = call.engine.dot(a, a_zero, jnp.ones((a.shape[-1], 1), jnp.float32), CODE_BITS)
         parts = [*parts, *(-b_zero * part for part in sums)]

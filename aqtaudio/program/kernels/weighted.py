@@ -30,7 +30,10 @@ Scaling = Mapping[str, jax.Array]
 
 
 def carrier_dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -> list[jax.Array]:
-    """(x - zero_point) [..., K] times w [K, C] in float32, in chunks of K whose sums are exact."""
+    """(x - zero_point) [..., K] times w [K, C] in float32, in chunks of K whose sums are exact.
+
+    Or [N, M, K] times [N, K, C], as all dots.
+    """
     return chunked(lambda a, b: linear.dot(a - zero_point, b), x, w, bound(zero_point), weight_bits)
 
 
@@ -41,12 +44,17 @@ def integer_dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -
         codes = lax.dot_general(
             a.astype(jnp.int8),
             b.astype(jnp.int8),
-            (((a.ndim - 1,), (0,)), ((), ())),
+            linear.contraction(a, b),
             preferred_element_type=jnp.int32,
         )
-        return (codes - zero_point * jnp.sum(b.astype(jnp.int32), 0)).astype(jnp.float32)
+        return (codes - zero_point * column_sums(b.astype(jnp.int32))).astype(jnp.float32)
 
     return chunked(dot, x, w, bound(zero_point), weight_bits)
+
+
+def column_sums(w: jax.Array) -> jax.Array:
+    """[K, C] to [C]; [N, K, C] to [N, 1, C]."""
+    return jnp.sum(w, -2, keepdims=w.ndim > 2)
 
 
 def bound(zero_point: int) -> int:
@@ -57,8 +65,8 @@ def bound(zero_point: int) -> int:
 def chunked(dot, x, w, x_bound: int, weight_bits: int) -> list[jax.Array]:
     """Applies `dot` to slices of the contracted axis short enough for exact float32 sums."""
     size = EXACT // (x_bound * (2 ** (weight_bits - 1) - 1))
-    depth = w.shape[0]
-    return [dot(x[..., i : i + size], w[i : i + size]) for i in range(0, depth, size)]
+    starts = range(0, w.shape[-2], size)
+    return [dot(x[..., i : i + size], w[..., i : i + size, :]) for i in starts]
 
 
 def bytes_of(x: jax.Array) -> tuple[jax.Array, jax.Array]:
