@@ -81,7 +81,8 @@ def parity(
 ) -> dict[str, Any]:
     """Compares the program with a runtime, in that runtime's arithmetic.
 
-    On `n` random inputs and, given recordings, `n` clips. Clips come from the validation list first, then from training clips.
+    On `n` random inputs and, given recordings, `n` clips: of the validation list first, then of
+    training clips.
 
     Returns:
       What `parity --json` prints; "outputs" counts the integers that were compared.
