@@ -76,6 +76,19 @@ def test_the_rule_holds_for_long_sums(kind: str, bits: int, target: str):
         calls.check(operation, codes, target)
 
 
+def test_products_are_rounded_before_they_are_added():
+    """A fused multiply-add would round once: XNNPACK does not, and halves show it."""
+    rng = np.random.default_rng(38)
+    grids = Grid(np.float32(0.011028333567082882), -65), Grid(np.float32(0.011028333567082882), -4)
+    attributes = {"axes": (1,), "keep": False}
+    operation = Operation("mean", ((22, 80),), grids[:1], grids[1], attributes)
+    codes = [(rng.integers(-8, 9, (400, 22, 80)) - 65).astype(np.int8)]
+    found = operation.ours(codes, "litert")
+    np.testing.assert_array_equal(found, operation.ruled(codes, "litert"))
+    plain = jax.jit(lambda codes: operation.kernel([codes], "litert"))(np.float32(codes[0]))
+    np.testing.assert_array_equal(plain, found)
+
+
 @pytest.mark.parametrize("kind", ["mean", "sum"])
 def test_gradient_is_the_real_functions_where_the_clip_does_not_bite(kind: str):
     for bits in (8, 16):
