@@ -28,6 +28,16 @@ from aqtaudio.training.phases import phase_directory
 INTERVALS = {"evaluate_every": 20, "checkpoint_every": 13}
 W8A8 = overlay(EXPERIMENT, INTERVALS)
 THIN = overlay(LOW_RANK, INTERVALS)
+# Draws for gradients, and ranges that move.
+DRAWN = overlay(
+    W8A8,
+    {
+        "recipe.learn_ranges": "true",
+        "recipe.gradient_bits": "8",
+        "recipe.stochastic_rounding": "true",
+        "finetune.steps": 20,
+    },
+)
 
 
 class Killed(Exception):
@@ -91,7 +101,13 @@ def thin(data, tmp_path_factory):
     return THIN, folder, train(THIN, data, folder)
 
 
-@pytest.fixture(params=["w8a8", "thin"])
+@pytest.fixture(scope="module")
+def drawn(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "drawn"
+    return DRAWN, folder, train(DRAWN, data, folder)
+
+
+@pytest.fixture(params=["w8a8", "thin", "drawn"])
 def whole(request):
     return request.getfixturevalue(request.param)
 
@@ -105,13 +121,25 @@ def test_killed_again_and_again(whole, data, tmp_path):
     experiment, folder, variables = whole
     if experiment is THIN:
         assert low_rank.ranks(variables[1]["params"])["pointwise_1"] < 4
-    # The first step; long after a checkpoint and soon after one; calibrating; the quantized phase.
-    mortal = Mortal(data, deaths=(1, 39, 44, 76, 90))
+    # The first step; long after a checkpoint and soon after one; the quantized phase, before or
+    # after its only checkpoint.
+    mortal = Mortal(data, deaths=(1, 39, 44, 76, 103 if experiment is DRAWN else 90))
     for _life in range(5):
         with pytest.raises(Killed):
             train(experiment, mortal, tmp_path / "run")
     assert_same(train(experiment, mortal, tmp_path / "run"), variables)
     assert lines(tmp_path / "run") == lines(folder)
+
+
+def test_optional_settings_are_used(w8a8, drawn):
+    """Ranges that are learned differ from the calibrated ones; what counts batches does not."""
+    before, after = w8a8[2][1]["ranges"], drawn[2][1]["ranges"]
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    for layer, parts in after.items():
+        for part, edge in parts.items():
+            known = before[layer][part]
+            assert edge["scale"] > 0 and edge["scale"].dtype == known["scale"].dtype
+            assert edge["scale"] != known["scale"] and edge["batches"] == known["batches"]
 
 
 def test_intervals_change_no_numbers(whole, data, tmp_path):
