@@ -318,6 +318,10 @@ def attention(heads: int, window: tuple[int, int] | None):
 
 SEQUENCES = {
     "gru": image(op(L.GRU, 4), gru, WEIGHTED, (3, 3)),
+    "gru_reverse": image(
+        op(L.GRU, 4, reverse=True), lambda p, x: gru(p, x[:, ::-1])[:, ::-1], ("w8a8",), (3, 3)
+    ),
+    "gru_last": image(op(L.GRU, 4, last=True), lambda p, x: gru(p, x)[:, -1], ("w8a8",), (3, 3)),
     "lstm": image(op(L.LSTM, 4), lstm, (*WEIGHTED, "memory_16"), (3, 3)),
     "attention": image(op(L.Attention, 2), attention(2, None), (*WEIGHTED, "mixed_16"), (5, 6)),
     "attention_causal": image(

@@ -50,18 +50,15 @@ class Calibrating(_OnGrids):
     """Observes activation ranges; "ranges" must be mutable.
 
     The frames of a sequence are one batch: its magnitude is the largest of theirs. `seen` holds, by
-    edge, the range before the batch and the step of the frames so far, while a batch is traced.
+    edge, the range before the batch and the step of the frames so far, while a batch is traced: a
+    trace needs an instance of its own.
     """
 
-    number: int = 0
     seen: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @property
     def scans(self) -> bool:  # noqa: D102
         return False
-
-    def frame(self, number: int) -> "Calibrating":  # noqa: D102
-        return dataclasses.replace(self, number=number)
 
     def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""
@@ -74,7 +71,7 @@ class Calibrating(_OnGrids):
         stored = layer.range_of(part)
         name = layer.edge_name(part)
         before = stored.value
-        if self.number > 0:
+        if name in self.seen:  # at an earlier frame
             before, largest = self.seen[name]
             scale = jnp.maximum(scale, largest)
         self.seen[name] = before, scale

@@ -14,7 +14,7 @@ from flax.core.lift import Out
 
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.movement import cut, joined
-from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Reading, Signal
+from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Reading, Same, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
 State = Signal | jax.Array | None
@@ -26,14 +26,22 @@ class GRU(Layer):
 
     Cho et al., arXiv:1406.1078, with the reset gate after the recurrent product, so that both
     products of a frame are plain dense layers.
+
+    Attributes:
+      units: of the state.
+      reverse: whether it reads the last frame first; the states stay in the order of frames.
+      last: whether to put out only the state after the frame it reads last, [units].
     """
 
     units: int
+    reverse: bool = False
+    last: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         projected = Dense(3 * self.units, gain=1.0, name="kernel")(x)
-        return _over_frames(self, GRUCell(self.units, name="cell"), projected)
+        cell = GRUCell(self.units, name="cell")
+        return _over_frames(self, cell, projected, self.reverse, self.last)
 
 
 class GRUCell(Layer):
@@ -143,20 +151,37 @@ def _state(
     return zeros if before is None else dataclasses.replace(zeros, values=before)
 
 
-def _over_frames(layer: Layer, cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
-    """First states [T, H] of a cell over the frames of its projected input [T, ...]."""
+def _over_frames(
+    layer: Layer,
+    cell: GRUCell | LSTMCell,
+    projected: Signal,
+    reverse: bool = False,
+    last: bool = False,
+) -> Signal:
+    """First states of a cell over the frames of its projected input [T, ...]: [T, H].
+
+    `reverse`: from the last frame to the first. `last`: the one after the frame read last, [H].
+    """
     if projected.reading.scans:
-        return _scanned(cell, projected)
-    states: tuple[Signal, ...] = ()
-    outputs = []
-    for number in range(projected.shape[0]):
+        states = _scanned(cell, projected, reverse)
+        if not last:
+            return states
+        return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
+    order = range(projected.shape[0])
+    before: tuple[Signal, ...] = ()
+    outputs = {}
+    for number in reversed(order) if reverse else order:
         now = dataclasses.replace(projected, reading=projected.reading.frame(number))
-        states = cell(cut(layer, "frame", now, 0, number, number + 1), states)
-        outputs.append(dataclasses.replace(states[0], reading=projected.reading))
-    return joined(layer, "output", tuple(outputs), 0)
+        before = cell(cut(layer, "frame", now, 0, number, number + 1), before)
+        outputs[number] = dataclasses.replace(before[0], reading=projected.reading)
+    if last:
+        state = dataclasses.replace(before[0], reading=projected.reading)
+        shape = {"shape": (cell.units,)}
+        return state.reading.operation(layer, "output", "reshape", (state,), shape, Same())
+    return joined(layer, "output", tuple(outputs[number] for number in order), 0)
 
 
-def _scanned(cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
+def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Signal:
     def body(cell, before, values):
         states = cell(dataclasses.replace(projected, values=values[:, None]), before)
         return tuple(state.values for state in states), states[0]
@@ -167,6 +192,7 @@ def _scanned(cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
         variable_axes={"codes": Out(0)},
         split_rngs={"params": False, "gradients": True},
         in_axes=1,
+        reverse=reverse,
     )
     # Both states are on signed grids, whose zero is the code 0.
     zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
