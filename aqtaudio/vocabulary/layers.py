@@ -23,7 +23,7 @@ from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import EPSILON, Input, Layer
 from aqtaudio.vocabulary.movement import Concat, Pad, Reshape, Slice, Transpose, split
-from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm
+from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm, SubSpectralNorm
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
 from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
 from aqtaudio.vocabulary.upsampling import SubPixelConv1D
@@ -67,6 +67,7 @@ __all__ = [
     "Softmax",
     "Sub",
     "SubPixelConv1D",
+    "SubSpectralNorm",
     "Sum",
     "Swish",
     "Tanh",

@@ -1,4 +1,4 @@
-"""Normalisation over channels, in the form that TFLite Micro runs in int8.
+"""Normalisation in the form that TFLite Micro runs in int8.
 
 A layer norm is x - mean(x) (MEAN, SUB), L2_NORMALIZATION, and a product with a trained constant
 that holds sqrt(C) * gamma (MUL), plus beta (ADD): a row over its root mean square is sqrt(C) times
@@ -9,11 +9,14 @@ costs: there is no epsilon, the unit vector is rounded to 1/128 (a typical eleme
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 
+from aqtaudio.errors import BadInput
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import SIGNED_UNIT, Own, Signal
+from aqtaudio.vocabulary.signal import SIGNED_UNIT, Own, Same, Signal
+from aqtaudio.vocabulary.weighted import Linear, Weighted
 
 
 class L2Normalize(Layer):
@@ -50,6 +53,45 @@ class RMSNorm(Layer):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         return _scaled(self, "output", _unit(self, "unit", x))
+
+
+class SubSpectralNorm(Weighted):
+    """Batch norm of [T, F, C] with statistics, gain and offset per channel and band of frequencies.
+
+    Chang et al., "SubSpectral Normalization for Neural Audio Data Processing", arXiv:2103.13620. F
+    is cut into `bands` equal ones, which become channels: [T, F / bands, bands * C]. There it is
+    the batch norm of a depthwise 1x1 convolution: folded, a gain and an offset per band and
+    channel. It does not fold into a convolution over F: that has one kernel for all bands.
+    """
+
+    bands: int = 5
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        frames, rows, channels = x.shape
+        if rows % self.bands:
+            raise BadInput(f"layer {self.label}: {self.bands} bands do not divide {rows} rows")
+        inner = rows // self.bands
+        x = self._swapped("in", x, (frames, self.bands, inner, channels))
+        x = self._moved("reshape", "in", x, {"shape": (frames, inner, self.bands * channels)})
+        linear = Linear("depthwise_conv2d", norm=True)
+        x = self.compute(x, (1, 1, self.bands * channels), linear)
+        x = self._swapped("out", x, (frames, inner, self.bands, channels))
+        return self._moved("reshape", "out", x, {"shape": (frames, rows, channels)})
+
+    def kernel_init(self) -> Any:
+        """Ones: batch norm's gain is what is trained."""
+        return nn.initializers.ones
+
+    def _swapped(self, name: str, x: Signal, shape: tuple[int, int, int, int]) -> Signal:
+        """x as `shape` with axes 1 and 2 exchanged; as it is where one has size 1."""
+        if 1 in shape[1:3]:
+            return x
+        x = self._moved("reshape", f"{name}_split", x, {"shape": shape})
+        return self._moved("transpose", f"{name}_swapped", x, {"permutation": (0, 2, 1, 3)})
+
+    def _moved(self, kind: str, part: str, x: Signal, attributes: dict[str, Any]) -> Signal:
+        return x.reading.operation(self, part, kind, (x,), attributes, Same())
 
 
 def _unit(layer: Layer, part: str, x: Signal) -> Signal:
