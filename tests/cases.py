@@ -5,7 +5,16 @@ import dataclasses
 import flax.linen as nn
 
 from aqtaudio.compression.recipe import LowRank, Recipe, Rule
+from aqtaudio.models.bc_resnet import BCResNet
+from aqtaudio.models.conformer import Conformer
+from aqtaudio.models.crnn import CRNN
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.models.mhatt_rnn import MHAttRNN
+from aqtaudio.models.streaming_attention import StreamingAttention
+from aqtaudio.models.svdf import SVDF
+from aqtaudio.models.tc_resnet import TCResNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +58,62 @@ PUBLISHED = (
     ),
 )
 
-MODELS = (SMALL, *PUBLISHED)
+_TC = TCResNet(classes=4, channels=(6, 6, 9), kernel=5)
+_BC = BCResNet(classes=4, width=2, blocks=(1, 2, 1, 1))
+_MATCHBOX = MatchboxNet(
+    classes=4, width=4, repeats=2, first_kernel=3, kernels=(5,), last_kernel=5
+)  # fmt: skip
+
+# One of every keyword model and form, worked out by hand layer by layer.
+SMALL_KEYWORDS = (
+    Case("tc_resnet_small", _TC, (16, 10), 1354, 14_508),
+    Case("tc_resnet_small_causal", _TC.clone(causal=True), (16, 10), 1354, 14_508),
+    Case("bc_resnet_small", _BC, (8, 40), 764, 26_904),
+    Case("bc_resnet_small_causal", _BC.clone(causal=True), (8, 40), 764, 26_904),
+    Case("matchbox_net_small", _MATCHBOX, (12, 10), 464, 4424),
+    Case("matchbox_net_small_causal", _MATCHBOX.clone(causal=True), (12, 10), 464, 4424),
+    Case("crnn_small", CRNN(classes=4, width=2, units=6, hidden=(5, 6)), (10, 8), 469, 2916),
+    Case("gru_small", KeywordGRU(classes=4, units=6, hidden=(5, 6)), (5, 8), 387, 1344),
+    Case("svdf_small", SVDF(classes=4, memory=(2, 3, 3), width=6, projection=4), (8, 6), 300, 1164),
+    Case(
+        "mhatt_rnn_small",
+        MHAttRNN(classes=4, width=2, units=4, heads=2, hidden=(6, 4)),
+        (5, 8),
+        989,
+        4104,
+    ),
+    Case(
+        "streaming_attention_small",
+        StreamingAttention(classes=4, width=8, blocks=1, heads=2, window=3, kernel=3),
+        (12, 8),
+        836,
+        4832,
+    ),
+    Case(
+        "conformer_small",
+        Conformer(
+            classes=4, width=8, layers=1, heads=2, window=2, kernel=4, expansion=2, front=4
+        ),  # fmt: skip
+        (16, 8),
+        1496,
+        6816,
+    ),
+)
+
+# Counts from the literature less batch norm's gains, see models/test_published.py; MACs follow
+# from the shapes.
+TC14 = (16, 24, 24, 32, 32, 48, 48)
+PUBLISHED_KEYWORDS = (
+    Case("tc_resnet_8", TCResNet(), (98, 40), 64_852, 1_522_560),
+    Case("tc_resnet_14", TCResNet(channels=TC14), (98, 40), 135_332, 3_030_528),
+    Case("bc_resnet_1", BCResNet(), (98, 40), 9332, 2_533_880),
+    Case("bc_resnet_8", BCResNet(width=64), (98, 40), 321_868, 84_370_880),
+    Case("matchbox_net_3x1x64", MatchboxNet(), (98, 40), 71_148, 6_711_792),
+    Case("matchbox_net_3x2x64", MatchboxNet(repeats=2), (98, 40), 86_700, 8_198_256),
+    Case("svdf", SVDF(), (49, 30), 355_980, 9_844_736),
+)
+
+MODELS = (SMALL, *PUBLISHED, *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS)
 
 RECIPES = {
     "w8a8": Recipe(),
