@@ -79,7 +79,7 @@ def three_ways(kind: str, width: str, target: str, scales, rng: np.random.Genera
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind, width", CASES)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(
     st.tuples(st.floats(-9, 1), st.floats(-9, 1)),
     st.floats(-6, 6),

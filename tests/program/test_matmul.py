@@ -48,7 +48,7 @@ def product(
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("transposed", [(a, b) for a in (False, True) for b in (False, True)])
 def test_every_code_is_the_runtimes(transposed: tuple[bool, bool], bits: int, target: str):
-    for seed in range(2):
+    for seed in range(1 if target == "micro" else 2):
         rng = np.random.default_rng(seed)
         operation = product(rng, bits, (5, 40, 7), transposed, symmetric=seed == 0, ties=seed == 1)
         calls.check(operation, operation.random_codes(rng, 12), target)
@@ -114,7 +114,7 @@ def test_long_sums_of_extreme_codes_are_exact(bits: int, name: str):
 def test_every_part_is_an_exact_float():
     codes = np.full((1, 2, 1500), -128.0), np.full((1, 1500, 2), 127.0)
     call = product(np.random.default_rng(0), 8, (2, 1500, 2))
-    for dot in DOTS.values():
+    for dot in (DOTS["carrier"], DOTS["aqt integer"]):
         seen = []
 
         def watched(x, zero_point, w, bits, dot=dot, seen=seen):
