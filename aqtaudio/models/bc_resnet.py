@@ -26,6 +26,7 @@ from aqtaudio.vocabulary.layers import (
     Swish,
 )
 from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Padding
 
 WIDTHS = (1.0, 1.5, 2.0, 2.5)
 """Channels of the stages over `width`."""
@@ -54,7 +55,7 @@ class BCResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        padding = "CAUSAL" if self.causal else "SAME"
+        padding: Padding = "CAUSAL" if self.causal else "SAME"
         x = Input((*x.shape, 1), name="input")(x)
         x = Conv2D(2 * self.width, (5, 5), (1, 2), padding=padding, name="head")(x)
         for stage, (blocks, factor) in enumerate(zip(self.blocks, WIDTHS, strict=True)):
@@ -85,7 +86,7 @@ class _Block(nn.Module):
     stride: int
     dilation: int
     bands: int
-    padding: str
+    padding: Padding
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:

@@ -18,6 +18,7 @@ from aqtaudio.vocabulary.layers import (
     Input,
 )
 from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Padding
 
 
 class MatchboxNet(nn.Module):
@@ -44,7 +45,7 @@ class MatchboxNet(nn.Module):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape
-        padding = "CAUSAL" if self.causal else "SAME"
+        padding: Padding = "CAUSAL" if self.causal else "SAME"
         x = Input((frames, 1, features), name="input")(x)
         x = _Separable(2 * self.width, self.first_kernel, padding, name="first")(x)
         for number, kernel in enumerate(self.kernels, 1):
@@ -60,7 +61,7 @@ class _Separable(nn.Module):
 
     channels: int
     kernel: int
-    padding: str
+    padding: Padding
     dilation: int = 1
     relu: bool = True
 
@@ -83,7 +84,7 @@ class _Residual(nn.Module):
     channels: int
     kernel: int
     repeats: int
-    padding: str
+    padding: Padding
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:

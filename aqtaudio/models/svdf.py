@@ -8,7 +8,6 @@ well: 355,980.
 
 import flax.linen as nn
 
-from aqtaudio.errors import BadInput
 from aqtaudio.vocabulary.layers import Dense, DepthwiseConv2D, Input, Reshape
 from aqtaudio.vocabulary.signal import Signal
 
@@ -35,9 +34,6 @@ class SVDF(nn.Module):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape
-        reach = sum(self.memory) - len(self.memory) + 1
-        if frames < reach:
-            raise BadInput(f"model.memory {self.memory} needs {reach} frames; a clip has {frames}")
         x = Input((frames, 1, features), name="input")(x)
         for number, memory in enumerate(self.memory, 1):
             x = Dense(self.width, gain=1.0, name=f"features_{number}")(x)

@@ -10,6 +10,7 @@ import flax.linen as nn
 
 from aqtaudio.vocabulary.layers import Add, Conv2D, Dense, GlobalAveragePool, Input
 from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Padding
 
 
 class TCResNet(nn.Module):
@@ -35,7 +36,7 @@ class TCResNet(nn.Module):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape
-        padding = "CAUSAL" if self.causal else "SAME"
+        padding: Padding = "CAUSAL" if self.causal else "SAME"
         first, *others = (round(self.width * channels) for channels in self.channels)
         x = Input((frames, 1, features), name="input")(x)
         x = Conv2D(first, (self.first_kernel, 1), padding=padding, name="conv")(x)
@@ -50,7 +51,7 @@ class _Block(nn.Module):
 
     channels: int
     kernel: int
-    padding: str
+    padding: Padding
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:

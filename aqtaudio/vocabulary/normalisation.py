@@ -70,7 +70,7 @@ class SubSpectralNorm(Weighted):
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, rows, channels = x.shape
         if rows % self.bands:
-            raise BadInput(f"layer {self.label}: {self.bands} bands do not divide {rows} rows")
+            raise BadInput(f"layer {self.label}: {self.bands} bands do not divide {rows} features")
         inner = rows // self.bands
         x = self._swapped("in", x, (frames, self.bands, inner, channels))
         x = self._moved("reshape", "in", x, {"shape": (frames, inner, self.bands * channels)})

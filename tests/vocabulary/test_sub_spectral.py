@@ -67,5 +67,5 @@ def test_folded_is_the_same_function():
 
 
 def test_bands_divide_the_rows():
-    with pytest.raises(BadInput, match="layer norm: 5 bands do not divide 12 rows"):
+    with pytest.raises(BadInput, match="layer norm: 5 bands do not divide 12 features"):
         Net(5).init(jax.random.key(0), start(jnp.zeros((1, 2, 12, 3)), Floating()))
