@@ -175,7 +175,7 @@ def _over_frames(
         before = cell(cut(layer, "frame", now, 0, number, number + 1), before)
         outputs[number] = dataclasses.replace(before[0], reading=projected.reading)
     if last:
-        state = dataclasses.replace(before[0], reading=projected.reading)
+        state = outputs[order[0 if reverse else -1]]
         shape = {"shape": (cell.units,)}
         return state.reading.operation(layer, "output", "reshape", (state,), shape, Same())
     return joined(layer, "output", tuple(outputs[number] for number in order), 0)
