@@ -74,7 +74,7 @@ def cost(program: Program) -> Cost:
     for op in program.operations:
         first = known.setdefault(FRAME.sub("", op.name), op)
         rows.append(_operation_cost(program, op, is_shared=op is not first and _same(op, first)))
-    return Cost(tuple(rows), live)
+    return Cost(tuple(rows), live, program.state_bytes)
 
 
 def _same(a: Operation, b: Operation) -> bool:

@@ -14,6 +14,7 @@ from aqtaudio.program.kernels.weighted import carrier_dot, integer_dot
 from aqtaudio.program.program import Operation, Program
 
 Constants = dict[str, Any]
+State = dict[str, jax.Array]
 
 
 class Executor:
@@ -38,10 +39,26 @@ class Executor:
         if target != "micro":  # whose constants are in the program
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine))
+        self._scan = compiled(functools.partial(_scan, program, engine))
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
-        """Every edge's codes [B, ...] for input codes [B, ...]."""
-        return self._run(self._constants, codes)
+        """Every edge's codes [B, ...] for input codes [B, ...]; of a stream, at its first block."""
+        return self._run(self._constants, codes)[0]
+
+    def state(self, batch: int = 1) -> State:
+        """What a stream's program remembers before the first block, [batch, ...] each."""
+        return _initial(self.program, batch)
+
+    def blocks(
+        self, codes: np.ndarray | jax.Array, state: State | None = None
+    ) -> tuple[np.ndarray, State]:
+        """Output codes [B, N, ...] of consecutive blocks [B, N, ...] of B streams.
+
+        `state` is what an earlier call returned; None: the streams begin.
+        """
+        state = self.state(len(codes)) if state is None else state
+        outputs, state = self._scan(self._constants, codes, state)
+        return np.asarray(outputs), state
 
     def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
         """Output codes [B, ...] for input codes [B, ...], in batches of one size."""
@@ -94,18 +111,58 @@ def _prepare(program: Program, engine: Engine, constants: list[Constants]) -> li
     ]
 
 
-def _run(program: Program, engine: Engine, constants: list[Constants], codes: jax.Array):
-    values = {program.inputs[0]: codes.astype(jnp.float32)}
+def _run(
+    program: Program,
+    engine: Engine,
+    constants: list[Constants],
+    codes: jax.Array,
+    state: State | None = None,
+):
+    """Codes of every edge, and the state at the next block."""
+    state = _initial(program, codes.shape[0]) if state is None else state
+    values, kept = {program.inputs[0]: codes.astype(jnp.float32)}, dict(state)
     for op, arrays in zip(program.operations, constants, strict=True):
         if op.kind == "constant":
             values[op.output] = arrays["codes"][None].astype(jnp.float32)
-            continue
-        call = _call(program, op, arrays, engine)
-        inputs = tuple(values[name] for name in op.inputs)
-        values[op.output] = kernels.run(call.with_codes(inputs))
-    return {
+        elif op.kind == "read_state":
+            values[op.output] = state[op.attributes["state"]].astype(jnp.float32)
+        else:
+            call = _call(program, op, arrays, engine)
+            inputs = tuple(values[name] for name in op.inputs)
+            values[op.output] = kernels.run(call.with_codes(inputs))
+        if op.kind == "write_state":
+            kept[op.attributes["state"]] = values[op.output].astype(program.edges[op.output].dtype)
+    edges = {
         name: jnp.broadcast_to(value, (codes.shape[0], *value.shape[1:])).astype(
             program.edges[name].dtype
         )
         for name, value in values.items()
     }
+    return edges, kept
+
+
+def _initial(program: Program, batch: int) -> State:
+    """Every state before the first block."""
+    return {
+        op.attributes["state"]: jnp.broadcast_to(
+            op.constants["codes"], (batch, *op.constants["codes"].shape)
+        )
+        for op in program.states
+    }
+
+
+def _scan(
+    program: Program,
+    engine: Engine,
+    constants: list[Constants],
+    codes: jax.Array,
+    state: State,
+):
+    """Output codes [B, N, ...] of blocks [B, N, ...], one after the other."""
+
+    def step(state: State, block: jax.Array):
+        edges, state = _run(program, engine, constants, block, state)
+        return state, edges[program.outputs[0]]
+
+    state, outputs = jax.lax.scan(step, state, jnp.swapaxes(codes, 0, 1))
+    return jnp.swapaxes(outputs, 0, 1), state

@@ -45,19 +45,33 @@ class Constant:
     axis: int = 0
 
 
-def legalize(model: schema.ModelT, program: Program) -> schema.ModelT:
+def legalize(
+    model: schema.ModelT, program: Program, explicit_state: bool = False
+) -> schema.ModelT:
     """The file of integer operators that the graph of composites stands for.
+
+    The states of a stream become resource variables, which a second subgraph initialises; or
+    (`explicit_state`) inputs after the program's own, and outputs after its own in the same order.
 
     Raises RuntimeError when the converter changed the graph.
     """
-    graph = _Graph(program)
+    file = schema.ModelT()
+    file.version = RUNTIME_VERSION
+    file.buffers = [schema.BufferT()]  # the first is empty by convention: "no constant"
+    file.operatorCodes, file.subgraphs = [], []
+    states = program.states
+    graph = _Graph(file, program, explicit_state)
+    if states and not explicit_state:
+        graph.add("CALL_ONCE", 1, [], [], _options(schema.CallOnceOptionsT, initSubgraphIndex=1))
     for index, sources in _composites(model, program):
         op = program.operations[index]
         if sources != [name for name in op.inputs if not _is_constant(program, name)]:
             raise RuntimeError(f"{op.name}: the converter rewired it to {sources}")
         if op.output not in graph.flattened:
             graph.append(op)
-    return graph.model
+    if states and not explicit_state:
+        _Graph(file, program, explicit_state, border=False).initialise(states)
+    return file
 
 
 def _flattened(program: Program) -> dict[str, str]:
@@ -72,6 +86,10 @@ def _flattened(program: Program) -> dict[str, str]:
     return found
 
 
+def _writes(op: Operation) -> bool:
+    return op.kind == "write_state"
+
+
 def _is_constant(program: Program, name: str) -> bool:
     return any(op.output == name and op.kind == "constant" for op in program.operations)
 
@@ -79,7 +97,8 @@ def _is_constant(program: Program, name: str) -> bool:
 def _composites(model: schema.ModelT, program: Program) -> list[tuple[int, list[str]]]:
     """(number of the operation, edges that it reads) of every operator of the converter's graph."""
     graph = model.subgraphs[0]
-    names = {int(graph.inputs[0]): program.inputs[0]}
+    names: dict[int, str] = {}
+    _name_inputs(model, program, names)
     found = []
     for operator in graph.operators:
         kind = flatbuffer.operator_name(model, operator)
@@ -90,45 +109,105 @@ def _composites(model: schema.ModelT, program: Program) -> list[tuple[int, list[
         # Float weights are inputs of a composite too; they are not edges.
         found.append((index, [names[int(i)] for i in operator.inputs if int(i) in names]))
         names[int(operator.outputs[0])] = program.operations[index].output
-    if [names.get(int(i)) for i in graph.outputs] != list(program.outputs):
+    kept = [op.output for op in program.operations if op.kind == "write_state"]
+    if {names.get(int(i)) for i in graph.outputs} != {*program.outputs, *kept}:
         raise RuntimeError("the converter changed the outputs")
     return found
 
 
-class _Graph:
-    """A file in the making."""
+def _name_inputs(model: schema.ModelT, program: Program, names: dict[int, str]) -> None:
+    """The converter orders inputs as it likes: those that no state is read from are the program's."""
+    graph = model.subgraphs[0]
+    reads = {f"{COMPOSITE_PREFIX}{i}" for i, op in enumerate(program.operations) if not op.inputs}
+    of_states = {
+        int(operator.inputs[0])
+        for operator in graph.operators
+        if flatbuffer.text(getattr(operator.builtinOptions2, "name", None)) in reads
+    }
+    own = [int(index) for index in graph.inputs if int(index) not in of_states]
+    names.update(zip(own, program.inputs, strict=True))
 
-    def __init__(self, program: Program):
-        self._program = program
-        self.model = schema.ModelT()
-        self.model.version = RUNTIME_VERSION
-        self.model.buffers = [schema.BufferT()]  # the first is empty by convention: "no constant"
-        self.model.operatorCodes = []
+
+class _Graph:
+    """A subgraph of a file in the making."""
+
+    def __init__(
+        self, model: schema.ModelT, program: Program, explicit_state: bool, border: bool = True
+    ):
+        self._program, self._explicit_state = program, explicit_state
+        self.model = model
         self._graph = schema.SubGraphT()
         self._graph.tensors, self._graph.operators = [], []
-        self.model.subgraphs = [self._graph]
+        model.subgraphs.append(self._graph)
         self._tensors: dict[str, int] = {}
+        self._handles: dict[str, int] = {}
         self.flattened = _flattened(program)
         self._constants = {op.output: op for op in program.operations if op.kind == "constant"}
-        self._graph.inputs = np.int32([self._edge(name) for name in program.inputs])
-        self._graph.outputs = np.int32([self._edge(name) for name in program.outputs])
+        self._kept = {op.output: op.inputs[0] for op in program.operations if _writes(op)}
+        inputs, outputs = (program.inputs, program.outputs) if border else ((), ())
+        if border and explicit_state:
+            kept = {op.attributes["state"]: op for op in program.operations if _writes(op)}
+            inputs = (*inputs, *(op.output for op in program.states))
+            outputs = (*outputs, *(kept[op.attributes["state"]].output for op in program.states))
+        self._graph.inputs = np.int32([self._edge(name) for name in inputs])
+        self._graph.outputs = np.int32([self._edge(name) for name in outputs])
 
     def append(self, op: Operation) -> None:
-        """One more operator."""
+        """One more operation."""
+        if op.kind in ("read_state", "write_state"):
+            if not self._explicit_state:
+                self._access(op)
+            return
         edges = self._program.edges
         source, target = edges[op.inputs[0]], edges[op.output]
         made = LOWERINGS[op.kind](op, source, target)
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._code(made.name, made.version[target.bits == 16])
         inputs = [self._edge(name) for name in op.inputs]
         inputs += [self._constant(constant) for constant in made.extra]
-        operator.inputs = np.int32(inputs)
-        operator.outputs = np.int32([self._edge(op.output)])
-        if made.options is not None:
-            table = type(made.options).__name__.removesuffix("T")
+        version = made.version[target.bits == 16]
+        self.add(made.name, version, inputs, [self._edge(op.output)], made.options)
+
+    def add(
+        self, name: str, version: int, inputs: list[int], outputs: list[int], options: Any = None
+    ) -> None:
+        """One more operator."""
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(name, version)
+        operator.inputs, operator.outputs = np.int32(inputs), np.int32(outputs)
+        if options is not None:
+            table = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-            operator.builtinOptions = made.options
+            operator.builtinOptions = options
         self._graph.operators.append(operator)
+
+    def initialise(self, states: tuple[Operation, ...]) -> None:
+        """Assigns the states what they are before the first block."""
+        for op in states:
+            handle = self._handle(op.attributes["state"])
+            edge = self._program.edges[op.output]
+            scale = np.float32([edge.scale])
+            kind = "INT16" if edge.bits == 16 else "INT8"
+            values = op.constants["codes"][None].astype(edge.dtype)
+            zeros = np.int64([edge.zero_point])
+            codes = self._tensor("", values.shape, kind, values, scale, zeros)
+            self.add("ASSIGN_VARIABLE", 1, [handle, codes], [], schema.AssignVariableOptionsT())
+
+    def _access(self, op: Operation) -> None:
+        handle = self._handle(op.attributes["state"])
+        if op.kind == "read_state":
+            options = schema.ReadVariableOptionsT()
+            self.add("READ_VARIABLE", 1, [handle], [self._edge(op.output)], options)
+        else:
+            options = schema.AssignVariableOptionsT()
+            self.add("ASSIGN_VARIABLE", 1, [handle, self._edge(op.inputs[0])], [], options)
+
+    def _handle(self, state: str) -> int:
+        """The tensor that stands for a resource variable."""
+        if state not in self._handles:
+            handle = self._tensor("", (), "RESOURCE", None, None, None)
+            options = _options(schema.VarHandleOptionsT, container="", sharedName=state)
+            self.add("VAR_HANDLE", 1, [], [handle], options)
+            self._handles[state] = handle
+        return self._handles[state]
 
     def _code(self, name: str, version: int) -> int:
         code = schema.OperatorCodeT()
@@ -140,6 +219,7 @@ class _Graph:
 
     def _edge(self, name: str) -> int:
         name = self.flattened.get(name, name)
+        name = self._kept.get(name, name)
         if name not in self._tensors:
             edge = self._program.edges[name]
             kind = "INT16" if edge.bits == 16 else "INT8"

@@ -19,6 +19,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels.call import Grid
 
 FORMAT = 1
+SOURCES = ("constant", "read_state")
+"""Kinds of operations without inputs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Operation:
     | kind | attributes | constants |
     |---|---|---|
     | constant | | codes [...]: an edge whose codes never change; no inputs |
+    | read_state | state | codes [...] before the first block; no inputs |
+    | write_state | state | (its output is its input, and the state at the next block) |
     | conv2d | strides, dilation, padding ("SAME", "VALID"), weight_bits, clip | weights HWIO |
     | depthwise_conv2d | the same | weights HWC, C = input channels * multiplier |
     | dense | weight_bits, clip | weights IO |
@@ -106,6 +110,16 @@ class Program:
     operations: tuple[Operation, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+    @property
+    def states(self) -> tuple[Operation, ...]:
+        """What is remembered from one block of a stream to the next: the operations that read it."""
+        return tuple(op for op in self.operations if op.kind == "read_state")
+
+    @property
+    def state_bytes(self) -> int:
+        """RAM that the states take."""
+        return sum(self.edges[op.output].bytes for op in self.states)
 
     def to_json(self) -> dict[str, Any]:
         """The structure without the arrays: what `program.json` shows."""

@@ -6,10 +6,10 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels import KINDS
 from aqtaudio.program.kernels.softmax import SOFTMAX_FINEST_SCALE, SOFTMAX_WIDTH_LIMIT
 from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
-from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.program.program import SOURCES, Edge, Operation, Program
 
 WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
-MOVEMENT = ("reshape", "transpose", "slice", "concat", "pad", "average_pool", "max_pool")
+MOVEMENT = ("write_state", "reshape", "transpose", "slice", "concat", "pad", "average_pool", "max_pool")
 BINARY = ("add", "sub", "mul")
 FIXED = {
     "logistic": ((1 / 256, -128), (1 / 32768, 0)),
@@ -43,14 +43,14 @@ def require(program: Program) -> None:
         _require_edge(edge)
     require_form(program)
     for op in program.operations:
-        if op.kind != "constant":
+        if op.kind not in SOURCES:
             _require_values(program, op)
 
 
 def require_form(program: Program) -> None:
     """As `require`, but for what depends on no scale and no code: arrays may be shapes."""
     for op in program.operations:
-        if op.kind != "constant":
+        if op.kind not in SOURCES:
             _require_form(program, op)
 
 

@@ -26,13 +26,18 @@ from aqtaudio.program.legalize import COMPOSITE_PREFIX, legalize
 from aqtaudio.program.program import Edge, Operation, Program
 
 LOG_TAIL_CHARACTERS = 2000
-Forward = Callable[[jax.Array], jax.Array]
+Forward = Callable[..., tuple[jax.Array, ...]]
 Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]
 Wrap = Callable[[int, Callable[..., jax.Array]], Callable[..., jax.Array]]
 
 
-def to_tflite(program: Program) -> bytes:
+def to_tflite(program: Program, explicit_state: bool = False) -> bytes:
     """The program as a TFLite file: int8 or int16 in and out, the program's codes and scales.
+
+    Args:
+      program: recorded.
+      explicit_state: the states of a stream are further inputs and outputs, in the order of
+        `program.states`, instead of resource variables.
 
     Raises:
       BadInput: the program holds something that TFLite Micro cannot run; names the layer.
@@ -41,7 +46,7 @@ def to_tflite(program: Program) -> bytes:
     support.require(program)
     weights = {op.name: _real_weights(program, op) for op in program.operations}
     skeleton = flatbuffer.read(_convert(_forward(program, weights, _composite), program))
-    model = legalize(skeleton, program)
+    model = legalize(skeleton, program, explicit_state)
     flatbuffer.slim(model)
     return flatbuffer.write(model)
 
@@ -64,8 +69,9 @@ def to_float_tflite(program: Program, weights: Weights) -> bytes:
 def _forward(program: Program, weights: Weights, wrap: Wrap) -> Forward:
     """The program on real values."""
 
-    def forward(x: jax.Array) -> jax.Array:
+    def forward(x: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
         values = {program.inputs[0]: x}
+        before = dict(zip((op.name for op in program.states), states, strict=True))
         constants = {
             op.output: _real_constant(program, op)
             for op in program.operations
@@ -74,10 +80,14 @@ def _forward(program: Program, weights: Weights, wrap: Wrap) -> Forward:
         for index, op in enumerate(program.operations):
             if op.kind == "constant":
                 continue
+            if op.kind == "read_state":
+                values[op.output] = wrap(index, lambda state: state * 1)(before[op.name])
+                continue
             sources = [name for name in op.inputs if name not in constants]
             function = wrap(index, _real(program, op, weights, sources, constants))
             values[op.output] = function(*(values[name] for name in sources))
-        return values[program.outputs[0]]
+        written = (op.output for op in program.operations if op.kind == "write_state")
+        return tuple(values[name] for name in (*program.outputs, *written))
 
     return forward
 
@@ -174,10 +184,10 @@ def _run_converter(forward: Forward, program: Program) -> bytes:
     import tensorflow as tf
     from jax.experimental import jax2tf
 
-    shape = program.edges[program.inputs[0]].shape
+    names = *program.inputs, *(op.output for op in program.states)
     # Lowered for CPU wherever this runs: the converter reads the operations, never executes them.
     function = jax2tf.convert(forward, with_gradient=False, native_serialization_platforms=("cpu",))
-    signature = [tf.TensorSpec((1, *shape), tf.float32)]
+    signature = [tf.TensorSpec((1, *program.edges[name].shape), tf.float32) for name in names]
     function = tf.function(function, autograph=False, input_signature=signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [function.get_concrete_function()], tf.Module()

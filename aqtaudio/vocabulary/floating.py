@@ -72,6 +72,14 @@ class Floating:
         y = self.edge(layer, part, y, edge)
         return dataclasses.replace(inputs[0], values=y, owner=layer.owner_name(part, edge))
 
+    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
+        shape = (like.values.shape[0], frames, *like.shape[1:])
+        state = layer.variable("state", part, jnp.zeros, shape)
+        return dataclasses.replace(like, values=state.value)
+
+    def keep(self, layer: Layer, part: str, x: Signal) -> None:  # noqa: D102
+        layer.put_variable("state", part, x.values)
+
     def constant(  # noqa: D102
         self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
     ) -> Signal:
@@ -80,4 +88,5 @@ class Floating:
     def zeros(  # noqa: D102
         self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
     ) -> Signal:
-        return Signal(jnp.zeros((1, *shape)), self, owner=layer.owner_name(like, edge))
+        out = Signal(jnp.zeros((1, *shape)), self, owner=layer.owner_name(like, edge))
+        return self.past(layer, part, out, shape[0]) if layer.streams else out

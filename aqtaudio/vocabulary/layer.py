@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program import linear as linear_maps
-from aqtaudio.vocabulary.signal import Fixed, Own, Signal
+from aqtaudio.vocabulary.signal import Fixed, Own, Same, Signal
 
 EPSILON = 1e-3
 MOMENTUM = 0.97
@@ -56,6 +56,32 @@ class Layer(nn.Module):
         mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * batch_mean
         variance.value = MOMENTUM * variance.value + (1 - MOMENTUM) * batch_variance
         return y
+
+    @property
+    def streams(self) -> bool:
+        """Whether the model gets its input in blocks of frames: "state" is mutable."""
+        return self.is_mutable_collection("state") and not self.is_initializing()
+
+    def recent(self, x: Signal, frames: int, part: str = "past") -> Signal:
+        """A block [T, ...] behind the `frames` before it, which the layer's state remembers.
+
+        Before the first block they are zeros.
+        """
+        if not frames:
+            return x
+        reading, sizes = x.reading, x.shape[1:]
+        before = reading.past(self, part, x, frames)
+        joined = reading.operation(
+            self, f"{part}_and_now", "concat", (before, x), {"axis": 0}, Same()
+        )
+        attributes = {
+            "begin": (x.shape[0], *(0 for _ in sizes)),
+            "end": joined.shape,
+            "strides": (1, *(1 for _ in sizes)),
+        }
+        last = reading.operation(self, f"{part}_next", "slice", (joined,), attributes, Same())
+        reading.keep(self, part, last)
+        return joined
 
     @property
     def is_normalised(self) -> bool:

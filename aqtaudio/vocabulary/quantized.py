@@ -350,9 +350,29 @@ class Quantized:
         grid = self._grid(layer, like, edge)
         codes = jnp.full((1, *shape), grid.zero_point, jnp.float32)
         out = self._signal(layer, part, codes, grid, layer.owner_name(like, edge))
+        if layer.streams:
+            return self.past(layer, part, out, shape[0])
         if self.notebook:
             self.notebook.operation("constant", (), out, {}, {"codes": codes[0]})
         return out
+
+    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
+        shape = (like.values.shape[0], frames, *like.shape[1:])
+        zeros = functools.partial(jnp.full, shape, like.zero_point, jnp.float32)
+        state = layer.variable("state", part, zeros)
+        out = self._signal(layer, part, state.value, like.grid, like.owner)
+        if self.notebook:
+            attributes = {"state": layer.edge_name(part)}
+            codes = jnp.full(shape[1:], like.zero_point)
+            self.notebook.operation("read_state", (), out, attributes, {"codes": codes})
+        return out
+
+    def keep(self, layer: Layer, part: str, x: Signal) -> None:  # noqa: D102
+        layer.put_variable("state", part, x.values)
+        if self.notebook:
+            state = layer.edge_name(part)
+            out = dataclasses.replace(x, edge=f"{state}_kept{self.suffix}")
+            self.notebook.operation("write_state", (x,), out, {"state": state}, {})
 
     def _grid(self, layer: Layer, part: str, edge: Own | Fixed) -> Grid:
         bits = self.recipe.rule(layer.label).activation_bits

@@ -65,7 +65,11 @@ Variables = dict[str, Any]
 
 
 def record(
-    model: nn.Module, variables: Variables, feature_shape: tuple[int, ...], recipe: Recipe
+    model: nn.Module,
+    variables: Variables,
+    feature_shape: tuple[int, ...],
+    recipe: Recipe,
+    stream: bool = False,
 ) -> Program:
     """Writes down the program of a folded, calibrated model.
 
@@ -76,13 +80,14 @@ def record(
       variables: {"params": ..., "ranges": ...}.
       feature_shape: of one input, without the batch axis.
       recipe: the recipe that the model was trained with.
+      stream: the program of one block of a stream, with state; `feature_shape` is the block's.
 
     Raises:
       BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
     """
     notebook = _Notebook()
     features = jnp.zeros((1, *feature_shape), jnp.float32)
-    trace = _trace(model, recipe, notebook)
+    trace = _trace(model, recipe, notebook, stream)
     scales, constants = jax.device_get(compiled(trace)(variables, features))
     program = notebook.program([float(scale) for scale in scales], constants)
     with _blaming(recipe):
@@ -105,9 +110,11 @@ def require_recordable(
         support.require_form(program)
 
 
-def _trace(model: nn.Module, recipe: Recipe, notebook: _Notebook):
+def _trace(model: nn.Module, recipe: Recipe, notebook: _Notebook, stream: bool = False):
     def trace(variables: Variables, features: jax.Array):
-        out = model.apply(variables, start(features, Quantized(recipe, notebook=notebook)))
+        signal = start(features, Quantized(recipe, notebook=notebook))
+        out = model.apply(variables, signal, mutable=["state"] if stream else False)
+        out = out[0] if stream else out
         notebook.output = out.edge
         return [signal.scale for signal in notebook.signals], notebook.constants
 

@@ -76,7 +76,7 @@ class GRUCell(Layer):
         n = operation(self, "candidate", "tanh", (total,), {}, SIGNED_UNIT)
         away = operation(self, "away", "sub", (h, n), {}, Own())
         held = operation(self, "held", "mul", (update, away), {}, Own())
-        return (operation(self, "output", "add", (n, held), {}, SIGNED_UNIT),)
+        return (_kept(self, operation(self, "output", "add", (n, held), {}, SIGNED_UNIT)),)
 
 
 class LSTM(Layer):
@@ -121,7 +121,8 @@ class LSTMCell(Layer):
         candidate = operation(self, "candidate", "tanh", (candidate,), {}, SIGNED_UNIT)
         memory = _Memory(name="memory")(keep, memory, let_in, candidate)
         shown = operation(self, "shown", "tanh", (memory,), {}, SIGNED_UNIT)
-        return operation(self, "output", "mul", (let_out, shown), {}, SIGNED_UNIT), memory
+        h = operation(self, "output", "mul", (let_out, shown), {}, SIGNED_UNIT)
+        return _kept(self, h), memory
 
 
 class _Memory(Layer):
@@ -133,7 +134,7 @@ class _Memory(Layer):
         m = _state(self, keep.reading, "output", keep.shape, Own(), before)
         kept = operation(self, "kept", "mul", (keep, m), {}, Own())
         written = operation(self, "written", "mul", (let_in, candidate), {}, Own())
-        return operation(self, "output", "add", (kept, written), {}, Own())
+        return _kept(self, operation(self, "output", "add", (kept, written), {}, Own()))
 
 
 def _state(
@@ -151,6 +152,13 @@ def _state(
     return zeros if before is None else dataclasses.replace(zeros, values=before)
 
 
+def _kept(layer: Layer, state: Signal) -> Signal:
+    """A state, which a stream remembers for its next block."""
+    if layer.streams:
+        state.reading.keep(layer, "start", state)
+    return state
+
+
 def _over_frames(
     layer: Layer,
     cell: GRUCell | LSTMCell,
@@ -162,7 +170,9 @@ def _over_frames(
 
     `reverse`: from the last frame to the first. `last`: the one after the frame read last, [H].
     """
-    if projected.reading.scans:
+    if reverse and layer.streams:
+        raise ValueError(f"layer {layer.label}: a reversed layer needs the whole clip")
+    if projected.reading.scans and not layer.streams:
         states = _scanned(cell, projected, reverse)
         if not last:
             return states
@@ -178,7 +188,8 @@ def _over_frames(
         state = outputs[order[0 if reverse else -1]]
         shape = {"shape": (cell.units,)}
         return state.reading.operation(layer, "output", "reshape", (state,), shape, Same())
-    return joined(layer, "output", tuple(outputs[number] for number in order), 0)
+    states = tuple(outputs[number] for number in order)
+    return states[0] if len(states) == 1 else joined(layer, "output", states, 0)
 
 
 def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Signal:

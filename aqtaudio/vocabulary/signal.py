@@ -165,7 +165,18 @@ class Reading(Protocol):
     def zeros(
         self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
     ) -> Signal:
-        """Zeros [1, *shape] on the grid of the layer's part `like`: a state before its start."""
+        """A state [1, *shape] before the first frame, on the grid of the layer's part `like`.
+
+        Zeros; in a stream what the layer kept at the block before.
+        """
+        ...
+
+    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:
+        """What the layer kept at the block before: [frames, ...] on the grid of `like` [T, ...]."""
+        ...
+
+    def keep(self, layer: Layer, part: str, x: Signal) -> None:
+        """Keeps x for the next block."""
         ...
 
 

@@ -101,17 +101,35 @@ class Weighted(Layer):
     def padded(
         self, x: Signal, kernel: Pair, strides: Pair, dilation: Pair, padding: Padding
     ) -> tuple[Signal, linear_maps.Padding]:
-        """x [H, W, C] and the padding that is left to the convolution."""
-        if padding != "CAUSAL":
+        """x [H, W, C] and the padding that is left to the convolution.
+
+        "CAUSAL" is zeros before the first rows (time), so many that the first window ends at the
+        last row of the first stride, and SAME columns. In a stream the rows before are remembered
+        instead.
+        """
+        reach = (kernel[0] - 1) * dilation[0]
+        before = max(reach - (strides[0] - 1), 0)
+        if self.streams:
+            x = self._streamed(x, before, strides[0], padding)
+        elif padding != "CAUSAL":
             return x, padding
-        before = (kernel[0] - 1) * dilation[0]
-        if not before and kernel[1] == 1:
+        if padding == "VALID":
+            return x, padding
+        image = x.shape[0], x.shape[1]
+        columns = linear_maps.pad_widths(image, kernel, strides, dilation, "SAME")[1]
+        rows = (0, 0) if self.streams else (before, 0)
+        if not any(rows + columns):
             return x, "VALID"
-        columns = linear_maps.pad_widths(
-            (x.shape[0], x.shape[1]), kernel, strides, dilation, "SAME"
-        )[1]
-        attributes = {"widths": ((before, 0), columns, (0, 0))}
+        attributes = {"widths": (rows, columns, (0, 0))}
         return x.reading.operation(self, "padded", "pad", (x,), attributes, Same()), "VALID"
+
+    def _streamed(self, x: Signal, before: int, stride: int, padding: Padding) -> Signal:
+        """A block behind the rows that its first window needs."""
+        if padding == "SAME" and before:
+            raise ValueError(f"layer {self.label}: SAME padding looks ahead; CAUSAL streams")
+        if x.shape[0] % stride:
+            raise ValueError(f"layer {self.label}: blocks of {x.shape[0]}, strides of {stride}")
+        return self.recent(x, before)
 
 
 class Conv2D(Weighted):

@@ -48,7 +48,13 @@ def _pad_codes(call: Call) -> jax.Array:
     return pad((call.codes[0] - zero_point,), call.attributes) + zero_point
 
 
+def keep(values: tuple[jax.Array, ...], attributes) -> jax.Array:
+    """The same, kept for the next block of a stream."""
+    return values[0]
+
+
 KINDS = {
+    "write_state": Kind(_on_codes(keep), keep, differentiable=True),
     "reshape": Kind(_on_codes(reshape), reshape, differentiable=True),
     "transpose": Kind(_on_codes(transpose), transpose, differentiable=True),
     "slice": Kind(_on_codes(slice_), slice_, differentiable=True),
