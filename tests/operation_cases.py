@@ -131,7 +131,7 @@ CONVOLUTIONS = {
     ),
     "conv_causal": image(
         op(L.Conv2D, 3, (3, 3), (2, 2), (1, 1), "CAUSAL", **WIDE),
-        lambda p, x: conv(p, x, (2, 2), ((2, 0), (1, 1))),
+        lambda p, x: conv(p, x, (2, 2), ((1, 0), (1, 1))),
     ),
     "conv_grouped": image(
         op(L.Conv2D, 6, (3, 3), groups=2, **WIDE),

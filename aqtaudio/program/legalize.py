@@ -5,7 +5,7 @@ replaced by the integer operator that computes it, with our codes and scales on 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,7 @@ class Constant:
     axis: int = 0
 
 
-def legalize(
-    model: schema.ModelT, program: Program, explicit_state: bool = False
-) -> schema.ModelT:
+def legalize(model: schema.ModelT, program: Program, explicit_state: bool = False) -> schema.ModelT:
     """The file of integer operators that the graph of composites stands for.
 
     The states of a stream become resource variables, which a second subgraph initialises; or
@@ -116,7 +114,7 @@ def _composites(model: schema.ModelT, program: Program) -> list[tuple[int, list[
 
 
 def _name_inputs(model: schema.ModelT, program: Program, names: dict[int, str]) -> None:
-    """The converter orders inputs as it likes: those that no state is read from are the program's."""
+    """Inputs come in any order: those that no state is read from are the program's."""
     graph = model.subgraphs[0]
     reads = {f"{COMPOSITE_PREFIX}{i}" for i, op in enumerate(program.operations) if not op.inputs}
     of_states = {
@@ -149,8 +147,8 @@ class _Graph:
             kept = {op.attributes["state"]: op for op in program.operations if _writes(op)}
             inputs = (*inputs, *(op.output for op in program.states))
             outputs = (*outputs, *(kept[op.attributes["state"]].output for op in program.states))
-        self._graph.inputs = np.int32([self._edge(name) for name in inputs])
-        self._graph.outputs = np.int32([self._edge(name) for name in outputs])
+        self._graph.inputs = _int32([self._edge(name) for name in inputs])
+        self._graph.outputs = _int32([self._edge(name) for name in outputs])
 
     def append(self, op: Operation) -> None:
         """One more operation."""
@@ -172,7 +170,7 @@ class _Graph:
         """One more operator."""
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(name, version)
-        operator.inputs, operator.outputs = np.int32(inputs), np.int32(outputs)
+        operator.inputs, operator.outputs = _int32(inputs), _int32(outputs)
         if options is not None:
             table = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
@@ -237,7 +235,7 @@ class _Graph:
 
     def _tensor(self, name, shape, kind, values, scale, zeros, axis=0) -> int:
         tensor = schema.TensorT()
-        tensor.name, tensor.shape = name, np.int32(shape)
+        tensor.name, tensor.shape = name, _int32(shape)
         tensor.type = getattr(schema.TensorType, kind)
         tensor.buffer = 0
         if values is not None:
@@ -249,6 +247,10 @@ class _Graph:
             tensor.quantization.quantizedDimension = axis
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
+
+
+def _int32(values: Sequence[Any]) -> np.ndarray:
+    return np.array(values, np.int32)
 
 
 # --- one function per kind of operation --------------------------------------------------------
@@ -356,7 +358,7 @@ def _binary(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, E
 def _reduce(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, Edge], Operator]:
     def lower(op: Operation, source: Edge, target: Edge) -> Operator:
         options = _options(schema.ReducerOptionsT, keepDims=op.attributes["keep"])
-        axes = np.int32([axis + 1 for axis in op.attributes["axes"]])
+        axes = _int32([axis + 1 for axis in op.attributes["axes"]])
         return Operator(name, version, options, (Constant(axes),))
 
     return lower
@@ -391,20 +393,20 @@ def _batch_matmul(op: Operation, source: Edge, target: Edge) -> Operator:
 
 
 def _reshape(op: Operation, source: Edge, target: Edge) -> Operator:
-    shape = np.int32([1, *target.shape])
+    shape = _int32([1, *target.shape])
     return Operator(
         "RESHAPE", (1, 1), _options(schema.ReshapeOptionsT, newShape=shape), (Constant(shape),)
     )
 
 
 def _transpose(op: Operation, source: Edge, target: Edge) -> Operator:
-    order = np.int32([0, *(axis + 1 for axis in op.attributes["permutation"])])
+    order = _int32([0, *(axis + 1 for axis in op.attributes["permutation"])])
     return Operator("TRANSPOSE", (2, 5), schema.TransposeOptionsT(), (Constant(order),))
 
 
 def _slice(op: Operation, source: Edge, target: Edge) -> Operator:
     names = (("begin", 0), ("end", 1), ("strides", 1))
-    extra = tuple(Constant(np.int32([batch, *op.attributes[name]])) for name, batch in names)
+    extra = tuple(Constant(_int32([batch, *op.attributes[name]])) for name, batch in names)
     return Operator("STRIDED_SLICE", (2, 4), schema.StridedSliceOptionsT(), extra)
 
 
@@ -414,7 +416,7 @@ def _concat(op: Operation, source: Edge, target: Edge) -> Operator:
 
 
 def _pad(op: Operation, source: Edge, target: Edge) -> Operator:
-    widths = np.int32([(0, 0), *op.attributes["widths"]])
+    widths = _int32([(0, 0), *op.attributes["widths"]])
     return Operator("PAD", (2, 3), schema.PadOptionsT(), (Constant(widths),))
 
 

@@ -113,7 +113,7 @@ class Program:
 
     @property
     def states(self) -> tuple[Operation, ...]:
-        """What is remembered from one block of a stream to the next: the operations that read it."""
+        """What is remembered from one block of a stream to the next: what reads it."""
         return tuple(op for op in self.operations if op.kind == "read_state")
 
     @property

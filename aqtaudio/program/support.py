@@ -9,7 +9,16 @@ from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
 from aqtaudio.program.program import SOURCES, Edge, Operation, Program
 
 WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
-MOVEMENT = ("write_state", "reshape", "transpose", "slice", "concat", "pad", "average_pool", "max_pool")
+MOVEMENT = (
+    "write_state",
+    "reshape",
+    "transpose",
+    "slice",
+    "concat",
+    "pad",
+    "average_pool",
+    "max_pool",
+)
 BINARY = ("add", "sub", "mul")
 FIXED = {
     "logistic": ((1 / 256, -128), (1 / 32768, 0)),

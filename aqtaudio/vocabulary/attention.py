@@ -10,7 +10,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.vocabulary.activation import Softmax
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.movement import Reshape, Transpose
-from aqtaudio.vocabulary.signal import Own, Same, Signal
+from aqtaudio.vocabulary.signal import Own, Reading, Same, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
 SILENT = 14.0
@@ -66,9 +66,11 @@ class Attention(Layer):
         return Dense(channels, gain=1.0, name="output")(context)
 
     def _heads(self, name: str, x: Signal) -> Signal:
-        """A projection of x [T, D] as [heads, T, D / heads]."""
+        """A projection of x [T, D] as [heads, T, D / heads]; in a stream, behind earlier ones."""
+        x = Dense(x.shape[1], gain=1.0, name=name)(x)
+        if self.streams and name != "query":
+            x = self.recent(x, self._left, f"{name}_past")
         frames, channels = x.shape
-        x = Dense(channels, gain=1.0, name=name)(x)
         x = Reshape((frames, self.heads, channels // self.heads), name=f"{name}_split")(x)
         return Transpose((1, 0, 2), name=f"{name}_heads")(x)
 
@@ -80,9 +82,38 @@ class Attention(Layer):
                 f"{self.label}/probabilities activation_bits 8"
             )
         assert self.window
-        apart = np.arange(scores.shape[-1])[None, :] - np.arange(scores.shape[-2])[:, None]
+        queries, keys = scores.shape[-2:]
+        apart = np.arange(keys)[None, :] - np.arange(queries)[:, None] - (keys - queries)
         hidden = (apart < -self.window[0]) | (apart > self.window[1])
-        value = jnp.asarray(np.where(hidden, -FAR / beta, 0).astype(np.float32))
-        mask = scores.reading.constant(self, "mask", value, narrow=True)
-        edge = Same(margin=SILENT / beta)
-        return scores.reading.operation(self, "masked", "add", (scores, mask), {}, edge)
+        operation, edge = scores.reading.operation, Same(margin=SILENT / beta)
+        if hidden.any():
+            value = jnp.asarray(np.where(hidden, -FAR / beta, 0).astype(np.float32))
+            mask = scores.reading.constant(self, "mask", value, narrow=True)
+            scores = operation(self, "masked", "add", (scores, mask), {}, edge)
+            edge = Same()
+        if not self.streams:
+            return scores
+        # Adding the 0 of a frame that was seen changes no code.
+        unseen = self._unseen(scores.reading, queries, FAR / beta)
+        return operation(self, "masked_past", "add", (scores, unseen), {}, edge)
+
+    def _unseen(self, reading: Reading, block: int, far: float) -> Signal:
+        """What a block's scores lose for keys that no frame has filled yet: [1, 1, left + block].
+
+        Remembered is `far` for every frame that was there, and 0 before the first: a state has to
+        begin at 0, which is what TFLite Micro resets it to.
+        """
+        operation = reading.operation
+        now = reading.constant(self, "here", jnp.full((block,), far), narrow=True)
+        seen = self.recent(now, self._left, "seen")
+        away = reading.constant(self, "away", jnp.full((1,), -far), narrow=True)
+        lost = operation(self, "unseen", "add", (seen, away), {}, Same())
+        shape = {"shape": (1, 1, *seen.shape)}
+        return operation(self, "unseen_keys", "reshape", (lost,), shape, Same())
+
+    @property
+    def _left(self) -> int:
+        """Frames that a stream's attention remembers."""
+        if self.window is None or self.window[1]:
+            raise ValueError(f"layer {self.label}: only attention to earlier frames streams")
+        return self.window[0]

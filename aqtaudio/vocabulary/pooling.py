@@ -32,9 +32,19 @@ class MaxPool(Layer):
 
 def _pool(layer: AveragePool | MaxPool, kind: str, x: Signal) -> Signal:
     window = layer.window or (x.shape[0], x.shape[1])
+    strides = layer.strides or window
+    if layer.streams:
+        if layer.window is None:
+            raise ValueError(f"layer {layer.label}: a pool in a stream needs a window")
+        if strides[0] > window[0] or x.shape[0] % strides[0]:
+            raise ValueError(
+                f"layer {layer.label}: blocks of {x.shape[0]}, windows of {window[0]} every "
+                f"{strides[0]}"
+            )
+        x = layer.recent(x, window[0] - strides[0])
     if any(size < least for size, least in zip(x.shape, window, strict=False)):
         raise ValueError(f"layer {layer.label}: a window of {window} does not fit {x.shape}")
-    attributes = {"window": window, "strides": layer.strides or window}
+    attributes = {"window": window, "strides": strides}
     return x.reading.operation(layer, "output", kind, (x,), attributes, Same())
 
 

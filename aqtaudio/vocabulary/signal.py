@@ -172,7 +172,10 @@ class Reading(Protocol):
         ...
 
     def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:
-        """What the layer kept at the block before: [frames, ...] on the grid of `like` [T, ...]."""
+        """What the layer kept at the block before: [frames, ...] on the grid of `like` [T, ...].
+
+        Zeros before the first block: TFLite Micro resets a state to the code of zero, no other.
+        """
         ...
 
     def keep(self, layer: Layer, part: str, x: Signal) -> None:
