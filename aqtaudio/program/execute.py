@@ -57,9 +57,9 @@ class Executor:
 
         `state` is what an earlier call returned; None: the streams begin.
         """
-        state = self.state(len(codes)) if state is None else state
-        outputs, state = self._scan(self._constants, codes, state)
-        return np.asarray(outputs), state
+        before = self.state(len(codes)) if state is None else state
+        outputs, after = self._scan(self._constants, codes, before)
+        return np.asarray(outputs), after
 
     def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
         """Output codes [B, ...] for input codes [B, ...], in batches of one size."""

@@ -182,11 +182,8 @@ class _Graph:
         for op in states:
             handle = self._handle(op.attributes["state"])
             edge = self._program.edges[op.output]
-            scale = np.float32([edge.scale])
-            kind = "INT16" if edge.bits == 16 else "INT8"
             values = op.constants["codes"][None].astype(edge.dtype)
-            zeros = np.int64([edge.zero_point])
-            codes = self._tensor("", values.shape, kind, values, scale, zeros)
+            codes = self._tensor("", values.shape, _kind(edge), values, *_grid(edge))
             self.add("ASSIGN_VARIABLE", 1, [handle, codes], [], schema.AssignVariableOptionsT())
 
     def _access(self, op: Operation) -> None:
@@ -220,11 +217,11 @@ class _Graph:
         name = self._kept.get(name, name)
         if name not in self._tensors:
             edge = self._program.edges[name]
-            kind = "INT16" if edge.bits == 16 else "INT8"
             codes = self._constants[name].constants["codes"] if name in self._constants else None
-            scale, zeros = np.float32([edge.scale]), np.int64([edge.zero_point])
             values = None if codes is None else codes[None]
-            self._tensors[name] = self._tensor(name, (1, *edge.shape), kind, values, scale, zeros)
+            self._tensors[name] = self._tensor(
+                name, (1, *edge.shape), _kind(edge), values, *_grid(edge)
+            )
         return self._tensors[name]
 
     def _constant(self, constant: Constant) -> int:
@@ -247,6 +244,15 @@ class _Graph:
             tensor.quantization.quantizedDimension = axis
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
+
+
+def _kind(edge: Edge) -> str:
+    return "INT16" if edge.bits == 16 else "INT8"
+
+
+def _grid(edge: Edge) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and zero point as a tensor stores them."""
+    return np.array([edge.scale], np.float32), np.array([edge.zero_point], np.int64)
 
 
 def _int32(values: Sequence[Any]) -> np.ndarray:
