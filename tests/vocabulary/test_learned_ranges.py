@@ -197,7 +197,7 @@ def fine_tuned(recipe: Recipe, steps: int = 4) -> tuple[Quant, dict]:
     params = folded(SMALL, recipe)
     batches = [random_features(SMALL, seed=seed) for seed in range(3)]
     ranges = calibrate(SMALL.model, params, batches, recipe)
-    variables, optimizer = {"params": params, "ranges": ranges}, optax.adam(2e-2)
+    variables, optimizer = {"params": params, "ranges": ranges}, optax.adam(2e-3)
 
     @compiled
     def step(variables, state, features, classes):
