@@ -106,6 +106,7 @@ class RoundedGradients:
             drhs_local_aqt=aqt_dot_general.LocalAqt(contraction_axis_shard_count=shards),
             allow_dummy_gradients=True,
         )
+        assert config is not None
         weights = config.dlhs.dg_quantizer.rhs
         of_one = weights.numerics.get_quant_bound()
         weights.calibration = functools.partial(calibration.ConstantCalibration, bound=of_one)
@@ -163,6 +164,7 @@ def _qtensor_dot(
     config = config or aqt_dot_general.dot_general_make(
         None, None, None, use_fwd_quant=False, allow_dummy_gradients=True
     )
+    assert config is not None
     if dtype == jnp.int8:
         config.fwd.dg_accumulator_dtype = jnp.int32
     quantized = [
