@@ -138,6 +138,7 @@ def aqt_dot(integer: bool, gradients: RoundedGradients | None = None):
 
         def rounded(a: jax.Array, b: jax.Array) -> jax.Array:
             # Centred codes get the gradient in both engines: zeros stay zeros when rounded.
+            assert gradients is not None
             config = gradients.config(a.shape[b.ndim - 2 : -1], next(numbers))
             if not integer:
                 return _qtensor_dot(a - zero_point, b, jnp.float32, config)
