@@ -1,10 +1,10 @@
 """Step time: native W8A8 training, exact to the device, against float training with batch norm.
 
-    python benchmarks/step_time.py [--width 64] [--batch 128] [--rounds 30]
+    python benchmarks/step_time.py [--models ds_cnn ...] [--batch 128] [--rounds 20]
 
-Both are compiled with the options that training uses. Steps alternate in one process, so that a
-drift of the machine meets both; ratios of medians are what counts. Features are given: the front
-end is the same for both.
+All are compiled with the options that training uses. Steps alternate in one process, so that a
+drift of the machine meets all; ratios of medians are what counts. Features are given: the front
+end is the same for all.
 """
 
 import argparse
@@ -19,7 +19,12 @@ from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.experiment import Optimizer
+from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.models.streaming_attention import StreamingAttention
+from aqtaudio.models.tc_resnet import TCResNet
 from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.step import transformation
@@ -28,7 +33,15 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-SHAPE = (49, 10)
+CLASSES = 8
+MODELS = {
+    "ds_cnn": (DSCNN(CLASSES), (49, 10)),
+    "tc_resnet_8": (TCResNet(CLASSES, causal=True), (49, 40)),
+    "matchbox_net_3x1": (MatchboxNet(CLASSES, causal=True), (49, 40)),
+    "bc_resnet_1": (BCResNet(CLASSES), (49, 40)),
+    "gru": (KeywordGRU(CLASSES, units=64, hidden=(32, 64)), (49, 20)),
+    "streaming_attention": (StreamingAttention(CLASSES), (49, 40)),
+}
 
 
 def make(model, reading, variables, mutable, batch):
@@ -56,40 +69,45 @@ def make(model, reading, variables, mutable, batch):
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=30)
-    options = parser.parse_args()
-
+def readings(model, shape, batch_size: int) -> dict:
+    """What to time, by name; the first is what the others are compared with."""
     rng = np.random.default_rng(0)
-    features = jnp.asarray(rng.normal(size=(options.batch, *SHAPE)), jnp.float32)
-    classes = jnp.asarray(rng.integers(0, 8, options.batch), jnp.int32)
-    model, recipe = DSCNN(classes=8, width=options.width), Recipe()
-    floating = model.init(jax.random.key(0), start(features[:1], Floating()))
-    params = fold(floating["params"], floating["batch_stats"])
-    frozen = {"params": params, "ranges": calibrate(model, params, [features], recipe)}
-    batch = features, classes
-    runs = {
+    features = jnp.asarray(rng.normal(size=(batch_size, *shape)), jnp.float32)
+    classes = jnp.asarray(rng.integers(0, CLASSES, batch_size), jnp.int32)
+    recipe, batch = Recipe(), (features, classes)
+    floating = jax.jit(model.init)(jax.random.key(0), start(features[:1], Floating()))
+    params = fold(floating["params"], floating.get("batch_stats", {}))
+    frozen = {"params": params, "ranges": calibrate(model, params, [features[:16]], recipe)}
+    return {
         "float, batch norm": make(model, Floating(), floating, ("batch_stats",), batch),
         "float, folded": make(model, Floating(), {"params": params}, (), batch),
         "fake W8A8": make(model, FakeQuantized(recipe), frozen, (), batch),
         "native W8A8, float32 carriers": make(model, Quantized(recipe), frozen, (), batch),
         "native W8A8, int8 dots": make(model, Quantized(recipe, integer=True), frozen, (), batch),
     }
-    seconds = {name: [] for name in runs}
-    for run in runs.values():
-        run()
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            begin = time.perf_counter()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    print(f"batch {options.batch}, {jax.devices()[0].device_kind}")
+    for name in options.models:
+        runs = readings(*MODELS[name], options.batch)
+        seconds = {what: [] for what in runs}
+        for run in runs.values():
             run()
-            seconds[name].append(time.perf_counter() - begin)
-    print(f"DS-CNN width {options.width}, batch {options.batch}, {jax.devices()[0].device_kind}")
-    for name, times in seconds.items():
-        ratio = np.median(np.array(times) / np.array(seconds["float, batch norm"]))
-        print(f"{name:32} {1e3 * np.median(times):8.1f} ms   {ratio:.2f} x float")
+        for _ in range(options.rounds):
+            for what, run in runs.items():
+                begin = time.perf_counter()
+                run()
+                seconds[what].append(time.perf_counter() - begin)
+        for what, times in seconds.items():
+            ratio = np.median(np.array(times) / np.array(seconds["float, batch norm"]))
+            median = 1e3 * np.median(times)
+            print(f"{name:20} {what:32} {median:8.1f} ms   {ratio:.2f} x float", flush=True)
 
 
 if __name__ == "__main__":
