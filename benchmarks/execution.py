@@ -3,7 +3,8 @@
     python benchmarks/execution.py RUN [--clips 1024] [--rounds 5]
 
 All compute the same run on the same random codes, alternating in one process, each in the
-arithmetic of the interpreter that it is compared with; TFLite Micro's time includes handing a batch to its child process (a few microseconds per clip).
+arithmetic of the interpreter that it is compared with; TFLite Micro's time includes handing a batch
+to its child process (a few microseconds per clip).
 """
 
 import argparse
