@@ -33,13 +33,14 @@ class SVDF(nn.Module):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        frames, features = x.shape
-        x = Input((frames, 1, features), name="input")(x)
+        x = Input(x.shape, name="input")(x)
         for number, memory in enumerate(self.memory, 1):
             x = Dense(self.width, gain=1.0, name=f"features_{number}")(x)
+            x = Reshape((-1, 1, self.width), name=f"image_{number}")(x)
             x = DepthwiseConv2D(
                 (memory, 1), padding="VALID", norm=self.norm, name=f"time_{number}"
             )(x)
+            x = Reshape((-1, self.width), name=f"frames_{number}")(x)
             if number < len(self.memory):
                 x = Dense(self.projection, gain=1.0, name=f"projection_{number}")(x)
         x = Reshape((-1,), name="flatten")(x)
