@@ -51,14 +51,15 @@ def floating(case: Case = SMALL, steps: int = 12) -> dict[str, Any]:
     @jax.jit
     def step(variables, optimizer, features, classes):
         def loss(params):
-            state = {"params": params, "batch_stats": variables["batch_stats"]}
+            state = variables | {"params": params}
             signal = start(features, Floating())
             out, updated = case.model.apply(state, signal, mutable=["batch_stats"])
             return cross_entropy(out.real(), classes), updated
 
         gradients, updated = jax.grad(loss, has_aux=True)(variables["params"])
         changes, optimizer = OPTIMIZER.update(gradients, optimizer)
-        return {"params": optax.apply_updates(variables["params"], changes), **updated}, optimizer
+        params = optax.apply_updates(variables["params"], changes)
+        return {"params": params, "batch_stats": {}} | updated, optimizer
 
     signal = start(jnp.asarray(random_features(case)), Floating())
     variables = jax.jit(case.model.init)(jax.random.key(0), signal)
@@ -139,11 +140,12 @@ def training_step(case: Case, reading: Any, ranges: dict[str, Any]):
     return compiled(step)
 
 
-def by_edge(codes: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The "codes" collection by the names that edges have in a program."""
+def by_edge(codes: dict[str, Any], path: str = "") -> dict[str, np.ndarray]:
+    """The "codes" collection by the names that edges have in a program, without frames' numbers."""
     found = {}
-    for layer, parts in codes.items():
-        for part, (values,) in parts.items():
-            name = layer if part == "output" else f"{layer}/{part}"
-            found[name] = np.asarray(values)
+    for name, value in codes.items():
+        if isinstance(value, tuple):
+            found[path if name == "output" else f"{path}/{name}"] = np.asarray(value[0])
+        else:
+            found |= by_edge(value, f"{path}/{name}" if path else name)
     return found
