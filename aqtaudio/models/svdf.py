@@ -8,7 +8,7 @@ well: 355,980.
 
 import flax.linen as nn
 
-from aqtaudio.vocabulary.layers import Dense, DepthwiseConv2D, Input, Reshape
+from aqtaudio.vocabulary.layers import Dense, DepthwiseConv2D, Input, Reshape, Whole
 from aqtaudio.vocabulary.signal import Signal
 
 
@@ -43,5 +43,6 @@ class SVDF(nn.Module):
             x = Reshape((-1, self.width), name=f"frames_{number}")(x)
             if number < len(self.memory):
                 x = Dense(self.projection, gain=1.0, name=f"projection_{number}")(x)
+        x = Whole(name="whole")(x)
         x = Reshape((-1,), name="flatten")(x)
         return Dense(self.classes, name="logits")(x)

@@ -61,5 +61,5 @@ class _Block(nn.Module):
         y = Conv2D(self.channels, size, strides, padding=self.padding, name="conv_1")(x)
         y = Conv2D(self.channels, size, padding=self.padding, relu=False, name="conv_2")(y)
         if changes:
-            x = Conv2D(self.channels, strides=strides, name="shortcut")(x)
+            x = Conv2D(self.channels, strides=strides, padding=self.padding, name="shortcut")(x)
         return Add(relu=True, name="sum")(x, y)

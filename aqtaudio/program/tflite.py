@@ -137,7 +137,13 @@ def _activated(op: Operation, target: Edge, y: jax.Array) -> jax.Array:
 def _linear(op: Operation, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """XLA's own convolutions and dots: what the converter knows."""
     if op.kind == "dense":
-        return x @ kernel
+        if x.ndim != 4:
+            return x @ kernel
+        # The converter (TensorFlow 2.21) makes a product of the wrong rank of a dot of four axes.
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            x, kernel[None, None], (1, 1), "VALID", dimension_numbers=numbers
+        )
     if op.kind == "depthwise_conv2d":
         kernel, groups = kernel[:, :, None, :], x.shape[-1]
     else:

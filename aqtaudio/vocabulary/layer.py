@@ -69,19 +69,40 @@ class Layer(nn.Module):
         """
         if not frames:
             return x
-        reading, sizes = x.reading, x.shape[1:]
+        reading = x.reading
         before = reading.past(self, part, x, frames)
         joined = reading.operation(
             self, f"{part}_and_now", "concat", (before, x), {"axis": 0}, Same()
         )
+        reading.keep(self, part, self.later(joined, x.shape[0], f"{part}_next"))
+        return joined
+
+    def whole(self, x: Signal) -> Signal:
+        """All frames [T, ...] of a clip: in a stream as many, up to the newest.
+
+        How many is kept in "clip" where that is mutable (`vocabulary.recording.clip`), as the
+        shape of an empty array, because it has to be known while tracing.
+        """
+        if self.is_mutable_collection("clip") and not self.is_initializing():
+            self.put_variable("clip", "frames", jnp.zeros((x.shape[0], 0)))
+        if not self.streams:
+            return x
+        if not self.has_variable("clip", "frames"):
+            raise ValueError(f"layer {self.label}: a stream needs to know the frames of a clip")
+        frames, block = self.get_variable("clip", "frames").shape[0], x.shape[0]
+        if block <= frames:
+            return self.recent(x, frames - block)
+        return self.later(x, block - frames, "newest")
+
+    def later(self, x: Signal, first: int, part: str) -> Signal:
+        """x [T, ...] from frame `first` on."""
+        sizes = x.shape[1:]
         attributes = {
-            "begin": (x.shape[0], *(0 for _ in sizes)),
-            "end": joined.shape,
+            "begin": (first, *(0 for _ in sizes)),
+            "end": x.shape,
             "strides": (1, *(1 for _ in sizes)),
         }
-        last = reading.operation(self, f"{part}_next", "slice", (joined,), attributes, Same())
-        reading.keep(self, part, last)
-        return joined
+        return x.reading.operation(self, part, "slice", (x,), attributes, Same())
 
     @property
     def is_normalised(self) -> bool:

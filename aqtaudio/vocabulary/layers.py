@@ -22,7 +22,7 @@ from aqtaudio.vocabulary.activation import (
 from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import EPSILON, Input, Layer
-from aqtaudio.vocabulary.movement import Concat, Pad, Reshape, Slice, Transpose, split
+from aqtaudio.vocabulary.movement import Concat, Pad, Reshape, Slice, Transpose, Whole, split
 from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm, SubSpectralNorm
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
 from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
@@ -72,6 +72,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "Transpose",
+    "Whole",
     "Weighted",
     "split",
 ]

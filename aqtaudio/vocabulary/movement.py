@@ -42,6 +42,8 @@ class Slice(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        if self.streams and self.axis == 0:
+            raise ValueError(f"layer {self.label}: a stream has no frame {self.start} to cut at")
         return cut(self, "output", x, self.axis, self.start, self.stop, self.stride)
 
 
@@ -103,6 +105,14 @@ def _concat(layer: Layer, part: str, signals: tuple[Signal, ...], axis: int, edg
     return reading.operation(layer, part, "concat", signals, {"axis": axis}, edge)
 
 
+class Whole(Layer):
+    """All frames [T, ...] of a clip; in a stream as many, up to the newest: before a flattening."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return self.whole(x)
+
+
 class Pad(Layer):
     """Zeros before and after: `widths` per axis."""
 
@@ -110,4 +120,6 @@ class Pad(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        if self.streams and any(self.widths[0]):
+            raise ValueError(f"layer {self.label}: frames are padded once a clip, not in a stream")
         return x.reading.operation(self, "output", "pad", (x,), {"widths": self.widths}, Same())

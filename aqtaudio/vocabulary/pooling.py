@@ -31,11 +31,11 @@ class MaxPool(Layer):
 
 
 def _pool(layer: AveragePool | MaxPool, kind: str, x: Signal) -> Signal:
+    if layer.window is None:
+        x = layer.whole(x)
     window = layer.window or (x.shape[0], x.shape[1])
     strides = layer.strides or window
-    if layer.streams:
-        if layer.window is None:
-            raise ValueError(f"layer {layer.label}: a pool in a stream needs a window")
+    if layer.window and layer.streams:
         if strides[0] > window[0] or x.shape[0] % strides[0]:
             raise ValueError(
                 f"layer {layer.label}: blocks of {x.shape[0]}, windows of {window[0]} every "
@@ -56,6 +56,7 @@ class GlobalAveragePool(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        x = self.whole(x)
         operation = x.reading.operation
         channels = x.shape[-1]
         if len(x.shape) != 3:
@@ -74,6 +75,7 @@ class Mean(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        x = self.whole(x) if 0 in self.axes else x
         attributes = {"axes": self.axes, "keep": self.keep}
         return x.reading.operation(self, "output", "mean", (x,), attributes, Own())
 
@@ -86,5 +88,6 @@ class Sum(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        x = self.whole(x) if 0 in self.axes else x
         attributes = {"axes": self.axes, "keep": self.keep}
         return x.reading.operation(self, "output", "sum", (x,), attributes, Own())

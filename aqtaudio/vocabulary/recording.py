@@ -14,6 +14,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import Signal, start
 
@@ -80,7 +81,8 @@ def record(
       variables: {"params": ..., "ranges": ...}.
       feature_shape: of one input, without the batch axis.
       recipe: the recipe that the model was trained with.
-      stream: the program of one block of a stream, with state; `feature_shape` is the block's.
+      stream: the program of one block of a stream, with state; `feature_shape` is the block's, and
+        `variables` have a "clip" collection (`clip`) where the model sees whole clips.
 
     Raises:
       BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
@@ -93,6 +95,20 @@ def record(
     with _blaming(recipe):
         support.require(program)
     return program
+
+
+def clip(model: nn.Module, variables: Variables, feature_shape: tuple[int, ...]) -> Variables:
+    """The "clip" collection: how many frames layers that see a whole clip see.
+
+    Streams need it beside "params" and "ranges". Nothing is computed.
+    """
+
+    def trace(variables: Variables, features: jax.Array) -> Variables:
+        return model.apply(variables, start(features, Floating()), mutable=["clip"])[1]
+
+    features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
+    shapes = jax.eval_shape(trace, variables, features)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def require_recordable(

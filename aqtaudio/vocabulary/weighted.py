@@ -105,12 +105,18 @@ class Weighted(Layer):
 
         "CAUSAL" is zeros before the first rows (time), so many that the first window ends at the
         last row of the first stride, and SAME columns. In a stream the rows before are remembered
-        instead.
+        instead. Where a window is shorter than a stride, rows that no window sees are cut off.
         """
         reach = (kernel[0] - 1) * dilation[0]
         before = max(reach - (strides[0] - 1), 0)
+        if self.streams and x.shape[0] % strides[0]:
+            raise ValueError(f"layer {self.label}: blocks of {x.shape[0]}, strides of {strides[0]}")
+        if padding == "CAUSAL" and reach < strides[0] - 1:
+            x = self.later(x, strides[0] - 1 - reach, "seen")
         if self.streams:
-            x = self._streamed(x, before, strides[0], padding)
+            if padding == "SAME" and before:
+                raise ValueError(f"layer {self.label}: SAME padding looks ahead; CAUSAL streams")
+            x = self.recent(x, before)
         elif padding != "CAUSAL":
             return x, padding
         if padding == "VALID":
@@ -122,14 +128,6 @@ class Weighted(Layer):
             return x, "VALID"
         attributes = {"widths": (rows, columns, (0, 0))}
         return x.reading.operation(self, "padded", "pad", (x,), attributes, Same()), "VALID"
-
-    def _streamed(self, x: Signal, before: int, stride: int, padding: Padding) -> Signal:
-        """A block behind the rows that its first window needs."""
-        if padding == "SAME" and before:
-            raise ValueError(f"layer {self.label}: SAME padding looks ahead; CAUSAL streams")
-        if x.shape[0] % stride:
-            raise ValueError(f"layer {self.label}: blocks of {x.shape[0]}, strides of {stride}")
-        return self.recent(x, before)
 
 
 class Conv2D(Weighted):

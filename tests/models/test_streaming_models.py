@@ -1,0 +1,107 @@
+"""Every causal model streams: at the end of a clip it says what it says of the whole clip."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from cases import SMALL_KEYWORDS, Case
+from trained import random_features
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.compression.recipe import W8A8
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.micro import Micro
+from aqtaudio.program.program import Program
+from aqtaudio.program.tflite import to_tflite
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.recording import clip, record
+from aqtaudio.vocabulary.signal import start
+
+CLIPS = 4
+CASES = {case.name: case for case in SMALL_KEYWORDS}
+# Frames per block: what the strides of a model leave as one frame.
+BLOCKS = {
+    "tc_resnet_small_causal": 8,
+    "matchbox_net_small_causal": 1,
+    "gru_small": 1,
+    "svdf_small": 1,
+    "streaming_attention_small": 2,
+    "conformer_small": 4,
+}
+PAIRS = [(name, factor) for name in BLOCKS for factor in (1, 2)]
+
+
+def frames_of(case: Case) -> int:
+    """A clip of whole double blocks."""
+    block = 2 * BLOCKS[case.name]
+    return -(-case.features[0] // block) * block
+
+
+def features(case: Case) -> np.ndarray:
+    longer = random_features(Case("", case.model, (frames_of(case), case.features[1]), 0, 0), CLIPS)
+    return np.asarray(longer)
+
+
+@functools.cache
+def variables(name: str) -> dict[str, Any]:
+    case = CASES[name]
+    x = features(case)
+    fresh = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    rng = np.random.default_rng(5)
+    params = jax.tree.map(
+        lambda p: p + 0.05 * rng.normal(size=p.shape).astype(np.float32),
+        fold(fresh["params"], fresh.get("batch_stats", {})),
+    )
+    found = {"params": params, "ranges": calibrate(case.model, params, [x], W8A8)}
+    return found | clip(case.model, found, x.shape[1:])
+
+
+@functools.cache
+def program(name: str, block: int | None) -> Program:
+    """Of a whole clip, or of a block of a stream."""
+    case = CASES[name]
+    shape = (block or frames_of(case), case.features[1])
+    return record(case.model, variables(name), shape, W8A8, stream=block is not None)
+
+
+@pytest.mark.parametrize(("name", "factor"), PAIRS)
+def test_float(name: str, factor: int):
+    case, block = CASES[name], factor * BLOCKS[name]
+    x, trained = features(case), variables(name)
+    expected = case.model.apply(trained, start(x, Floating())).values
+
+    @jax.jit
+    def push(state, x):
+        out, updated = case.model.apply(trained | state, start(x, Floating()), mutable=["state"])
+        return updated, out.values
+
+    state: dict[str, Any] = {}
+    for first in range(0, x.shape[1], block):
+        state, values = push(state, x[:, first : first + block])
+    np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "factor"), PAIRS)
+def test_integers(name: str, factor: int):
+    block = factor * BLOCKS[name]
+    whole, stream = Executor(program(name, None)), Executor(program(name, block))
+    codes = whole.quantize(features(CASES[name]))
+    expected = whole(codes)
+    blocks = codes.reshape(CLIPS, -1, *stream.program.edges[stream.program.inputs[0]].shape)
+    outputs, _ = stream.blocks(blocks)
+    np.testing.assert_array_equal(outputs[:, -1], expected)
+    assert len(np.unique(outputs)) > 10
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_micro_runs_the_stream(name: str):
+    """As long as one likes: state does not wear off."""
+    made = program(name, BLOCKS[name])
+    shape = made.edges[made.inputs[0]].shape
+    codes = np.random.default_rng(1).integers(-128, 128, (120, *shape), np.int8)
+    expected, _ = Executor(made).blocks(codes[None])
+    with Micro(to_tflite(made)) as micro:
+        np.testing.assert_array_equal(micro.invoke(codes)[0], expected[0])
