@@ -131,7 +131,7 @@ def costs(run: Run) -> dict[str, Any]:
 
 
 def precision(run: Run) -> str:
-    """Short name: float, ptq_w8a8, fake_w8a8, w8a8, w4a8, w4a4, mixed, with _low_rank."""
+    """Short name: float, ptq_w8a8, fake_w8a8, w8a8, w4a8, w8a16, mixed, with _low_rank."""
     experiment = run.experiment
     if experiment.recipe.mode == "float":
         return "float"
@@ -140,10 +140,11 @@ def precision(run: Run) -> str:
     weight_bits = {op.attributes["weight_bits"] for op in weighted}
     # Signed edges keep 8 bits in every recipe, so relu edges tell.
     outputs = [program.edges[op.output] for op in weighted]
-    relu_bits = {edge.bits for edge in outputs if edge.zero_point != 0}
+    wide = any(edge.bits == 16 for edge in outputs)
+    bits = {edge.bits for edge in outputs if wide or edge.zero_point != 0}
     name = "mixed"
-    if len(weight_bits) == 1 and len(relu_bits) <= 1:
-        name = f"w{weight_bits.pop()}a{relu_bits.pop() if relu_bits else 8}"
+    if len(weight_bits) == 1 and len(bits) <= 1:
+        name = f"w{weight_bits.pop()}a{bits.pop() if bits else 8}"
     if experiment.recipe.mode == "fake":
         name = f"fake_{name}"
     elif experiment.finetune.steps == 0:

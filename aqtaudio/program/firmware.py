@@ -12,6 +12,7 @@ from aqtaudio.program.program import Edge, Program
 
 ARENA_ALIGNMENT_BYTES = 16
 _VALUES_PER_LINE = 16
+_MEMBERS = {"int8": "int8", "int16": "i16"}  # of TfLitePtrUnion
 
 
 def write_bundle(
@@ -29,8 +30,8 @@ def write_bundle(
       program: whose input and output edges the constants describe.
       model: the TFLite file of the program.
       arena_bytes: tensor arena that TFLite Micro needs.
-      inputs: golden input codes int8 [N, ...].
-      outputs: the program's output codes for them int8 [N, ...].
+      inputs: golden input codes [N, ...], of the input edge's type.
+      outputs: the program's output codes for them [N, ...].
 
     Returns:
       The files written.
@@ -48,7 +49,7 @@ def write_bundle(
         "model_settings.h": _settings(source, target, arena_bytes),
         "model_operators.h": _resolver(operators),
         "model_golden.h": _golden(inputs, outputs),
-        "README.md": _readme(operators, len(inputs)),
+        "README.md": _readme(operators, inputs, outputs),
     }
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in contents]
@@ -60,8 +61,9 @@ def write_bundle(
 
 
 def _require_codes(what: str, codes: np.ndarray, edge: Edge, count: int) -> None:
-    if codes.dtype != np.int8 or codes.shape != (count, *edge.shape) or count == 0:
-        raise BadInput(f"{what}: {codes.dtype} {codes.shape}, expected int8 [N, *{edge.shape}]")
+    if codes.dtype != edge.dtype or codes.shape != (count, *edge.shape) or count == 0:
+        expected = f"{edge.dtype} [N, *{edge.shape}]"
+        raise BadInput(f"{what}: {codes.dtype} {codes.shape}, expected {expected}")
 
 
 def _operators(model: bytes) -> list[str]:
@@ -147,6 +149,9 @@ inline TfLiteStatus RegisterOps(OpResolver& resolver) {{
 
 
 def _add(operator: str) -> str:
+    """The resolver's method (tflite-micro, micro_mutable_op_resolver.h)."""
+    if operator == "BATCH_MATMUL":
+        return "AddBatchMatMul"
     parts = operator.split("_")
     return "Add" + "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
 
@@ -169,7 +174,7 @@ constexpr int kGoldenClips = {len(inputs)};
 def _table(name: str, codes: np.ndarray) -> str:
     rows = codes.reshape(len(codes), -1)
     body = ",\n".join(f"{{\n{_lines(str(value) for value in row)}\n}}" for row in rows)
-    return f"constexpr std::int8_t {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
+    return f"constexpr std::{codes.dtype.name}_t {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
 
 
 def _lines(values: Iterable[str]) -> str:
@@ -178,7 +183,8 @@ def _lines(values: Iterable[str]) -> str:
     return ",\n".join("    " + ", ".join(items[i : i + _VALUES_PER_LINE]) for i in starts)
 
 
-def _readme(operators: list[str], clips: int) -> str:
+def _readme(operators: list[str], inputs: np.ndarray, outputs: np.ndarray) -> str:
+    source, target, limits = inputs.dtype.name, outputs.dtype.name, np.iinfo(inputs.dtype)
     return f"""\
 # Model for TensorFlow Lite Micro
 
@@ -205,17 +211,18 @@ int Mismatches() {{
   if (interpreter.AllocateTensors() != kTfLiteOk) return -1;
   int mismatches = 0;
   for (int clip = 0; clip < aqtaudio::kGoldenClips; ++clip) {{
-    std::memcpy(interpreter.input(0)->data.int8, aqtaudio::kGoldenInputs[clip],
-                aqtaudio::kInputValues);
+    std::memcpy(interpreter.input(0)->data.{_MEMBERS[source]}, aqtaudio::kGoldenInputs[clip],
+                sizeof(aqtaudio::kGoldenInputs[clip]));
     if (interpreter.Invoke() != kTfLiteOk) return -1;
     for (int i = 0; i < aqtaudio::kOutputValues; ++i) {{
-      mismatches += interpreter.output(0)->data.int8[i] != aqtaudio::kGoldenOutputs[clip][i];
+      mismatches +=
+          interpreter.output(0)->data.{_MEMBERS[target]}[i] != aqtaudio::kGoldenOutputs[clip][i];
     }}
   }}
   return mismatches;
 }}
 ```
 
-`model_golden.h` holds {clips} clips. Features go in as
-`round(feature / kInputScale) + kInputZeroPoint`, clipped to -128..127.
+`model_golden.h` holds {len(inputs)} clips. Features go in as
+`round(feature / kInputScale) + kInputZeroPoint`, clipped to {limits.min}..{limits.max}.
 """
