@@ -174,7 +174,8 @@ constexpr int kGoldenClips = {len(inputs)};
 def _table(name: str, codes: np.ndarray) -> str:
     rows = codes.reshape(len(codes), -1)
     body = ",\n".join(f"{{\n{_lines(str(value) for value in row)}\n}}" for row in rows)
-    return f"constexpr std::{codes.dtype.name}_t {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
+    kind = f"std::{codes.dtype.name}_t"
+    return f"constexpr {kind} {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
 
 
 def _lines(values: Iterable[str]) -> str:
