@@ -73,8 +73,7 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
         programs.save(program, out / "program.npz")
         save_model(run, to_tflite(program))
     else:
-        structure, weights = float_model.structure(experiment), float_model.weights(floating)
-        save_model(run, to_float_tflite(structure, weights))
+        save_model(run, to_float_tflite(*float_model.recorded(experiment, floating)))
     row = make_row(run, quantized, data_folder, (clips, classes))
     row["seconds"] = round(time.monotonic() - started, 1)
     _write_json(out / "row.json", row)
@@ -138,7 +137,7 @@ def precision(run: Run) -> str:
     program = run.program
     weighted = [op for op in program.operations if "weights" in op.constants]
     weight_bits = {op.attributes["weight_bits"] for op in weighted}
-    # Signed edges keep 8 bits in every recipe, so relu edges tell.
+    # With 4 or 8 bits signed edges keep 8, so relu edges tell.
     outputs = [program.edges[op.output] for op in weighted]
     wide = any(edge.bits == 16 for edge in outputs)
     bits = {edge.bits for edge in outputs if wide or edge.zero_point != 0}
@@ -149,7 +148,7 @@ def precision(run: Run) -> str:
         name = f"fake_{name}"
     elif experiment.finetune.steps == 0:
         name = f"ptq_{name}"
-    is_thin = any(op.name.endswith("/down") for op in weighted)
+    is_thin = any("/down" in op.name for op in weighted)
     return f"{name}_low_rank" if is_thin else name
 
 

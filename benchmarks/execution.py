@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aqtaudio.evaluate import random_codes
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
@@ -27,8 +28,7 @@ def main() -> None:
     options = parser.parse_args()
 
     run = Run(options.run)
-    shape = run.program.edges[run.program.inputs[0]].shape
-    codes = np.random.default_rng(0).integers(-128, 128, (options.clips, *shape), np.int8)
+    codes = random_codes(run.program, options.clips, seed=0)
     executors = {
         "JAX, float32 carriers": Executor(run.program),
         "JAX, int8 dots": Executor(run.program, integer=True),

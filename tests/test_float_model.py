@@ -1,18 +1,22 @@
 """The float32 file that quantized ones are compared with."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aqtaudio import float_model
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.recipe import Recipe, Rule
-from aqtaudio.experiment import Experiment
+from aqtaudio.experiment import Experiment, Keywords
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.program.check import check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.tflite import to_float_tflite
+from aqtaudio.training.restore import fresh
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
@@ -38,7 +42,7 @@ def test_the_file_computes_the_float_model(trained, decomposed):
         rules = (Rule("pointwise_.*", svd_penalty=0.0), Rule())
         params = low_rank.decompose(variables["params"], Recipe("float", rules))
         variables = {**variables, "params": params}
-    blob = to_float_tflite(float_model.structure(EXPERIMENT), float_model.weights(variables))
+    blob = to_float_tflite(*float_model.recorded(EXPERIMENT, variables))
     with LiteRT(blob) as interpreter:
         codes = np.asarray(features)[..., None]
         found = interpreter.invoke(codes)[0]
@@ -46,10 +50,32 @@ def test_the_file_computes_the_float_model(trained, decomposed):
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        KeywordGRU(units=3, hidden=(3, 4)),
+        StreamingAttention(width=8, blocks=1, heads=2, window=3),
+    ],
+)
+def test_models_of_frames_and_constants(model):
+    """Weights shared by frames, trained constants, no batch norm."""
+    experiment = Experiment(model=model, task=Keywords(clip_ms=240), recipe=Recipe("float"))
+    rng = np.random.default_rng(0)
+    variables = fresh(experiment)
+    moved = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape), variables["params"])
+    variables = {**variables, "params": jax.tree.map(jnp.float32, moved)}
+    features = rng.normal(size=(5, *experiment.feature_shape)).astype(np.float32)
+    with LiteRT(to_float_tflite(*float_model.recorded(experiment, variables))) as interpreter:
+        shape = interpreter.input_details[0].shape[1:]
+        found = interpreter.invoke(features.reshape(-1, *shape))[0]
+    wanted = experiment.built_model().apply(variables, start(features, Floating())).real()
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 def test_it_is_refused_unless_float_is_allowed_and_counts_four_bytes_a_parameter(trained):
     _, variables, _ = trained
     structure = float_model.structure(EXPERIMENT)
-    blob = to_float_tflite(structure, float_model.weights(variables))
+    blob = to_float_tflite(*float_model.recorded(EXPERIMENT, variables))
     assert not check(blob).micro_compatible
     allowed = check(blob, allow_float=True)
     assert allowed.micro_compatible and (allowed.arena_bytes or 0) > 0

@@ -85,7 +85,8 @@ class Operation:
     | concat | axis | |
     | pad | widths, (before, after) per axis after the batch | |
 
-    "clip" is `low` and `high`: the codes that the output is clipped to, a fused activation.
+    "clip" is `low` and `high`: the codes that the output is clipped to, a fused activation; and
+    `most`, where real values end, if the last code is at most that.
     A grouped conv2d has `groups` too.
 
     Operations with weights also hold `weight_scale` float32 [C] (or [1]: per tensor) and `bias`

@@ -6,6 +6,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels import KINDS
 from aqtaudio.program.kernels.softmax import SOFTMAX_FINEST_SCALE, SOFTMAX_WIDTH_LIMIT
 from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
+from aqtaudio.program.kernels.weighted import EXACT
 from aqtaudio.program.program import SOURCES, Edge, Operation, Program
 
 WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
@@ -28,6 +29,7 @@ FIXED = {
 }
 """Output (scale, zero point) that a kind must have in int8 and in int16."""
 NOT_WIDE = ("hard_swish", "l2_norm")
+MOST_TAPS = EXACT // (255 * 127) - 1
 BROADCAST_AXES = 4
 LAYOUT_AXES = 5
 
@@ -98,7 +100,7 @@ def _require_edge(edge: Edge) -> None:
     if not (edge.scale > 0 and float(np.float32(edge.scale)) == edge.scale):
         raise Unsupported(edge.name, f"scale {edge.scale} is not a positive float32")
     if not edge.grid.lowest <= edge.zero_point <= edge.grid.highest:
-        raise Unsupported(edge.name, f"zero point {edge.zero_point} is outside -128..127")
+        raise Unsupported(edge.name, f"zero point {edge.zero_point} is no code of its type")
     if edge.bits == 16 and edge.zero_point:
         raise Unsupported(edge.name, f"zero point {edge.zero_point}; int16 tensors need 0")
 
@@ -190,6 +192,11 @@ def _require_safe_scale(op: Operation, inputs: list[Edge], target: Edge) -> None
 
 
 def _require_weight_bits(op: Operation, target: Edge) -> None:
+    rows, columns = op.constants["weights"].shape[:2]
+    if op.kind == "depthwise_conv2d" and rows * columns > MOST_TAPS:
+        raise Unsupported(
+            op.name, f"a depthwise kernel of {rows * columns} taps; at most {MOST_TAPS} are exact"
+        )
     bits, scale = op.attributes["weight_bits"], op.constants["weight_scale"]
     if bits not in (4, 8):
         raise Unsupported(op.name, f"{bits}-bit weights; TFLite Micro has 4 and 8")

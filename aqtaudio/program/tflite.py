@@ -27,7 +27,7 @@ from aqtaudio.program.program import Edge, Operation, Program
 
 LOG_TAIL_CHARACTERS = 2000
 Forward = Callable[..., tuple[jax.Array, ...]]
-Weights = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Weights = Mapping[str, tuple[np.ndarray, ...]]
 Wrap = Callable[[int, Callable[..., jax.Array]], Callable[..., jax.Array]]
 
 
@@ -56,7 +56,8 @@ def to_float_tflite(program: Program, weights: Weights) -> bytes:
 
     Args:
       program: structure; its codes and scales are not used.
-      weights: real (kernel, bias) of every operation that has weights, by the operation's name.
+      weights: by the operation's name, real (kernel, bias) of one with weights, (values,) of a
+        constant.
 
     Raises:
       RuntimeError: the converter failed.
@@ -73,7 +74,7 @@ def _forward(program: Program, weights: Weights, wrap: Wrap) -> Forward:
         values = {program.inputs[0]: x}
         before = dict(zip((op.name for op in program.states), states, strict=True))
         constants = {
-            op.output: _real_constant(program, op)
+            op.output: weights[op.name][0][None]
             for op in program.operations
             if op.kind == "constant"
         }
@@ -128,6 +129,8 @@ def _real(
 def _activated(op: Operation, target: Edge, y: jax.Array) -> jax.Array:
     if "low" not in op.attributes:
         return y
+    if "most" in op.attributes:
+        return jnp.clip(y, 0, op.attributes["most"])
     activation = support.activation(op, target)
     if activation == "RELU":
         return jnp.maximum(y, 0)
@@ -159,20 +162,18 @@ def _linear(op: Operation, x: jax.Array, kernel: jax.Array) -> jax.Array:
     )
 
 
-def _real_weights(program: Program, op: Operation) -> tuple[np.ndarray, np.ndarray]:
-    """Real kernel and bias of the codes; nothing for an operation without weights."""
+def _real_weights(program: Program, op: Operation) -> tuple[np.ndarray, ...]:
+    """Real kernel and bias of the codes, or values of a constant."""
+    if op.kind == "constant":
+        edge = program.edges[op.output]
+        codes = op.constants["codes"].astype(np.float32)
+        return ((codes - edge.zero_point) * np.float32(edge.scale),)
     if op.kind not in support.WEIGHTED:
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        return ()
     scale = op.constants["weight_scale"].astype(np.float64)
     kernel = op.constants["weights"] * scale
     bias = op.constants["bias"] * (scale * program.edges[op.inputs[0]].scale)
     return kernel.astype(np.float32), bias.astype(np.float32)
-
-
-def _real_constant(program: Program, op: Operation) -> np.ndarray:
-    edge = program.edges[op.output]
-    codes = op.constants["codes"].astype(np.float32)
-    return ((codes - edge.zero_point) * np.float32(edge.scale))[None]
 
 
 def _convert(forward: Forward, program: Program) -> bytes:

@@ -42,9 +42,8 @@ def require_trainable(experiment: Experiment) -> None:
         ranges = jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))["ranges"]
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise _unbuildable(experiment, error) from error
-    if experiment.recipe.mode == "native":
-        variables = {"params": params, "ranges": ranges}
-        require_recordable(model, variables, experiment.feature_shape, experiment.recipe)
+    variables = {"params": params, "ranges": ranges}
+    require_recordable(model, variables, experiment.feature_shape, experiment.recipe)
 
 
 def _require_importable(experiment: Experiment) -> None:

@@ -22,7 +22,8 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
     """Freshly initialized parameters and batch statistics."""
     features = jnp.zeros((1, *experiment.feature_shape))
     key = jax.random.key(experiment.seed)
-    return experiment.built_model().init(key, start(features, Floating()))
+    variables = experiment.built_model().init(key, start(features, Floating()))
+    return {"batch_stats": {}} | variables  # a model may have no batch norm
 
 
 def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Layer(nn.Module):
 
 
 class Input(Layer):
-    """The model's input edge: signed, symmetric, int8; `shape` is what the model reads it as."""
+    """The model's input edge: signed, symmetric; `shape` is what the model reads it as."""
 
     shape: tuple[int, ...]
 

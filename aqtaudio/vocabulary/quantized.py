@@ -288,6 +288,8 @@ class Quantized:
         output = self._grid(layer, part, Own(linear.relu, linear.most))
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
         attributes["weight_bits"] = rule.weight_bits
+        if linear.most < math.inf:
+            attributes["most"] = linear.most
         if linear.kind != "dense":
             attributes |= {
                 "strides": linear.strides,
@@ -325,6 +327,8 @@ class Quantized:
         if isinstance(edge, Own):
             codes = edge_grid(edge.relu, rule.activation_bits)
             attributes = attributes | {"low": codes.low, "high": codes.high}
+            if edge.most < math.inf:
+                attributes["most"] = edge.most
             scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), output.scale)
             output = output._replace(scale=scale)
         owner, step = layer.owner_name(part, edge), self._step(layer, part, edge)
@@ -344,7 +348,7 @@ class Quantized:
         grid = Grid(lax.stop_gradient(scale), 0, bits)
         out = self._signal(layer, part, codes[None], grid, layer.edge_name(part))
         if self.notebook:
-            self.notebook.operation("constant", (), out, {}, {"codes": codes})
+            self.notebook.operation("constant", (), out, {}, {"codes": codes, "real": value})
         return out
 
     def zeros(  # noqa: D102
@@ -356,7 +360,8 @@ class Quantized:
         if layer.streams:
             return self.past(layer, part, out, shape[0])
         if self.notebook:
-            self.notebook.operation("constant", (), out, {}, {"codes": codes[0]})
+            constants = {"codes": codes[0], "real": jnp.zeros(shape)}
+            self.notebook.operation("constant", (), out, {}, constants)
         return out
 
     def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
@@ -519,6 +524,8 @@ def _constants(
         "weight_scale": weight_scale,
         "bias": bias_codes(bias, x.scale, weight_scale),
         "bias_steps": bias / (x.scale * weight_scale),
+        "real_kernel": kernel,
+        "real_bias": bias,
     }
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.compression.recipe import Recipe
+from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
@@ -19,7 +19,9 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import Signal, start
 
 DTYPES = {"weights": np.int8, "weight_scale": np.float32}
-TRAINING_ONLY = ("bias_steps",)
+REAL = ("real_kernel", "real_bias", "real")
+"""What codes were made from; a program does not keep it."""
+TRAINING_ONLY = ("bias_steps", *REAL)
 
 
 class _Notebook:
@@ -29,6 +31,7 @@ class _Notebook:
         self.signals: list[Signal] = []
         self.operations: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self.constants: list[dict[str, jax.Array]] = []
+        self.real: dict[str, tuple[jax.Array, ...]] = {}
         self.output = ""
 
     def edge(self, signal: Signal) -> None:
@@ -41,6 +44,7 @@ class _Notebook:
         names = tuple(signal.edge for signal in inputs)
         self.operations.append((kind, names, output.edge, attributes))
         self.constants.append({k: v for k, v in constants.items() if k not in TRAINING_ONLY})
+        self.real[output.edge] = tuple(constants[name] for name in REAL if name in constants)
 
     def program(self, scales: list[float], constants: list[dict[str, Any]]) -> Program:
         """What was written down, with the values of its scales and arrays."""
@@ -87,14 +91,31 @@ def record(
     Raises:
       BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
     """
+    return record_real(model, variables, feature_shape, recipe, stream)[0]
+
+
+Real = dict[str, tuple[np.ndarray, ...]]
+
+
+def record_real(
+    model: nn.Module,
+    variables: Variables,
+    feature_shape: tuple[int, ...],
+    recipe: Recipe,
+    stream: bool = False,
+) -> tuple[Program, Real]:
+    """As `record`, and what the codes of its constants were made from, by operation.
+
+    (kernel, bias) of an operation with weights, (values,) of a constant: the float model.
+    """
     notebook = _Notebook()
     features = jnp.zeros((1, *feature_shape), jnp.float32)
     trace = _trace(model, recipe, notebook, stream)
-    scales, constants = jax.device_get(compiled(trace)(variables, features))
+    scales, constants, real = jax.device_get(compiled(trace)(variables, features))
     program = notebook.program([float(scale) for scale in scales], constants)
     with _blaming(recipe):
         support.require(program)
-    return program
+    return program, real
 
 
 def clip(model: nn.Module, variables: Variables, feature_shape: tuple[int, ...]) -> Variables:
@@ -120,7 +141,7 @@ def require_recordable(
     """
     notebook = _Notebook()
     features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
-    scales, constants = jax.eval_shape(_trace(model, recipe, notebook), variables, features)
+    scales, constants, _ = jax.eval_shape(_trace(model, recipe, notebook), variables, features)
     program = notebook.program([1.0] * len(scales), constants)
     with _blaming(recipe):
         support.require_form(program)
@@ -132,7 +153,7 @@ def _trace(model: nn.Module, recipe: Recipe, notebook: _Notebook, stream: bool =
         out = model.apply(variables, signal, mutable=["state"] if stream else False)
         out = out[0] if stream else out
         notebook.output = out.edge
-        return [signal.scale for signal in notebook.signals], notebook.constants
+        return [signal.scale for signal in notebook.signals], notebook.constants, notebook.real
 
     return trace
 
@@ -145,11 +166,18 @@ def _blaming(recipe: Recipe) -> Iterator[None]:
     except support.Unsupported as error:
         parts = error.layer.split("/")
         prefixes = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
-        for prefix in prefixes:
-            with contextlib.suppress(BadInput):
-                rule = recipe.rule(prefix)
-                raise BadInput(f"recipe rule {rule.pattern!r}, layer {error}") from error
-        raise
+        rules = [rule for prefix in prefixes if (rule := _matching(recipe, prefix))]
+        if not rules:
+            raise
+        raise BadInput(f"recipe rule {rules[0].pattern!r}, layer {error}") from error
+
+
+def _matching(recipe: Recipe, path: str) -> Rule | None:
+    """The rule for a path; None for a path that is no layer's."""
+    try:
+        return recipe.rule(path)
+    except BadInput:
+        return None
 
 
 def _stored(arrays: dict[str, Any], output: Edge, shared: dict[Any, np.ndarray]) -> dict[str, Any]:

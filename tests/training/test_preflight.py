@@ -11,7 +11,10 @@ from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.training.loop import Trainer
@@ -105,3 +108,17 @@ def test_recipe_that_does_not_fit_the_model(recipe, named):
 def test_model_that_cannot_be_built(path, value):
     with pytest.raises(BadInput, match="cannot be built"):
         require_trainable(overlay(EXPERIMENT, {path: value}))
+
+
+@pytest.mark.parametrize("mode", ["native", "fake"])
+def test_what_no_kernel_runs_is_refused_with_its_rule(mode: str):
+    recipe = Recipe(mode, (Rule("logits"), Rule(weight_bits=4, activation_bits=16)))
+    experiment = Experiment(model=DSCNN(width=4, blocks=1), recipe=recipe)
+    with pytest.raises(BadInput, match=r"recipe rule '\.\*', layer conv: 4-bit weights with 16"):
+        require_trainable(experiment)
+
+
+@pytest.mark.parametrize("mode", ["native", "fake", "float"])
+def test_a_model_without_batch_norm_trains_too(mode: str):
+    model = KeywordGRU(units=3, hidden=(2, 2))
+    require_trainable(Experiment(model=model, recipe=Recipe(mode)))
