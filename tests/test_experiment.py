@@ -118,7 +118,13 @@ def test_missing_config_json_says_that_it_is_no_run(tmp_path):
 
 NOT_IN_IT = ("engine", "evaluate_every", "checkpoint_every")
 # Settings that came later: at their default, ids are those of runs made before.
-ADDED = {"recipe.target": "litert", "recipe.rules.0.int4_dense": "conv"}
+ADDED = {
+    "recipe.target": "litert",
+    "recipe.learn_ranges": True,
+    "recipe.gradient_bits": 8,
+    "recipe.stochastic_rounding": True,
+    "recipe.rules.0.int4_dense": "conv",
+}
 
 
 def test_identity_is_what_changes_the_numbers():
@@ -132,7 +138,7 @@ def test_an_added_setting_counts_when_it_is_used(path):
     name = path.split(".")[-1]
     assert name not in json.dumps(identity(EXPERIMENT))
     changed = json.dumps(identity(overlay(EXPERIMENT, {path: ADDED[path]})))
-    assert f'"{name}": "{ADDED[path]}"' in changed
+    assert f'"{name}": {json.dumps(ADDED[path])}' in changed
 
 
 @pytest.mark.parametrize(
