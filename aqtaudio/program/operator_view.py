@@ -157,7 +157,7 @@ def _open(sizes: tuple[int, ...], first: int = 0) -> tuple[int, ...]:
 def _layer(tensor: Tensor, edges: EdgeFacts) -> str:
     """Edges of that size and grid; where none has the grid, those of that size, as a guess.
 
-    The exporter keeps no names of inner tensors, and adds or drops axes of size 1.
+    The exporter keeps no names of inner tensors, and skips a reshape that a dense layer needs not.
     """
     alike = [edge for edge in edges if math.prod(edge["shape"]) == math.prod(tensor.shape)]
     same = [
