@@ -30,8 +30,8 @@ def main() -> None:
     run = Run(options.run)
     codes = random_codes(run.program, options.clips, seed=0)
     executors = {
-        "JAX, float32 carriers": Executor(run.program),
-        "JAX, int8 dots": Executor(run.program, integer=True),
+        "JAX, float32 carriers": Executor(run.program, integer=False),
+        "JAX, int8 dots": Executor(run.program),
         "JAX, LiteRT's arithmetic": Executor(run.program, target="litert"),
     }
     with Micro(run.model) as micro, LiteRT(run.model) as litert:

@@ -17,9 +17,10 @@ def compiled(function: Callable, **options) -> Callable:
 
 
 def prefers_integer_dots() -> bool:
-    """Whether int8 dots beat exact float32 carriers on the default device.
+    """Whether training takes int8 dots rather than exact float32 carriers on the default device.
 
-    Carriers win on CPUs (`benchmarks/step_time.py`, `results/benchmarks`); accelerators have units
-    for int8. Both give the same integers.
+    On a CPU carriers win for convolutional models and lose a little for others
+    (`results/benchmarks/step_time.txt`); accelerators have units for int8. Both give the same
+    integers.
     """
     return jax.default_backend() != "cpu"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.program import kernels
-from aqtaudio.program.compiler import compiled, prefers_integer_dots
+from aqtaudio.program.compiler import compiled
 from aqtaudio.program.kernels.call import Call, Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import carrier_dot, integer_dot
 from aqtaudio.program.program import Operation, Program
@@ -20,17 +20,16 @@ State = dict[str, jax.Array]
 class Executor:
     """A compiled program. Holds its constants on the device; reuse it across batches."""
 
-    def __init__(self, program: Program, integer: bool | None = None, target: Target = "micro"):
+    def __init__(self, program: Program, integer: bool = True, target: Target = "micro"):
         """What to run and how.
 
         Args:
           program: recorded.
-          integer: int8 dots instead of exact float32 carriers; the codes are the same. None: the
-            faster on this device.
+          integer: int8 dots, the faster (`benchmarks/execution.py`); False: exact float32 carriers.
+            The codes are the same.
           target: whose arithmetic, TFLite Micro's or LiteRT's.
         """
         self.program = program
-        integer = prefers_integer_dots() if integer is None else integer
         engine = Engine(integer_dot if integer else carrier_dot, target)
         self._constants = [
             {name: _carried(name, array) for name, array in op.constants.items()}

