@@ -31,7 +31,8 @@ BLOCKS = {
     "streaming_attention_small": 2,
     "conformer_small": 4,
 }
-PAIRS = [(name, factor) for name in BLOCKS for factor in (1, 2)]
+PAIRS = [(name, 1) for name in BLOCKS]
+PAIRS += [pytest.param(name, 2, marks=pytest.mark.slow) for name in BLOCKS]
 
 
 def frames_of(case: Case) -> int:

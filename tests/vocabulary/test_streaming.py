@@ -105,7 +105,7 @@ def test_state_goes_on_where_it_was_left(name: str, block: int):
     np.testing.assert_array_equal(np.concatenate([first, second], 1), expected)
 
 
-@pytest.mark.parametrize("target", RUNTIMES)
+@pytest.mark.parametrize("target", ["micro", pytest.param("litert", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "block"), PAIRS)
 def test_resource_variables(name: str, block: int, target: str):
     inputs = blocks(name, block)
