@@ -28,6 +28,7 @@ from aqtaudio.settings import overlay
 RATE_HZ = 8000
 TONES_HZ = {"low": 300, "high": 1500, "other": 700}
 CLIPS_PER_WORD = 12
+CLIPS = 3 * CLIPS_PER_WORD + 6  # 6: as much hiss as there is, in clips that do not overlap
 
 EXPERIMENT = Experiment(
     model=DSCNN(width=8, blocks=1),

@@ -40,7 +40,7 @@ ALLOWED = {
 NAME_MODELS = {"experiment.py", "quickstart.py"}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
-    "aqt": {"vocabulary/quantized.py"},
+    "aqt": {"vocabulary/aqt_arithmetic.py"},
     "tensorflow": {"program/tflite.py"},
     "jax.experimental.jax2tf": {"program/tflite.py"},
     "tflite_micro": {"program/micro_worker.py"},

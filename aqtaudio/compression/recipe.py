@@ -46,17 +46,22 @@ class Rule:
     def __post_init__(self):
         try:
             re.compile(self.pattern)
-        except re.error as error:
+        except (re.error, TypeError) as error:
             raise BadInput(f"recipe pattern {self.pattern!r}: {error}") from error
         for field, allowed in (("weight_bits", (4, 8)), ("activation_bits", (4, 8, 16))):
-            if getattr(self, field) not in allowed:
+            if type(getattr(self, field)) is not int or getattr(self, field) not in allowed:
                 listed = ", ".join(map(str, allowed))
                 raise BadInput(f"recipe {field} is {getattr(self, field)!r}; allowed: {listed}")
         quantile(self.calibration)
         if self.int4_dense not in ("tensor", "conv"):
             raise BadInput(f"recipe int4_dense is {self.int4_dense!r}; allowed: tensor, conv")
-        if self.svd_penalty is not None and not 0 <= self.svd_penalty < math.inf:
-            raise BadInput(f"recipe svd_penalty is {self.svd_penalty}; allowed: >= 0, or None")
+        penalty = self.svd_penalty
+        if penalty is not None and not (_is_number(penalty) and 0 <= penalty < math.inf):
+            raise BadInput(f"recipe svd_penalty is {penalty!r}; allowed: >= 0, or None")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def quantile(calibration: str) -> float | None:
@@ -65,7 +70,7 @@ def quantile(calibration: str) -> float | None:
         return None
     try:
         value = float(calibration.removeprefix("q")) if calibration[:1] == "q" else -1.0
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):
         value = -1.0
     if not 0 < value <= 1:
         raise BadInput(
@@ -127,9 +132,14 @@ class Recipe:
                 raise BadInput(
                     f"recipe {name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
                 )
-
-        if self.gradient_bits not in (None, 8):
-            raise BadInput(f"recipe gradient_bits is {self.gradient_bits!r}; allowed: 8, or None")
+        if not isinstance(self.rules, tuple) or not all(isinstance(r, Rule) for r in self.rules):
+            raise BadInput(f"recipe rules are {self.rules!r}; allowed: a tuple of Rule")
+        for name in ("learn_ranges", "stochastic_rounding"):
+            if not isinstance(getattr(self, name), bool):
+                raise BadInput(f"recipe {name} is {getattr(self, name)!r}; allowed: True, False")
+        bits = self.gradient_bits
+        if bits is not None and (type(bits) is not int or bits != 8):
+            raise BadInput(f"recipe gradient_bits is {bits!r}; allowed: 8, or None")
 
     def require_consistent(self) -> None:
         """Raises BadInput for settings that exclude each other.
@@ -140,6 +150,8 @@ class Recipe:
         for name in asked:
             if getattr(self, name) and self.mode != "native":
                 raise BadInput(f"recipe {name} is for mode native; the mode is {self.mode}")
+        if self.target != "micro" and self.mode != "native":
+            raise BadInput(f"recipe target {self.target} is for mode native, not {self.mode}")
         if self.stochastic_rounding and not self.gradient_bits:
             raise BadInput("recipe stochastic_rounding rounds gradients: it needs gradient_bits 8")
 

@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 import jax
 
-# XLA's CPU compiler removes optimization barriers before it fuses (jaxlib 0.10.0), and then repeats
-# the integer rescale in every consumer: three times the step time. Keeping the barriers is safe
-# everywhere; the option exists on CPU only.
-KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+# What XLA's CPU compiler must leave out (jaxlib 0.10.0; the option exists on CPU only).
+# Removing optimization barriers before it fuses repeats the integer rescale in every consumer:
+# three times the step time. Compiling a small loop as one function takes an older emitter, which
+# refuses int8 dots.
+LEFT_OUT = {"xla_disable_hlo_passes": "cse_barrier_expander,small-while-loop-hoisting"}
 
 
 def compiled(function: Callable, **options) -> Callable:
     """jax.jit with the project's compiler options."""
-    keep = KEEP_BARRIERS if jax.default_backend() == "cpu" else None
-    return jax.jit(function, compiler_options=keep, **options)
+    left_out = LEFT_OUT if jax.default_backend() == "cpu" else None
+    return jax.jit(function, compiler_options=left_out, **options)
 
 
 def prefers_integer_dots() -> bool:

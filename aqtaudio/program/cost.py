@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.program.support import WEIGHTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,6 @@ class Cost:
         }
 
 
-WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
 FRAME = re.compile(r"/t\d+$")
 """What the name of a frame's operation ends in (`vocabulary.recurrent`)."""
 
@@ -108,7 +108,8 @@ def _operation_cost(program: Program, op: Operation, is_shared: bool) -> Operati
 def _stored(op: Operation, target: Edge) -> tuple[int, int]:
     """Numbers that an operation keeps, and their bytes."""
     if op.kind == "constant":
-        return op.constants["codes"].size, target.bytes
+        size = op.constants["codes"].size
+        return size if op.attributes.get("trained", True) else 0, target.bytes
     if op.kind not in WEIGHTED:
         return 0, 0
     weights, channels = op.constants["weights"].size, op.constants["bias"].size

@@ -38,8 +38,7 @@ class Executor:
         if target != "micro":  # whose constants are in the program
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine))
-        # Not `compiled`: XLA's CPU compiler cannot emit barriers that a loop's fusions swallow.
-        self._scan = jax.jit(functools.partial(_scan, program, engine))
+        self._scan = compiled(functools.partial(_scan, program, engine))
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
         """Every edge's codes [B, ...] for input codes [B, ...]; of a stream, at its first block."""

@@ -1,48 +1,20 @@
-"""TFLite operators for a program's operations: names, versions, options, constants, scales.
+"""The TFLite file of a program: operators, tensors, scales, states.
 
 The converter hands over a graph of composites, one per operation (`program.tflite`). Each is
 replaced by the integer operator that computes it, with our codes and scales on its tensors.
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import flatbuffer, support
+from aqtaudio.program import flatbuffer
 from aqtaudio.program.flatbuffer import schema
+from aqtaudio.program.lowerings import LOWERINGS, Constant, int32, options_of
 from aqtaudio.program.program import Edge, Operation, Program
 
 COMPOSITE_PREFIX = "aqtaudio."
 RUNTIME_VERSION = 3  # of the file format
-
-
-@dataclasses.dataclass(frozen=True)
-class Operator:
-    """A TFLite operator.
-
-    Attributes:
-      name: of the builtin operator in the schema.
-      version: least version of the kernel that computes it, for int8 and int16 tensors.
-      options: its option table; None where it has none.
-      extra: constants after the operation's own inputs, as (values, type, scales, axis).
-    """
-
-    name: str
-    version: tuple[int, int] = (2, 2)
-    options: Any = None
-    extra: tuple["Constant", ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Constant:
-    """A constant tensor; `scale` [1], or [C] along `axis`; None: plain integers."""
-
-    values: np.ndarray
-    kind: str = "INT32"
-    scale: np.ndarray | None = None
-    axis: int = 0
 
 
 def legalize(model: schema.ModelT, program: Program, explicit_state: bool = False) -> schema.ModelT:
@@ -58,12 +30,13 @@ def legalize(model: schema.ModelT, program: Program, explicit_state: bool = Fals
     file.buffers = [schema.BufferT()]  # the first is empty by convention: "no constant"
     file.operatorCodes, file.subgraphs = [], []
     states = program.states
+    fixed = {op.output for op in program.operations if op.kind == "constant"}
     graph = _Graph(file, program, explicit_state)
     if states and not explicit_state:
-        graph.add("CALL_ONCE", 1, [], [], _options(schema.CallOnceOptionsT, initSubgraphIndex=1))
+        graph.add("CALL_ONCE", 1, [], [], options_of(schema.CallOnceOptionsT, initSubgraphIndex=1))
     for index, sources in _composites(model, program):
         op = program.operations[index]
-        if sources != [name for name in op.inputs if not _is_constant(program, name)]:
+        if sources != [name for name in op.inputs if name not in fixed]:
             raise RuntimeError(f"{op.name}: the converter rewired it to {sources}")
         if op.output not in graph.flattened:
             graph.append(op)
@@ -74,22 +47,21 @@ def legalize(model: schema.ModelT, program: Program, explicit_state: bool = Fals
 
 def _flattened(program: Program) -> dict[str, str]:
     """Edges that a dense layer need not have flattened for it, and what they are made from."""
-    found = {}
+    readers: dict[str, set[str]] = {name: {"output"} for name in program.outputs}
     for op in program.operations:
-        consumers = [other for other in program.operations if op.output in other.inputs]
-        only_dense = consumers and all(other.kind == "dense" for other in consumers)
-        is_flat = len(program.edges[op.output].shape) == 1
-        if op.kind == "reshape" and is_flat and only_dense and op.output not in program.outputs:
-            found[op.output] = op.inputs[0]
-    return found
+        for name in op.inputs:
+            readers.setdefault(name, set()).add(op.kind)
+    return {
+        op.output: op.inputs[0]
+        for op in program.operations
+        if op.kind == "reshape"
+        and len(program.edges[op.output].shape) == 1
+        and readers.get(op.output) == {"dense"}
+    }
 
 
 def _writes(op: Operation) -> bool:
     return op.kind == "write_state"
-
-
-def _is_constant(program: Program, name: str) -> bool:
-    return any(op.output == name and op.kind == "constant" for op in program.operations)
 
 
 def _composites(model: schema.ModelT, program: Program) -> list[tuple[int, list[str]]]:
@@ -147,8 +119,8 @@ class _Graph:
             kept = {op.attributes["state"]: op for op in program.operations if _writes(op)}
             inputs = (*inputs, *(op.output for op in program.states))
             outputs = (*outputs, *(kept[op.attributes["state"]].output for op in program.states))
-        self._graph.inputs = _int32([self._edge(name) for name in inputs])
-        self._graph.outputs = _int32([self._edge(name) for name in outputs])
+        self._graph.inputs = int32([self._edge(name) for name in inputs])
+        self._graph.outputs = int32([self._edge(name) for name in outputs])
 
     def append(self, op: Operation) -> None:
         """One more operation."""
@@ -170,7 +142,7 @@ class _Graph:
         """One more operator."""
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(name, version)
-        operator.inputs, operator.outputs = _int32(inputs), _int32(outputs)
+        operator.inputs, operator.outputs = int32(inputs), int32(outputs)
         if options is not None:
             table = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, table)
@@ -199,7 +171,7 @@ class _Graph:
         """The tensor that stands for a resource variable."""
         if state not in self._handles:
             handle = self._tensor("", (), "RESOURCE", None, None, None)
-            options = _options(schema.VarHandleOptionsT, container="", sharedName=state)
+            options = options_of(schema.VarHandleOptionsT, container="", sharedName=state)
             self.add("VAR_HANDLE", 1, [], [handle], options)
             self._handles[state] = handle
         return self._handles[state]
@@ -232,7 +204,7 @@ class _Graph:
 
     def _tensor(self, name, shape, kind, values, scale, zeros, axis=0) -> int:
         tensor = schema.TensorT()
-        tensor.name, tensor.shape = name, _int32(shape)
+        tensor.name, tensor.shape = name, int32(shape)
         tensor.type = getattr(schema.TensorType, kind)
         tensor.buffer = 0
         if values is not None:
@@ -253,203 +225,3 @@ def _kind(edge: Edge) -> str:
 def _grid(edge: Edge) -> tuple[np.ndarray, np.ndarray]:
     """Scale and zero point as a tensor stores them."""
     return np.array([edge.scale], np.float32), np.array([edge.zero_point], np.int64)
-
-
-def _int32(values: Sequence[Any]) -> np.ndarray:
-    return np.array(values, np.int32)
-
-
-# --- one function per kind of operation --------------------------------------------------------
-
-
-def _options(table: type, **values: Any) -> Any:
-    options = table()
-    for name, value in values.items():
-        setattr(options, name, value)
-    return options
-
-
-def _fused(op: Operation, target: Edge) -> int:
-    return getattr(schema.ActivationFunctionType, support.activation(op, target))
-
-
-def _window(op: Operation, padding: str) -> dict[str, int]:
-    return {
-        "padding": getattr(schema.Padding, padding),
-        "strideH": op.attributes["strides"][0],
-        "strideW": op.attributes["strides"][1],
-    }
-
-
-def _weights(op: Operation, source: Edge, values: np.ndarray, axis: int) -> tuple[Constant, ...]:
-    """Weights in TFLite's order, and biases in steps of input scale * weight scale."""
-    scale = op.constants["weight_scale"]
-    kind = "INT4" if op.attributes["weight_bits"] == 4 else "INT8"
-    steps = (np.float64(np.float32(source.scale)) * scale.astype(np.float64)).astype(np.float32)
-    bias = "INT64" if source.bits == 16 else "INT32"
-    return (
-        Constant(np.ascontiguousarray(values), kind, scale, axis),
-        Constant(op.constants["bias"], bias, steps),
-    )
-
-
-def _conv2d(op: Operation, source: Edge, target: Edge) -> Operator:
-    options = _options(
-        schema.Conv2DOptionsT,
-        **_window(op, op.attributes["padding"]),
-        dilationHFactor=op.attributes["dilation"][0],
-        dilationWFactor=op.attributes["dilation"][1],
-        fusedActivationFunction=_fused(op, target),
-    )
-    weights = op.constants["weights"]
-    grouped = weights.shape[2] != source.shape[-1]
-    version = 7 if op.attributes["weight_bits"] == 4 else 6 if grouped else 3
-    extra = _weights(op, source, weights.transpose(3, 0, 1, 2), 0)
-    return Operator("CONV_2D", (version, 6 if grouped else 4), options, extra)
-
-
-def _depthwise_conv2d(op: Operation, source: Edge, target: Edge) -> Operator:
-    weights = op.constants["weights"]
-    options = _options(
-        schema.DepthwiseConv2DOptionsT,
-        **_window(op, op.attributes["padding"]),
-        depthMultiplier=weights.shape[-1] // source.shape[-1],
-        dilationHFactor=op.attributes["dilation"][0],
-        dilationWFactor=op.attributes["dilation"][1],
-        fusedActivationFunction=_fused(op, target),
-    )
-    version = 7 if op.attributes["weight_bits"] == 4 else 3
-    extra = _weights(op, source, weights[None], 3)
-    return Operator("DEPTHWISE_CONV_2D", (version, 5), options, extra)
-
-
-def _dense(op: Operation, source: Edge, target: Edge) -> Operator:
-    keep = len(source.shape) > 1
-    options = _options(
-        schema.FullyConnectedOptionsT,
-        fusedActivationFunction=_fused(op, target),
-        keepNumDims=keep,
-    )
-    version = 10 if op.attributes["weight_bits"] == 4 else 5 if keep else 4
-    extra = _weights(op, source, op.constants["weights"].T, 0)
-    return Operator("FULLY_CONNECTED", (version, 7), options, extra)
-
-
-def _pool(name: str) -> Callable[[Operation, Edge, Edge], Operator]:
-    def lower(op: Operation, source: Edge, target: Edge) -> Operator:
-        options = _options(
-            schema.Pool2DOptionsT,
-            **_window(op, "VALID"),
-            filterHeight=op.attributes["window"][0],
-            filterWidth=op.attributes["window"][1],
-            fusedActivationFunction=_fused(op, target),
-        )
-        return Operator(name, (2, 3), options)
-
-    return lower
-
-
-def _binary(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, Edge], Operator]:
-    table = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}[name]
-
-    def lower(op: Operation, source: Edge, target: Edge) -> Operator:
-        options = _options(table, fusedActivationFunction=_fused(op, target))
-        if name != "MUL":
-            options.potScaleInt16 = False
-        return Operator(name, version, options)
-
-    return lower
-
-
-def _reduce(name: str, version: tuple[int, int]) -> Callable[[Operation, Edge, Edge], Operator]:
-    def lower(op: Operation, source: Edge, target: Edge) -> Operator:
-        options = _options(schema.ReducerOptionsT, keepDims=op.attributes["keep"])
-        axes = _int32([axis + 1 for axis in op.attributes["axes"]])
-        return Operator(name, version, options, (Constant(axes),))
-
-    return lower
-
-
-def _plain(name: str, version: tuple[int, int] = (2, 2), table: type | None = None):
-    """An operator without options, or with those of `table` as they are."""
-
-    def lower(op: Operation, source: Edge, target: Edge) -> Operator:
-        return Operator(name, version, None if table is None else table())
-
-    return lower
-
-
-def _softmax(op: Operation, source: Edge, target: Edge) -> Operator:
-    options = _options(schema.SoftmaxOptionsT, beta=op.attributes["beta"])
-    return Operator("SOFTMAX", (2, 3), options)
-
-
-def _leaky_relu(op: Operation, source: Edge, target: Edge) -> Operator:
-    options = _options(schema.LeakyReluOptionsT, alpha=op.attributes["alpha"])
-    return Operator("LEAKY_RELU", (2, 2), options)
-
-
-def _batch_matmul(op: Operation, source: Edge, target: Edge) -> Operator:
-    options = _options(
-        schema.BatchMatMulOptionsT,
-        adjX=op.attributes["transpose_a"],
-        adjY=op.attributes["transpose_b"],
-    )
-    return Operator("BATCH_MATMUL", (2, 3), options)
-
-
-def _reshape(op: Operation, source: Edge, target: Edge) -> Operator:
-    shape = _int32([1, *target.shape])
-    return Operator(
-        "RESHAPE", (1, 1), _options(schema.ReshapeOptionsT, newShape=shape), (Constant(shape),)
-    )
-
-
-def _transpose(op: Operation, source: Edge, target: Edge) -> Operator:
-    order = _int32([0, *(axis + 1 for axis in op.attributes["permutation"])])
-    return Operator("TRANSPOSE", (2, 5), schema.TransposeOptionsT(), (Constant(order),))
-
-
-def _slice(op: Operation, source: Edge, target: Edge) -> Operator:
-    names = (("begin", 0), ("end", 1), ("strides", 1))
-    extra = tuple(Constant(_int32([batch, *op.attributes[name]])) for name, batch in names)
-    return Operator("STRIDED_SLICE", (2, 4), schema.StridedSliceOptionsT(), extra)
-
-
-def _concat(op: Operation, source: Edge, target: Edge) -> Operator:
-    options = _options(schema.ConcatenationOptionsT, axis=op.attributes["axis"] + 1)
-    return Operator("CONCATENATION", (2, 3), options)
-
-
-def _pad(op: Operation, source: Edge, target: Edge) -> Operator:
-    widths = _int32([(0, 0), *op.attributes["widths"]])
-    return Operator("PAD", (2, 3), schema.PadOptionsT(), (Constant(widths),))
-
-
-LOWERINGS: dict[str, Callable[[Operation, Edge, Edge], Operator]] = {
-    "conv2d": _conv2d,
-    "depthwise_conv2d": _depthwise_conv2d,
-    "dense": _dense,
-    "batch_matmul": _batch_matmul,
-    "add": _binary("ADD", (2, 4)),
-    "sub": _binary("SUB", (3, 5)),
-    "mul": _binary("MUL", (2, 4)),
-    "requantize": _plain("QUANTIZE", (2, 3), schema.QuantizeOptionsT),
-    "relu": _plain("RELU", (2, 3)),
-    "leaky_relu": _leaky_relu,
-    "prelu": _plain("PRELU", (1, 1)),
-    "hard_swish": _plain("HARD_SWISH", (1, 1), schema.HardSwishOptionsT),
-    "logistic": _plain("LOGISTIC", (2, 3)),
-    "tanh": _plain("TANH", (2, 3)),
-    "softmax": _softmax,
-    "l2_norm": _plain("L2_NORMALIZATION", (2, 2), schema.L2NormOptionsT),
-    "average_pool": _pool("AVERAGE_POOL_2D"),
-    "max_pool": _pool("MAX_POOL_2D"),
-    "mean": _reduce("MEAN", (2, 3)),
-    "sum": _reduce("SUM", (2, 2)),
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "slice": _slice,
-    "concat": _concat,
-    "pad": _pad,
-}

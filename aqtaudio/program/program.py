@@ -65,7 +65,7 @@ class Operation:
 
     | kind | attributes | constants |
     |---|---|---|
-    | constant | | codes [...]: an edge whose codes never change; no inputs |
+    | constant | trained | codes [...]: an edge whose codes never change; no inputs |
     | read_state | state | codes [...] before the first block; no inputs |
     | write_state | state | (its output is its input, and the state at the next block) |
     | conv2d | strides, dilation, padding ("SAME", "VALID"), weight_bits, clip | weights HWIO |

@@ -88,7 +88,7 @@ class Attention(Layer):
         operation, edge = scores.reading.operation, Same(margin=SILENT / beta)
         if hidden.any():
             value = jnp.asarray(np.where(hidden, -FAR / beta, 0).astype(np.float32))
-            mask = scores.reading.constant(self, "mask", value, narrow=True)
+            mask = scores.reading.constant(self, "mask", value, narrow=True, trained=False)
             scores = operation(self, "masked", "add", (scores, mask), {}, edge)
             edge = Same()
         if not self.streams:
@@ -104,9 +104,9 @@ class Attention(Layer):
         begin at 0, which is what TFLite Micro resets it to.
         """
         operation = reading.operation
-        now = reading.constant(self, "here", jnp.full((block,), far), narrow=True)
+        now = reading.constant(self, "here", jnp.full((block,), far), narrow=True, trained=False)
         seen = self.recent(now, self._left, "seen")
-        away = reading.constant(self, "away", jnp.full((1,), -far), narrow=True)
+        away = reading.constant(self, "away", jnp.full((1,), -far), narrow=True, trained=False)
         lost = operation(self, "unseen", "add", (seen, away), {}, Same())
         shape = {"shape": (1, 1, *seen.shape)}
         return operation(self, "unseen_keys", "reshape", (lost,), shape, Same())

@@ -12,16 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.compression.recipe import Recipe, quantile
+from aqtaudio.vocabulary.aqt_arithmetic import constant_codes, fake_quant_weights, zeros_floor
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.quantized import (
-    constant_codes,
-    edge_grid,
-    edge_scale,
-    fake_quant_weights,
-    is_per_tensor,
-    zeros_floor,
-)
+from aqtaudio.vocabulary.quantized import edge_grid, edge_scale, is_per_tensor
 from aqtaudio.vocabulary.signal import Fixed, Own, Signal
 
 
@@ -38,7 +32,12 @@ class _OnGrids(Floating):
         return fake_quant_weights(kernel, zeros_floor(kernel), rule.weight_bits, per_tensor)
 
     def constant(  # noqa: D102
-        self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
+        self,
+        layer: Layer,
+        part: str,
+        value: jax.Array,
+        narrow: bool = False,
+        trained: bool = True,
     ) -> Signal:
         wide = self.recipe.rule(layer.label).activation_bits == 16 and not narrow
         codes, scale = constant_codes(value, 16 if wide else 8)

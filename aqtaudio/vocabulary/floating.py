@@ -81,7 +81,12 @@ class Floating:
         layer.put_variable("state", part, x.values)
 
     def constant(  # noqa: D102
-        self, layer: Layer, part: str, value: jax.Array, narrow: bool = False
+        self,
+        layer: Layer,
+        part: str,
+        value: jax.Array,
+        narrow: bool = False,
+        trained: bool = True,
     ) -> Signal:
         return Signal(value[None], self, owner=layer.edge_name(part))
 

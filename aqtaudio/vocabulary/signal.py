@@ -155,8 +155,15 @@ class Reading(Protocol):
         """An operation without weights (`program.kernels.KINDS`), up to its output edge."""
         ...
 
-    def constant(self, layer: Layer, part: str, value: jax.Array, narrow: bool = False) -> Signal:
-        """Trained values [...] as a signal [1, ...]: scales, offsets, slopes.
+    def constant(
+        self,
+        layer: Layer,
+        part: str,
+        value: jax.Array,
+        narrow: bool = False,
+        trained: bool = True,
+    ) -> Signal:
+        """Values [...] as a signal [1, ...]: scales, offsets, slopes; masks are not `trained`.
 
         `narrow`: int8 even where activations are int16.
         """

@@ -76,3 +76,21 @@ def test_bad_mode():
 def test_quantiles():
     assert quantile("max") is None and quantile("mean_max") is None
     assert quantile("q0.999") == 0.999 and quantile("q1") == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Rule(pattern=3), "recipe pattern 3"),
+        (lambda: Rule(calibration=5), "recipe calibration is 5"),
+        (lambda: Rule(svd_penalty="x"), "recipe svd_penalty is 'x'"),
+        (lambda: Rule(activation_bits=16.0), "recipe activation_bits is 16.0"),
+        (lambda: Recipe(rules=Rule()), "allowed: a tuple of Rule"),
+        (lambda: Recipe(gradient_bits=8.0), "recipe gradient_bits is 8.0"),
+        (lambda: Recipe(learn_ranges="yes"), "recipe learn_ranges is 'yes'"),
+        (Recipe("fake", target="litert").require_consistent, "target litert is for mode native"),
+    ],
+)
+def test_values_of_another_kind(make, said: str):
+    with pytest.raises(BadInput, match=said):
+        make()

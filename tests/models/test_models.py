@@ -1,7 +1,6 @@
 """Laws of every model."""
 
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,6 @@ from aqtaudio.vocabulary.signal import Signal, start
 
 SLOW = (*PUBLISHED[1:], *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS)
 RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
-FIXED = re.compile(r"/(mask|start)(/t\d+)?$")
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 
 
@@ -56,9 +54,7 @@ def test_recorded_costs(case: Case):
     ranges = calibrate(case.model, params, [random_features(case, 2)], Recipe())
     program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
     costs = cost(program)
-    # Masks and states before their start are stored, but not trained.
-    fixed = sum(op.params for op in costs.operations if FIXED.search(op.name))
-    assert costs.total("params") - fixed == case.params
+    assert costs.total("params") == case.params
     assert costs.total("macs") == case.macs
     assert program.edges[program.outputs[0]].shape == (case.model.classes,)
 

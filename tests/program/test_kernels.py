@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aqtaudio.program import kernels
 from aqtaudio.program.kernels import fixed_point, weighted
 from aqtaudio.program.kernels.call import Engine, Grid
-from aqtaudio.vocabulary.quantized import aqt_dot
+from aqtaudio.vocabulary.aqt_arithmetic import aqt_dot
 
 INT32 = 2**31
 LANES = 64

@@ -9,7 +9,7 @@ from calls import Operation
 
 from aqtaudio.program.kernels import matmul, weighted
 from aqtaudio.program.kernels.call import TARGETS, Grid
-from aqtaudio.vocabulary.quantized import aqt_dot
+from aqtaudio.vocabulary.aqt_arithmetic import aqt_dot
 
 DOTS = {
     "carrier": weighted.carrier_dot,

@@ -11,9 +11,10 @@ from trained import BATCH, OPTIMIZER, Quant, by_edge, quantized, random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Conv2D, Dense, DepthwiseConv2D, Input, Reshape
-from aqtaudio.vocabulary.quantized import Quantized, fake_quant_weights
+from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
 FLOATING = training_step(SMALL, Floating(), {})

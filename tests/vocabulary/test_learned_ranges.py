@@ -27,9 +27,10 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.settings import overlay
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import quantized_phase
+from aqtaudio.vocabulary.aqt_arithmetic import weight_codes
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import GRU, Add, Attention, Conv2D, Dense, Input, Reshape
-from aqtaudio.vocabulary.quantized import Quantized, weight_codes
+from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
 FEATURES = (9,)

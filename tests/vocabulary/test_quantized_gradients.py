@@ -19,9 +19,10 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import overlay
 from aqtaudio.training.preflight import require_trainable
+from aqtaudio.vocabulary.aqt_arithmetic import RoundedGradients, aqt_dot
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import GRU, Attention, Input
-from aqtaudio.vocabulary.quantized import Quantized, RoundedGradients, aqt_dot
+from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
 pytestmark = pytest.mark.filterwarnings("ignore:Implicit conversion")  # of aqtp 0.9.0

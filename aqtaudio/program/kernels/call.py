@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 Target = Literal["micro", "litert"]
-TARGETS: tuple[Target, ...] = ("micro", "litert")
 
 
 class Grid(NamedTuple):
