@@ -7,6 +7,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
+from aqtaudio.program.kernels.call import TARGETS
 from aqtaudio.program.program import Program
 from aqtaudio.run_directory import Run
 from aqtaudio.training import task
@@ -15,7 +16,6 @@ from aqtaudio.training.predict import features_of_clips, predict
 from aqtaudio.vocabulary.floating import Floating
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
-PARITY_RUNTIMES = ("micro", "litert")
 
 
 def evaluate(
@@ -87,8 +87,8 @@ def parity(
     Returns:
       What `parity --json` prints; "outputs" counts the integers that were compared.
     """
-    if runtime not in PARITY_RUNTIMES:
-        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(PARITY_RUNTIMES)}")
+    if runtime not in TARGETS:
+        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(TARGETS)}")
     if n < 1:
         raise BadInput(f"--n is {n}; at least 1 is needed")
     executor = Executor(run.program, target="litert" if runtime == "litert" else "micro")

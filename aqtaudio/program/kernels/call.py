@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 
 Target = Literal["micro", "litert"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 
 
 class Grid(NamedTuple):
