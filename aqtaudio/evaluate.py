@@ -1,5 +1,6 @@
 """Evaluation of a run in any runtime, and parity of its program with a runtime's integers."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.kernels.call import TARGETS
 from aqtaudio.program.program import Program
 from aqtaudio.run_directory import Run
+from aqtaudio.streaming import Framer, Stream
 from aqtaudio.training import task
 from aqtaudio.training.phases import quantized_reading
 from aqtaudio.training.predict import features_of_clips, predict
@@ -47,17 +49,49 @@ def evaluate_clips(
 
 
 def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
-    """Real logits [n, C] of int16 clips [n, N] as `runtime` computes them."""
+    """Real logits [n, C] of int16 clips [n, N] as `runtime` computes them.
+
+    A stream hears the clips one after the other without a break, and is asked at each one's end.
+    """
     experiment = run.experiment
-    if runtime == "float":
-        return predict(experiment, run.variables("float"), Floating(), clips)
-    if runtime == "quantized":
-        reading = quantized_reading(experiment)
-        return predict(experiment, run.variables("quantized"), reading, clips)
+    if experiment.streams:
+        return _stream_logits(run, clips, runtime)
+    if runtime in ("float", "quantized"):
+        return _clip_logits(run, clips, runtime)
     executor = Executor(run.program, target=experiment.recipe.target)
     codes = executor.quantize(features_of_clips(experiment, clips))
     outputs = executor(codes) if runtime == "integer" else interpret(run.model, codes, runtime)
     return executor.dequantize(outputs)
+
+
+def from_silence(run: Run, evaluation: tuple[np.ndarray, np.ndarray], phase: str) -> dict[str, Any]:
+    """Metrics of a stream's model on whole clips, each from silence.
+
+    `phase`: "float" or "quantized".
+    """
+    clips, classes = evaluation
+    found = _clip_logits(run, clips, phase)
+    return task.metrics(found, classes, run.experiment.task.classes)
+
+
+def _clip_logits(run: Run, clips: np.ndarray, phase: str) -> np.ndarray:
+    experiment = run.experiment
+    reading = Floating() if phase == "float" else quantized_reading(experiment)
+    return predict(experiment, run.variables(phase), reading, clips)
+
+
+def _stream_logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
+    with Stream(run, runtime) as stream:
+        answers = stream.push(clips.reshape(-1))
+        ends = [stream.blocks_in(n * clips.shape[1]) - 1 for n in range(1, len(clips) + 1)]
+    return answers[ends]
+
+
+def real_codes(run: Run, executor: Executor, clips: np.ndarray) -> np.ndarray:
+    """Input codes of int16 clips [n, N]; of a stream's blocks, the clips without a break."""
+    if run.experiment.streams:
+        return executor.quantize(Framer(run.experiment).push(clips.reshape(-1)))
+    return executor.quantize(features_of_clips(run.experiment, clips))
 
 
 def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
@@ -65,15 +99,10 @@ def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
 
     Raises BadInput when the file is not one that it runs.
     """
-    from aqtaudio.program.child import MicroError
-    from aqtaudio.program.litert import LiteRT
-    from aqtaudio.program.micro import Micro
+    from aqtaudio.program.interpreters import running
 
-    try:
-        with {"micro": Micro, "litert": LiteRT}[runtime](model) as interpreter:
-            return interpreter.invoke(codes)[0]
-    except MicroError as error:
-        raise BadInput(f"model.tflite does not run in {runtime}: {error.reason}") from error
+    with running(model, runtime) as interpreter:
+        return interpreter.invoke(codes)[0]
 
 
 def parity(
@@ -81,11 +110,12 @@ def parity(
 ) -> dict[str, Any]:
     """Compares the program with a runtime, in that runtime's arithmetic.
 
-    On `n` random inputs and, given recordings, `n` clips: of the validation list first, then of
-    training clips.
+    On `n` random inputs and, given recordings, `n` clips (blocks of a stream): of the validation
+    list first, then of training clips.
 
     Returns:
-      What `parity --json` prints; "outputs" counts the integers that were compared.
+      What `parity --json` prints; "outputs" counts the integers that were compared. A stream's
+      inputs are blocks, one stream of all.
     """
     if runtime not in TARGETS:
         raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(TARGETS)}")
@@ -94,9 +124,7 @@ def parity(
     executor = Executor(run.program, target="litert" if runtime == "litert" else "micro")
     codes = random_codes(run.program, n, seed)
     if folder is not None:
-        clips = parity_clips(run, folder, n)
-        real = executor.quantize(features_of_clips(run.experiment, clips))
-        codes = np.concatenate([real, codes])
+        codes = np.concatenate([real_codes(run, executor, parity_clips(run, folder, n))[:n], codes])
     ours = executor(codes).astype(int)
     theirs = interpret(run.model, codes, runtime).astype(int)
     difference = np.abs(ours - theirs)
@@ -118,7 +146,12 @@ def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
 
 
 def parity_clips(run: Run, folder: Path, n: int) -> np.ndarray:
-    """int16 clips [up to n, N]: the validation list, filled up with training clips."""
+    """int16 clips [up to n, N], or what holds n blocks of a stream.
+
+    The validation list, filled up with training clips.
+    """
+    if run.experiment.streams:
+        n = 1 + math.ceil(n * run.experiment.block_ms / run.experiment.task.clip_ms)
     data = run.data(folder, ("train", "val"))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:n])
     if len(clips) < n:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
@@ -17,7 +18,7 @@ from aqtaudio.data.keywords import class_names
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
-from aqtaudio.settings import from_json, to_json
+from aqtaudio.settings import added, from_json, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,10 @@ class Experiment:
       engine: what native training computes its dots in: "integer" (int8), "carrier" (the same
         integers in float32), or "auto", the faster on the device.
       evaluate_every, checkpoint_every: steps. Like `engine`, they are not part of what a run is.
+      stream_block_frames: frames that the program takes per call, with state: a stream. 0: it takes
+        whole clips.
+      stream_context_clips: clips that a stream has heard before each training clip. Models with
+        memory that were only trained from silence fail in a stream.
     """
 
     model: nn.Module = DSCNN()
@@ -104,6 +109,8 @@ class Experiment:
     engine: Literal["auto", "carrier", "integer"] = "auto"
     evaluate_every: int = 500
     checkpoint_every: int = 500
+    stream_block_frames: int = added(0)
+    stream_context_clips: int = added(1)
 
     def __post_init__(self):
         for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
@@ -113,6 +120,14 @@ class Experiment:
             raise BadInput(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
+        clip_frames = self.frontend.frames(self.clip_samples)
+        if not 0 <= self.stream_block_frames <= clip_frames:
+            raise BadInput(
+                f"stream_block_frames is {self.stream_block_frames}; allowed: 0 (whole clips) to "
+                f"{clip_frames}, the frames of a clip"
+            )
+        if self.stream_context_clips < 0:
+            raise BadInput(f"stream_context_clips is {self.stream_context_clips}; needed: >= 0")
 
     @property
     def clip_samples(self) -> int:
@@ -120,9 +135,35 @@ class Experiment:
         return self.task.clip_samples(self.frontend.sample_rate_hz)
 
     @property
+    def streams(self) -> bool:
+        """Whether the program is a stream's."""
+        return self.stream_block_frames > 0
+
+    @property
     def feature_shape(self) -> tuple[int, int]:
-        """(frames, features) of one clip."""
-        return self.frontend.feature_shape(self.clip_samples)
+        """(frames, features) of one clip; of a stream's, in whole blocks."""
+        frames, features = self.frontend.feature_shape(self.clip_samples)
+        return frames - frames % max(self.stream_block_frames, 1), features
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """(frames, features) of one call of the program: a clip or a block."""
+        frames, features = self.feature_shape
+        return self.stream_block_frames or frames, features
+
+    @property
+    def block_ms(self) -> float:
+        """Time between two calls of a stream's program."""
+        return (
+            self.stream_block_frames
+            * self.frontend.hop_samples
+            * 1e3
+            / (self.frontend.sample_rate_hz)
+        )
+
+    def features(self, audio: jax.Array) -> jax.Array:
+        """Features [B, *feature_shape] of clips, float32 [B, N] in [-1, 1): the latest frames."""
+        return self.frontend(audio)[:, -self.feature_shape[0] :]
 
     def built_model(self) -> nn.Module:
         """The model with as many outputs as the task has classes."""

@@ -11,7 +11,7 @@ from aqtaudio.compression.recipe import W8A8
 from aqtaudio.experiment import Experiment
 from aqtaudio.program.program import Program
 from aqtaudio.training.restore import fresh
-from aqtaudio.vocabulary.recording import Real, record_real
+from aqtaudio.vocabulary.recording import Real, clip, record_real
 
 FLOAT32_BITS = 32
 
@@ -21,11 +21,14 @@ def recorded(experiment: Experiment, floating: dict[str, Any]) -> tuple[Program,
 
     Codes and scales of the program mean nothing.
     """
-    model, shape = experiment.built_model(), experiment.feature_shape
-    features = jnp.zeros((1, *shape), jnp.float32)
+    model = experiment.built_model()
+    features = jnp.zeros((1, *experiment.feature_shape), jnp.float32)
     params = fold(low_rank.merge(floating["params"]), floating["batch_stats"])
     ranges = calibrate(model, params, [features], W8A8)
-    return record_real(model, {"params": params, "ranges": ranges}, shape, W8A8)
+    variables = {"params": params, "ranges": ranges}
+    if experiment.streams:
+        variables |= clip(model, variables, experiment.feature_shape)
+    return record_real(model, variables, experiment.input_shape, W8A8, experiment.streams)
 
 
 def structure(experiment: Experiment) -> Program:

@@ -1,6 +1,7 @@
 """From an experiment to a finished run directory, and from a run to an artifact folder."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -19,19 +20,20 @@ from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate_clips, parity, random_codes
+from aqtaudio.evaluate import evaluate_clips, from_silence, parity, random_codes, real_codes
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
+from aqtaudio.program.program import Program
 from aqtaudio.run_directory import FILES, Run
 from aqtaudio.settings import to_json
-from aqtaudio.training.predict import features_of_clips
-from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.recording import clip, record
 
 Say = Callable[[str], None]
 GOLDEN_CLIPS = 16
 ROW_PARITY_INPUTS = 1000
+ROW_PARITY_MS = 60_000
 
 
 def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run:
@@ -67,9 +69,7 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     floating, quantized = trainer.train()
     run = Run(out)
     if quantized is not None:
-        variables = {"params": quantized["params"], "ranges": quantized["ranges"]}
-        model = experiment.built_model()
-        program = record(model, variables, experiment.feature_shape, experiment.recipe)
+        program = recorded(experiment, quantized)
         programs.save(program, out / "program.npz")
         save_model(run, to_tflite(program))
     else:
@@ -78,6 +78,16 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     row["seconds"] = round(time.monotonic() - started, 1)
     _write_json(out / "row.json", row)
     return run
+
+
+def recorded(experiment: Experiment, quantized: Mapping[str, Any]) -> Program:
+    """The program of a quantized model: for whole clips, or for a block of a stream."""
+    model = experiment.built_model()
+    variables = {"params": quantized["params"], "ranges": quantized["ranges"]}
+    if experiment.streams:
+        variables |= clip(model, variables, experiment.feature_shape)
+    recipe, shape = experiment.recipe, experiment.input_shape
+    return record(model, variables, shape, recipe, experiment.streams)
 
 
 def save_model(run: Run, blob: bytes) -> None:
@@ -108,18 +118,46 @@ def make_row(
         "costs": costs(run),
         "device": jax.devices()[0].device_kind,
     }
+    if experiment.streams:
+        row["stream"] = stream_facts(run, evaluation)
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
-        row["parity"] = parity(run, data_folder, ROW_PARITY_INPUTS, experiment.recipe.target)
+        row["parity"] = parity(run, data_folder, row_inputs(experiment), experiment.recipe.target)
     return row
+
+
+def row_inputs(experiment: Experiment) -> int:
+    """Recorded and random inputs, each, behind a row's parity; a minute of a stream at least."""
+    blocks = math.ceil(ROW_PARITY_MS / experiment.block_ms) if experiment.streams else 0
+    return max(ROW_PARITY_INPUTS, blocks)
+
+
+def stream_facts(run: Run, evaluation: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """What only streams have: time per block, work per second, accuracy from silence.
+
+    A model that hears every clip from silence and does much worse in a stream has only learned
+    states that follow silence.
+    """
+    experiment = run.experiment
+    program = float_model.structure(experiment) if _is_float(run) else run.program
+    phase = "float" if _is_float(run) else "quantized"
+    return {
+        "block_ms": experiment.block_ms,
+        "macs_per_second": round(cost(program).total("macs") * 1000 / experiment.block_ms),
+        "accuracy_from_silence": from_silence(run, evaluation, phase)["accuracy"],
+    }
+
+
+def _is_float(run: Run) -> bool:
+    return run.experiment.recipe.mode == "float"
 
 
 def costs(run: Run) -> dict[str, Any]:
     """The keys that `cost --json` prints, measured on the run's own file and program."""
     from aqtaudio.program.check import check
 
-    is_float = run.experiment.recipe.mode == "float"
+    is_float = _is_float(run)
     report = check(run.model, allow_float=is_float)
     program = float_model.structure(run.experiment) if is_float else run.program
     totals = cost(program).to_json()
@@ -182,7 +220,7 @@ def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.n
         return random_codes(run.program, GOLDEN_CLIPS, seed=0)
     data = run.data(data_folder, ("val",))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:GOLDEN_CLIPS])
-    return executor.quantize(features_of_clips(run.experiment, clips))
+    return real_codes(run, executor, clips)[:GOLDEN_CLIPS]
 
 
 def _require_room(experiment: Experiment, out: Path) -> None:

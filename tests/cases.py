@@ -63,6 +63,7 @@ _BC = BCResNet(classes=4, width=2, blocks=(1, 2, 1, 1))
 _MATCHBOX = MatchboxNet(
     classes=4, width=4, repeats=2, first_kernel=3, kernels=(5,), last_kernel=5
 )  # fmt: skip
+_CRNN = CRNN(classes=4, width=2, units=6, hidden=(5, 6))
 
 # One of every keyword model and form, worked out by hand layer by layer.
 SMALL_KEYWORDS = (
@@ -72,7 +73,9 @@ SMALL_KEYWORDS = (
     Case("bc_resnet_small_causal", _BC.clone(causal=True), (8, 40), 764, 26_904),
     Case("matchbox_net_small", _MATCHBOX, (12, 10), 464, 4424),
     Case("matchbox_net_small_causal", _MATCHBOX.clone(causal=True), (12, 10), 464, 4424),
-    Case("crnn_small", CRNN(classes=4, width=2, units=6, hidden=(5, 6)), (10, 8), 469, 2916),
+    Case("ds_cnn_small_causal", SMALL.model.clone(causal=True), (20, 10), 668, 29_632),
+    Case("crnn_small", _CRNN, (10, 8), 469, 2916),
+    Case("crnn_small_causal", _CRNN.clone(causal=True), (10, 8), 469, 6084),
     Case("gru_small", KeywordGRU(classes=4, units=6, hidden=(5, 6)), (5, 8), 387, 1344),
     Case("svdf_small", SVDF(classes=4, memory=(2, 3, 3), width=6, projection=4), (8, 6), 300, 1164),
     Case(

@@ -69,10 +69,11 @@ class BCResNet(nn.Module):
                     padding=padding,
                     name=f"stage_{stage + 1}_block_{number + 1}",
                 )(x)
-        around = (TAIL - 1, 0) if self.causal else (TAIL // 2, TAIL // 2)
-        x = Pad((around, (0, 0), (0, 0)), name="tail_pad")(x)
+        if not self.causal:
+            x = Pad(((TAIL // 2, TAIL // 2), (0, 0), (0, 0)), name="tail_pad")(x)
+        tail: Padding = "CAUSAL_VALID" if self.causal else "VALID"
         window = (TAIL, x.shape[1])
-        x = DepthwiseConv2D(window, padding="VALID", relu=False, norm=False, name="tail_depth")(x)
+        x = DepthwiseConv2D(window, padding=tail, relu=False, norm=False, name="tail_depth")(x)
         x = Conv2D(4 * self.width, name="tail")(x)
         x = GlobalAveragePool(name="pool")(x)
         return Dense(self.classes, name="logits")(x)

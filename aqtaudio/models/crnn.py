@@ -9,30 +9,33 @@ import flax.linen as nn
 
 from aqtaudio.vocabulary.layers import GRU, Conv2D, Dense, Input, Reshape
 from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Padding
 
 
 class CRNN(nn.Module):
     """[B, T, F] features to [B, classes] logits.
-
-    Causal: convolutions are not padded, so the GRU's first frame is the seventh of the input.
 
     Attributes:
       classes: of the output.
       width: channels of the convolutions.
       units: of the GRU.
       hidden: channels of the linear layer and of the relu layer before the logits.
+      causal: whether zeros before the clip give the GRU a state for every frame, so that a stream
+        ends as a whole clip does. The published model starts it at the seventh frame.
     """
 
     classes: int = 12
     width: int = 16
     units: int = 256
     hidden: tuple[int, int] = (128, 256)
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         x = Input((*x.shape, 1), name="input")(x)
+        padding: Padding = "CAUSAL_VALID" if self.causal else "VALID"
         for number, kernel in enumerate(((3, 3), (5, 3)), 1):
-            x = Conv2D(self.width, kernel, padding="VALID", norm=False, name=f"conv_{number}")(x)
+            x = Conv2D(self.width, kernel, padding=padding, norm=False, name=f"conv_{number}")(x)
         frames, bands, channels = x.shape
         x = Reshape((frames, bands * channels), name="frames")(x)
         x = GRU(self.units, last=True, name="gru")(x)

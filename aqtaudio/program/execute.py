@@ -60,18 +60,26 @@ class Executor:
         return np.asarray(outputs), after
 
     def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
-        """Output codes [B, ...] for input codes [B, ...], in batches of one size."""
+        """Output codes [B, ...] for input codes [B, ...], in batches of one size.
+
+        Of a stream's program: for consecutive blocks of one stream, from its beginning.
+        """
         shape = self.program.edges[self.program.inputs[0]].shape
         if codes.shape[1:] != shape:
             raise ValueError(f"input codes have shape {codes.shape[1:]}, the program's is {shape}")
         output = self.program.edges[self.program.outputs[0]]
         outputs = [np.empty((0, *output.shape), output.dtype)]
+        state = self.state()
         for first in range(0, len(codes), batch_size):
             batch = np.asarray(codes[first : first + batch_size])
             count = len(batch)
             if first:
                 batch = np.concatenate([batch, np.zeros_like(codes[: batch_size - count])])
-            outputs.append(np.asarray(self.edges(batch)[output.name])[:count])
+            if state:
+                blocks, state = self.blocks(batch[None], state)
+                outputs.append(blocks[0, :count])
+            else:
+                outputs.append(np.asarray(self.edges(batch)[output.name])[:count])
         return np.concatenate(outputs)
 
     def quantize(self, features: np.ndarray | jax.Array) -> np.ndarray:

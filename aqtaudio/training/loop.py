@@ -23,6 +23,7 @@ from aqtaudio.experiment import Experiment
 from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.checkpoint import Checkpoints, Measures
+from aqtaudio.training.context import heard
 from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
@@ -35,6 +36,7 @@ from aqtaudio.training.step import (
     make_step,
     schedule,
 )
+from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import Reading
 
 LOG_EVERY = 25
@@ -128,10 +130,13 @@ class Trainer:
                 clips, _ = self.data.training_batch(number, size, experiment.seed)
                 yield features_of(jax.random.key(number), clips)
 
-        return {
-            "params": params,
-            "ranges": calibrate(self.model, params, batches(), experiment.recipe),
-        }
+        def before(variables: Variables, features: jax.Array) -> Variables:
+            clips_before = experiment.stream_context_clips
+            return heard(self.model, variables, features, Floating(), clips_before)
+
+        context = before if experiment.streams else None
+        ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
+        return {"params": params, "ranges": ranges}
 
     def _score(self, reading: Reading, state: State) -> float:
         clips, classes = self.evaluation

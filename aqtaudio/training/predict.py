@@ -38,12 +38,12 @@ def features_of_clips(experiment: Experiment, clips: np.ndarray) -> np.ndarray:
 
 def _feature_batches(experiment: Experiment, clips: np.ndarray) -> Iterator[tuple[jax.Array, int]]:
     """Features [BATCH_SIZE, T, F] and how many of them are real."""
-    frontend = _frontend(experiment.frontend)
+    features = _features(experiment)
     for first in range(0, len(clips), BATCH_SIZE):
         batch = clips[first : first + BATCH_SIZE]
         padded = np.zeros((BATCH_SIZE, *clips.shape[1:]), np.int16)
         padded[: len(batch)] = batch
-        yield frontend(padded), len(batch)
+        yield features(padded), len(batch)
 
 
 @functools.cache
@@ -55,5 +55,5 @@ def _inference(model: nn.Module, reading: Reading):
 
 
 @functools.cache
-def _frontend(frontend):
-    return compiled(lambda clips: frontend(clips.astype(jnp.float32) / 32768))
+def _features(experiment: Experiment):
+    return compiled(lambda clips: experiment.features(clips.astype(jnp.float32) / 32768))

@@ -16,7 +16,8 @@ from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh
 from aqtaudio.vocabulary.fake import Calibrating
-from aqtaudio.vocabulary.recording import require_recordable
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.recording import clip, require_recordable
 from aqtaudio.vocabulary.signal import start
 
 
@@ -30,6 +31,8 @@ def require_trainable(experiment: Experiment) -> None:
     _require_importable(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
+    if experiment.streams:
+        _require_streaming(experiment, variables)
     if experiment.recipe.mode == "float":
         return
     params = fold(low_rank.truncate(params, experiment.recipe.low_rank), variables["batch_stats"])
@@ -43,7 +46,26 @@ def require_trainable(experiment: Experiment) -> None:
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise _unbuildable(experiment, error) from error
     variables = {"params": params, "ranges": ranges}
-    require_recordable(model, variables, experiment.feature_shape, experiment.recipe)
+    if experiment.streams:
+        variables |= clip(model, variables, experiment.feature_shape)
+    recipe, shape = experiment.recipe, experiment.input_shape
+    require_recordable(model, variables, shape, recipe, experiment.streams)
+
+
+def _require_streaming(experiment: Experiment, variables: dict[str, Any]) -> None:
+    """Raises BadInput when the model looks ahead or does not take blocks of that length."""
+    model = experiment.built_model()
+    lengths = clip(model, variables, experiment.feature_shape)
+
+    def push(block: jax.Array) -> Any:
+        return model.apply(variables | lengths, start(block, Floating()), mutable=["state"])[1]
+
+    try:
+        state = jax.eval_shape(push, jnp.zeros((1, *experiment.input_shape)))
+    except ValueError as error:
+        raise BadInput(f"stream_block_frames {experiment.stream_block_frames}: {error}") from error
+    if not state:
+        raise BadInput("stream_block_frames: the model remembers nothing; it needs no stream")
 
 
 def _require_importable(experiment: Experiment) -> None:

@@ -13,6 +13,7 @@ from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
+from aqtaudio.training.context import heard
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import Phase
 from aqtaudio.vocabulary.signal import start
@@ -58,7 +59,7 @@ def make_features(experiment: Experiment, noise: jax.Array) -> Callable:
         audio_key, mask_key = jax.random.split(key)
         audio = clips.astype(jnp.float32) / 32768
         audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
-        return mask_features(mask_key, experiment.frontend(audio), settings)
+        return mask_features(mask_key, experiment.features(audio), settings)
 
     return features
 
@@ -81,9 +82,17 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax
 
         def objective(values: Any):
             variables = replaced(before, values, phase)
+            mutable = list(phase.mutable)
+            if experiment.streams:
+                clips_before = experiment.stream_context_clips
+                variables |= heard(
+                    model, variables, features, phase.reading, clips_before, phase.mutable
+                )
+                mutable.append("state")
             out, updated = model.apply(
-                variables, start(features, phase.reading), mutable=list(phase.mutable), rngs=keys
+                variables, start(features, phase.reading), mutable=mutable, rngs=keys
             )
+            updated = {name: updated[name] for name in phase.mutable if name in updated}
             logits = out.real()
             fit = task.loss(logits, classes, smoothing)
             measures = {"loss": fit, "accuracy": task.accuracy(logits, classes)}

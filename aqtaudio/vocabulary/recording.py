@@ -133,7 +133,11 @@ def clip(model: nn.Module, variables: Variables, feature_shape: tuple[int, ...])
 
 
 def require_recordable(
-    model: nn.Module, variables: Variables, feature_shape: tuple[int, ...], recipe: Recipe
+    model: nn.Module,
+    variables: Variables,
+    feature_shape: tuple[int, ...],
+    recipe: Recipe,
+    stream: bool = False,
 ) -> None:
     """Raises BadInput for what `record` is bound to refuse, whatever the values of `variables`.
 
@@ -141,7 +145,8 @@ def require_recordable(
     """
     notebook = _Notebook()
     features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
-    scales, constants, _ = jax.eval_shape(_trace(model, recipe, notebook), variables, features)
+    trace = _trace(model, recipe, notebook, stream)
+    scales, constants, _ = jax.eval_shape(trace, variables, features)
     program = notebook.program([1.0] * len(scales), constants)
     with _blaming(recipe):
         support.require_form(program)

@@ -17,6 +17,12 @@ from aqtaudio.vocabulary.movement import cut, joined
 from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Reading, Same, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
+SCAN = {
+    "variable_broadcast": ("params", "ranges"),
+    "variable_axes": {"codes": Out(0)},
+    "split_rngs": {"params": False, "gradients": True},
+    "in_axes": 1,
+}
 State = Signal | jax.Array | None
 """A state [1, H] before a frame: a signal; in a scan its values; None before the first frame."""
 
@@ -172,8 +178,11 @@ def _over_frames(
     """
     if reverse and layer.streams:
         raise ValueError(f"layer {layer.label}: a reversed layer needs the whole clip")
-    if projected.reading.scans and not layer.streams:
-        states = _scanned(cell, projected, reverse)
+    if projected.reading.scans:
+        if layer.streams:
+            states = _streamed(layer, cell, projected)
+        else:
+            states = _scanned(cell, projected, reverse)
         if not last:
             return states
         return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
@@ -197,17 +206,30 @@ def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Sign
         states = cell(dataclasses.replace(projected, values=values[:, None]), before)
         return tuple(state.values for state in states), states[0]
 
-    scan = nn.scan(
-        body,
-        variable_broadcast=("params", "ranges"),
-        variable_axes={"codes": Out(0)},
-        split_rngs={"params": False, "gradients": True},
-        in_axes=1,
-        reverse=reverse,
-    )
+    scan = nn.scan(body, **SCAN, reverse=reverse)
     # Both states are on signed grids, whose zero is the code 0.
     zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
     before = (zeros,) * (1 if isinstance(cell, GRUCell) else 2)
     _, out = scan(cell, before, projected.values)
     scale = None if out.scale is None else out.scale[0]
-    return dataclasses.replace(out, values=jnp.swapaxes(out.values[:, :, 0], 0, 1), scale=scale)
+    return dataclasses.replace(out, values=_frames_second(out.values), scale=scale)
+
+
+def _streamed(layer: Layer, cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
+    """A block of a stream: its first frame makes the variables that the others carry on."""
+    first = cell(cut(layer, "frame", projected, 0, 0, 1), ())[0]
+    if projected.shape[0] == 1:
+        return first
+
+    def body(cell, _, values):
+        return (), cell(dataclasses.replace(projected, values=values[:, None]), ())[0]
+
+    scan = nn.scan(body, **SCAN, variable_carry="state")
+    _, out = scan(cell, (), projected.values[:, 1:])
+    values = jnp.concatenate([first.values, _frames_second(out.values)], 1)
+    return dataclasses.replace(first, values=values)
+
+
+def _frames_second(values: jax.Array) -> jax.Array:
+    """[T, B, 1, H] as [B, T, H]."""
+    return jnp.swapaxes(values[:, :, 0], 0, 1)

@@ -14,8 +14,8 @@ from aqtaudio.vocabulary.signal import Same, Signal
 
 Pair = tuple[int, int]
 ONE: Pair = (1, 1)
-Padding = linear_maps.Padding | Literal["CAUSAL"]
-"""CAUSAL: rows (time) see no later row; columns are SAME."""
+Padding = linear_maps.Padding | Literal["CAUSAL", "CAUSAL_VALID"]
+"""CAUSAL: rows (time) see no later row; columns are SAME. CAUSAL_VALID: columns are VALID."""
 
 
 def kernel_init(gain: float) -> Any:
@@ -103,26 +103,28 @@ class Weighted(Layer):
     ) -> tuple[Signal, linear_maps.Padding]:
         """x [H, W, C] and the padding that is left to the convolution.
 
-        "CAUSAL" is zeros before the first rows (time), so many that the first window ends at the
-        last row of the first stride, and SAME columns. In a stream the rows before are remembered
-        instead. Where a window is shorter than a stride, rows that no window sees are cut off.
+        Causal is zeros before the first rows (time), so many that the first window ends at the
+        last row of the first stride. In a stream the rows before are remembered instead. Where a
+        window is shorter than a stride, rows that no window sees are cut off.
         """
+        causal = padding in ("CAUSAL", "CAUSAL_VALID")
         reach = (kernel[0] - 1) * dilation[0]
         before = max(reach - (strides[0] - 1), 0)
         if self.streams and x.shape[0] % strides[0]:
             raise ValueError(f"layer {self.label}: blocks of {x.shape[0]}, strides of {strides[0]}")
-        if padding == "CAUSAL" and reach < strides[0] - 1:
+        if causal and reach < strides[0] - 1:
             x = self.later(x, strides[0] - 1 - reach, "seen")
         if self.streams:
             if padding == "SAME" and before:
                 raise ValueError(f"layer {self.label}: SAME padding looks ahead; CAUSAL streams")
             x = self.recent(x, before)
-        elif padding != "CAUSAL":
+        elif not causal:
             return x, padding
         if padding == "VALID":
             return x, padding
         image = x.shape[0], x.shape[1]
-        columns = linear_maps.pad_widths(image, kernel, strides, dilation, "SAME")[1]
+        across = "VALID" if padding == "CAUSAL_VALID" else "SAME"
+        columns = linear_maps.pad_widths(image, kernel, strides, dilation, across)[1]
         rows = (0, 0) if self.streams else (before, 0)
         if not any(rows + columns):
             return x, "VALID"

@@ -24,8 +24,11 @@ CLIPS = 4
 CASES = {case.name: case for case in SMALL_KEYWORDS}
 # Frames per block: what the strides of a model leave as one frame.
 BLOCKS = {
+    "ds_cnn_small_causal": 2,
     "tc_resnet_small_causal": 8,
+    "bc_resnet_small_causal": 1,
     "matchbox_net_small_causal": 1,
+    "crnn_small_causal": 1,
     "gru_small": 1,
     "svdf_small": 1,
     "streaming_attention_small": 2,

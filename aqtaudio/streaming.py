@@ -1,0 +1,146 @@
+"""A run over continuous audio: samples in, logits of every block out, in any runtime.
+
+Memory does not grow with the audio: what is kept is the samples that the next block needs, and the
+model's state.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment
+from aqtaudio.program.compiler import compiled
+from aqtaudio.program.execute import Executor
+from aqtaudio.run_directory import Run
+from aqtaudio.training.phases import quantized_reading
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.recording import clip
+from aqtaudio.vocabulary.signal import Reading, start
+
+CHUNK_BLOCKS = 64
+"""Blocks that are computed at a time where so many are there."""
+
+
+class Framer:
+    """Cuts continuous audio into blocks of features."""
+
+    def __init__(self, experiment: Experiment):
+        frontend, frames = experiment.frontend, experiment.stream_block_frames
+        self._features = compiled(lambda audio: frontend(audio.astype(jnp.float32)[None] / 32768))
+        self._shape = experiment.input_shape
+        self._hop_samples = frames * frontend.hop_samples
+        self._more_samples = frontend.window_samples - frontend.hop_samples
+        self._kept = np.zeros(0, np.int16)
+
+    def blocks_in(self, samples: int) -> int:
+        """Blocks that are complete after so many samples of a stream."""
+        return max(0, (samples - self._more_samples) // self._hop_samples)
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Features [n, frames, F] of the blocks that int16 samples [N] complete."""
+        audio = np.concatenate([self._kept, samples])
+        blocks = [np.zeros((0, *self._shape), np.float32)]
+        place, left = 0, self.blocks_in(len(audio))
+        while left:
+            count = CHUNK_BLOCKS if left >= CHUNK_BLOCKS else 1
+            end = place + count * self._hop_samples
+            features = self._features(audio[place : end + self._more_samples])
+            blocks.append(np.asarray(features).reshape(count, *self._shape))
+            place, left = end, left - count
+        self._kept = audio[place:]
+        return np.concatenate(blocks)
+
+
+class Stream:
+    """A run that listens: logits of block after block, from silence on.
+
+    Use it as a context manager: interpreters are child processes.
+    """
+
+    def __init__(self, run: Run, runtime: str = "integer"):
+        """Raises BadInput where the run takes whole clips, or does not run in `runtime`."""
+        if not run.experiment.streams:
+            raise BadInput(
+                f"{run.path}: the run takes whole clips; a run with stream_block_frames streams"
+            )
+        self._framer = Framer(run.experiment)
+        self._open = contextlib.ExitStack()
+        self._answer = _answer(run, runtime, self._open)
+        self.classes = run.experiment.task.classes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def blocks_in(self, samples: int) -> int:
+        """Blocks that are answered after so many samples."""
+        return self._framer.blocks_in(samples)
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Real logits [n, C] of the blocks that int16 samples [N] complete."""
+        features = self._framer.push(samples)
+        whole = len(features) // CHUNK_BLOCKS * CHUNK_BLOCKS
+        parts = [features[i : i + CHUNK_BLOCKS] for i in range(0, whole, CHUNK_BLOCKS)]
+        parts += [features[i : i + 1] for i in range(whole, len(features))]
+        nothing = np.zeros((0, len(self.classes)), np.float32)
+        return np.concatenate([nothing, *map(self._answer, parts)])
+
+
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def _answer(run: Run, runtime: str, opened: contextlib.ExitStack) -> Answer:
+    """A function from feature blocks [n, T, F] to logits [n, C]; interpreters go into `opened`."""
+    if runtime == "float":
+        return _model(run, run.variables("float"), Floating())
+    if runtime == "quantized":
+        return _model(run, run.variables("quantized"), quantized_reading(run.experiment))
+    executor = Executor(run.program, target=run.experiment.recipe.target)
+    if runtime == "integer":
+        return _program(executor)
+    from aqtaudio.program.interpreters import running
+
+    interpreter = opened.enter_context(running(run.model, runtime))
+    return lambda features: executor.dequantize(interpreter.invoke(executor.quantize(features))[0])
+
+
+def _program(executor: Executor) -> Answer:
+    state = executor.state()
+
+    def answer(features: np.ndarray) -> np.ndarray:
+        nonlocal state
+        outputs, state = executor.blocks(executor.quantize(features)[None], state)
+        return executor.dequantize(outputs[0])
+
+    return answer
+
+
+def _model(run: Run, variables: dict[str, Any], reading: Reading) -> Answer:
+    """The model itself, block by block."""
+    model = run.experiment.built_model()
+    variables = variables | clip(model, variables, run.experiment.feature_shape)
+    push = compiled(functools.partial(_push, model, reading))
+    state: dict[str, Any] = {}
+
+    def answer(features: np.ndarray) -> np.ndarray:
+        nonlocal state
+        logits = []
+        for block in features:
+            state, values = push(variables, state, block[None])
+            logits.append(np.asarray(values)[0])
+        return np.stack(logits)
+
+    return answer
+
+
+def _push(model, reading: Reading, variables, state, block: jax.Array):
+    out, updated = model.apply(variables | state, start(block, reading), mutable=["state"])
+    return updated, out.real()
