@@ -35,6 +35,7 @@ ALLOWED = {
         "compression",
     },
     "study": {"errors"},
+    "detection": {"errors"},
 }
 # Only these may name a model.
 NAME_MODELS = {"experiment.py", "quickstart.py"}

@@ -1,0 +1,197 @@
+"""What fires and when, against a detector written down block by block."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aqtaudio.detection.detector import (
+    Detection,
+    Detector,
+    DetectorSettings,
+    sweep,
+    threshold_grid,
+)
+from aqtaudio.detection.posteriors import smooth, softmax
+from aqtaudio.errors import BadInput
+
+CLASSES = ("yes", "no", "unknown", "silence")
+TARGETS = ("no", "yes")
+BLOCK_MS = 20.0
+SHARP = DetectorSettings(smoothing_ms=0, threshold=0.5, refractory_ms=100)
+
+
+def wandering(blocks: int, seed: int) -> np.ndarray:
+    """Logits that stay a while where they are, as a model's do."""
+    steps = np.random.default_rng(seed).normal(0, 1.5, (blocks, len(CLASSES)))
+    return smooth(steps.cumsum(axis=0) % 9, 3).astype(np.float32)
+
+
+def planted(**peaks: dict[int, float]) -> np.ndarray:
+    """Logits of 60 blocks with these posteriors: silence but for label={block: posterior}."""
+    posteriors = np.full((60, len(CLASSES)), 1e-4)
+    for label, values in peaks.items():
+        for block, value in values.items():
+            posteriors[block, CLASSES.index(label)] = value
+    posteriors[:, -1] = 1 - posteriors[:, :-1].sum(axis=1)
+    return np.log(posteriors)
+
+
+def detect(logits: np.ndarray, at: DetectorSettings = SHARP) -> list[Detection]:
+    return Detector(CLASSES, TARGETS, BLOCK_MS, at).push(logits)
+
+
+def fired(logits: np.ndarray, at: DetectorSettings = SHARP) -> list[tuple[str, int]]:
+    """(label, block) of detections."""
+    return [(d.label, round(1000 * d.time_s / BLOCK_MS) - 1) for d in detect(logits, at)]
+
+
+def by_the_book(logits: np.ndarray, at: DetectorSettings) -> list[tuple[str, int]]:
+    smoothed = smooth(softmax(logits), max(1, round(at.smoothing_ms / BLOCK_MS)))
+    found, last_ms, above = [], -np.inf, dict.fromkeys(TARGETS, False)
+    for block, row in enumerate(smoothed):
+        values = {label: row[CLASSES.index(label)] for label in TARGETS}
+        rising = [t for t in TARGETS if values[t] >= at.threshold and not above[t]]
+        if rising and block * BLOCK_MS - last_ms >= at.refractory_ms:
+            found.append((max(rising, key=lambda label: values[label]), block))
+            last_ms = block * BLOCK_MS
+        above = {label: values[label] >= at.threshold for label in TARGETS}
+    return found
+
+
+SETTINGS = st.builds(
+    DetectorSettings,
+    smoothing_ms=st.sampled_from([0, 20, 60, 300]),
+    threshold=st.sampled_from([0.05, 0.3, 0.5, 0.9]),
+    refractory_ms=st.sampled_from([0, 20, 30, 100, 700]),
+)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 300), st.integers(0, 99), SETTINGS)
+def test_it_is_the_book(blocks: int, seed: int, at: DetectorSettings):
+    logits = wandering(blocks, seed)
+    assert fired(logits, at) == by_the_book(logits, at)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=10), st.integers(0, 99), SETTINGS)
+def test_stream_is_whole(cuts: list[int], seed: int, at: DetectorSettings):
+    logits = wandering(sum(cuts), seed)
+    detector = Detector(CLASSES, TARGETS, BLOCK_MS, at)
+    pieces = [detector.push(piece) for piece in np.split(logits, np.cumsum(cuts)[:-1])]
+    assert sum(pieces, []) == detect(logits, at)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 99), SETTINGS)
+def test_sweep_is_a_detector_for_each_threshold(seed: int, at: DetectorSettings):
+    logits = wandering(400, seed)
+    for threshold, found in sweep(logits, CLASSES, TARGETS, BLOCK_MS, at, threshold_grid(7)):
+        assert found == detect(logits, dataclasses.replace(at, threshold=threshold))
+
+
+def test_the_examples_do_fire():
+    counts = [len(detect(wandering(300, seed))) for seed in range(20)]
+    assert min(counts) > 0 and max(counts) > 3
+
+
+def test_time_is_the_end_of_the_block():
+    logits = planted(yes={10: 0.8})
+    (found,) = detect(logits)
+    assert found.label == "yes"
+    assert found.time_s == pytest.approx(0.22)
+    assert found.confidence == pytest.approx(0.8)
+    (late,) = Detector(CLASSES, TARGETS, BLOCK_MS, SHARP, delay_ms=10).push(logits)
+    assert late.time_s == pytest.approx(0.23)
+
+
+def test_smoothing_waits_for_more_than_one_block():
+    logits = planted(yes={10: 0.9, 30: 0.9, 31: 0.9, 32: 0.9})
+    assert fired(logits) == [("yes", 10), ("yes", 30)]
+    slow = dataclasses.replace(SHARP, smoothing_ms=80)
+    assert fired(logits, slow) == [("yes", 32)]
+
+
+def test_held_posterior_fires_once():
+    assert fired(planted(yes=dict.fromkeys(range(10, 50), 0.9))) == [("yes", 10)]
+
+
+def test_refractory_time_ends_when_it_is_over():
+    assert fired(planted(yes={10: 0.9, 14: 0.9})) == [("yes", 10)]
+    assert fired(planted(yes={10: 0.9, 15: 0.9})) == [("yes", 10), ("yes", 15)]
+
+
+def test_what_rises_in_the_refractory_time_is_lost():
+    no = dict.fromkeys(range(12, 40), 0.9)
+    assert fired(planted(yes={10: 0.9}, no=no)) == [("yes", 10)]
+
+
+def test_the_best_of_several_fires():
+    low = dataclasses.replace(SHARP, threshold=0.2)
+    assert fired(planted(yes={10: 0.3}, no={10: 0.4}), low) == [("no", 10)]
+    assert fired(planted(yes={10: 0.4}, no={10: 0.3}), low) == [("yes", 10)]
+
+
+def test_one_that_is_up_already_does_not_compete():
+    low = dataclasses.replace(SHARP, threshold=0.2)
+    yes = dict.fromkeys(range(10, 30), 0.5)
+    assert fired(planted(yes=yes, no={20: 0.3}), low) == [("yes", 10), ("no", 20)]
+
+
+def test_other_classes_never_fire():
+    assert fired(planted(unknown={10: 0.99})) == []
+
+
+def test_memory_is_constant():
+    detector = Detector(CLASSES, TARGETS, BLOCK_MS, DetectorSettings())
+    sizes = []
+    for seed in range(40):
+        detector.push(wandering(200, seed))
+        sizes.append(len(pickle.dumps(detector)))
+    assert max(sizes) - min(sizes) < 16  # the digits of a block's number
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_threshold_grid_ascends(count: int):
+    grid = threshold_grid(count)
+    assert len(grid) == count
+    assert grid == sorted(set(grid))
+    assert grid[0] == pytest.approx(0.05) and grid[-1] == pytest.approx(0.9999)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"smoothing_ms": -1.0},
+        {"smoothing_ms": float("nan")},
+        {"refractory_ms": float("inf")},
+        {"threshold": 0.0},
+        {"threshold": 1.5},
+    ],
+)
+def test_bad_settings(change: dict[str, float]):
+    with pytest.raises(BadInput, match=f"{next(iter(change))}.*allowed"):
+        DetectorSettings(**change)
+
+
+@pytest.mark.parametrize(
+    ("targets", "block_ms", "message"),
+    [
+        (("maybe",), 20, "'maybe' is no class; allowed: yes, no"),
+        ((), 20, "no targets"),
+        (("yes", "yes"), 20, "one twice"),
+        (("yes",), 0, "0 ms"),
+    ],
+)
+def test_bad_detectors(targets: tuple[str, ...], block_ms: float, message: str):
+    with pytest.raises(BadInput, match=message):
+        Detector(CLASSES, targets, block_ms, SHARP)
+
+
+def test_bad_logits():
+    with pytest.raises(BadInput, match=r"\[5, 3\]; allowed: \[n, 4\]"):
+        detect(np.zeros((5, 3)))
