@@ -6,6 +6,7 @@ one JSON object on standard output and nothing else there.
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import sys
@@ -15,6 +16,8 @@ from typing import Any, NoReturn
 
 from aqtaudio import __version__
 from aqtaudio.errors import BadInput
+
+RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,9 +88,26 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("path", type=Path, metavar="RUN")
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--split", choices=("train", "val", "test"), default="val")
-    runtimes = ("float", "quantized", "integer", "litert", "micro")
-    command.add_argument("--runtime", choices=runtimes, default="integer")
+    command.add_argument("--runtime", choices=RUNTIMES, default="integer")
     command.add_argument("--limit", type=_positive, metavar="N")
+    _add_json(command)
+
+    command = verb("listen", listen, "keywords in a recording or a microphone, as they are said")
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument(
+        "source", metavar="FILE.wav|-", help="-: raw 16-bit samples on standard input"
+    )
+    command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    _add_detector(command)
+    _add_json(command)
+
+    command = verb("detect", detect, "misses and false alarms of a stream in continuous audio")
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--split", choices=("train", "val", "test"), default="val")
+    command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    command.add_argument("--false-alarms-per-hour", type=float, default=5.0, metavar="RATE")
+    _add_detector(command, threshold=False)
     _add_json(command)
 
     command = verb("parity", parity, "program against the runtime's integers, exact")
@@ -128,6 +148,20 @@ def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
+def _add_detector(command: argparse.ArgumentParser, threshold: bool = True) -> None:
+    """Settings of `detection.detector.DetectorSettings`; what is not given has its default."""
+    if threshold:
+        command.add_argument("--threshold", type=float, metavar="SHARE")
+    command.add_argument("--smoothing-ms", type=float, metavar="MS")
+    command.add_argument("--refractory-ms", type=float, metavar="MS")
+
+
+def _given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
+    """The fields of a settings class that were given on the command line."""
+    names = (field.name for field in dataclasses.fields(settings))
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -162,16 +196,9 @@ def quickstart(options: argparse.Namespace) -> int:
 
 def data_synth(options: argparse.Namespace) -> int:
     """Makes a synthetic corpus."""
-    import dataclasses
-
     from aqtaudio.data.synth import SynthSettings, synth
 
-    given = {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(SynthSettings)
-        if getattr(options, field.name) is not None
-    }
-    print(synth(options.out, SynthSettings(**given)))
+    print(synth(options.out, SynthSettings(**_given(options, SynthSettings))))
     return 0
 
 
@@ -186,8 +213,6 @@ def data_import(options: argparse.Namespace) -> int:
 
 def data_check(options: argparse.Namespace) -> int:
     """Reports problems; status 1 when one of them is an error."""
-    import dataclasses
-
     from aqtaudio.data.check import check
 
     problems = check(options.folder)
@@ -255,6 +280,71 @@ def evaluate(options: argparse.Namespace) -> int:
         print(f"  accuracy {metrics['accuracy']:.4f}")
         for name, share in metrics["per_class"].items():
             print(f"  {name:>10} {share:.4f}")
+
+    _print(value, options.json, show)
+    return 0
+
+
+def listen(options: argparse.Namespace) -> int:
+    """Prints detections as they happen; with --json, all of them at the end."""
+    from aqtaudio.data import audio
+    from aqtaudio.detection.detector import Detection, DetectorSettings
+    from aqtaudio.listen import listen
+    from aqtaudio.run_directory import Run
+
+    run = Run(options.path)
+    settings = DetectorSettings(**_given(options, DetectorSettings))
+    rate_hz = run.experiment.frontend.sample_rate_hz
+    if options.source == "-":
+        samples = audio.raw_chunks(sys.stdin.buffer)
+    else:
+        samples = audio.chunks(Path(options.source), rate_hz)
+    found: list[dict[str, Any]] = []
+
+    def show(detection: Detection) -> None:
+        if options.json:
+            found.append(dataclasses.asdict(detection))
+        else:
+            line = f"{detection.time_s:9.2f} s  {detection.confidence:.2f}  {detection.label}"
+            print(line, flush=True)
+
+    seconds = listen(run, samples, settings, options.runtime, show)
+    if options.json:
+        print(json.dumps({"runtime": options.runtime, "seconds": seconds, "detections": found}))
+    return 0
+
+
+def detect(options: argparse.Namespace) -> int:
+    """Error trade-off of a stream."""
+    from aqtaudio.detection.detector import DetectorSettings
+    from aqtaudio.listen import detect
+    from aqtaudio.run_directory import Run
+
+    settings = DetectorSettings(**_given(options, DetectorSettings))
+    value = detect(
+        Run(options.path),
+        options.data,
+        options.split,
+        options.runtime,
+        settings,
+        options.false_alarms_per_hour,
+    )
+
+    def show(value: dict[str, Any]) -> None:
+        scene, alone = value["scene"], value["background"]
+        low, high = (100 * share for share in scene["miss_rate_interval"])
+        print(f"{value['runtime']} on {value['split']}, threshold {value['threshold']:.4f}")
+        print(f"  missed {scene['misses']} of {scene['events']} words: ", end="")
+        print(f"{100 * scene['miss_rate']:.1f} % ({low:.1f} to {high:.1f})")
+        for name, part in (("among the words", scene), ("without words", alone)):
+            low, high = part["false_alarms_per_hour_interval"]
+            print(
+                f"  {part['false_alarms']} false alarms in {part['hours']:.2f} h {name}: ", end=""
+            )
+            print(f"{part['false_alarms_per_hour']:.1f} per hour ({low:.1f} to {high:.1f})")
+        if scene["latency_median_s"] is not None:
+            print(f"  {scene['latency_median_s']:.2f} s after a word's end (median), ", end="")
+            print(f"{scene['latency_p95_s']:.2f} s (95th percentile)")
 
     _print(value, options.json, show)
     return 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import Run
@@ -32,11 +33,17 @@ class Framer:
 
     def __init__(self, experiment: Experiment):
         frontend, frames = experiment.frontend, experiment.stream_block_frames
-        self._features = compiled(lambda audio: frontend(audio.astype(jnp.float32)[None] / 32768))
+        self._features = _features(frontend)
         self._shape = experiment.input_shape
+        self._sample_rate_hz = frontend.sample_rate_hz
         self._hop_samples = frames * frontend.hop_samples
         self._more_samples = frontend.window_samples - frontend.hop_samples
         self._kept = np.zeros(0, np.int16)
+
+    @property
+    def delay_ms(self) -> float:
+        """What the last window of a block needs beyond the block's hops."""
+        return self._more_samples * 1e3 / self._sample_rate_hz
 
     def blocks_in(self, samples: int) -> int:
         """Blocks that are complete after so many samples of a stream."""
@@ -57,6 +64,11 @@ class Framer:
         return np.concatenate(blocks)
 
 
+@functools.cache
+def _features(frontend: LogMel):
+    return compiled(lambda audio: frontend(audio.astype(jnp.float32)[None] / 32768))
+
+
 class Stream:
     """A run that listens: logits of block after block, from silence on.
 
@@ -73,6 +85,8 @@ class Stream:
         self._open = contextlib.ExitStack()
         self._answer = _answer(run, runtime, self._open)
         self.classes = run.experiment.task.classes
+        self.block_ms = run.experiment.block_ms
+        self.delay_ms = self._framer.delay_ms
 
     def __enter__(self) -> Self:
         return self
@@ -124,23 +138,27 @@ def _program(executor: Executor) -> Answer:
 
 
 def _model(run: Run, variables: dict[str, Any], reading: Reading) -> Answer:
-    """The model itself, block by block."""
+    """The model itself: its first block makes the state that scans over chunks carry on."""
     model = run.experiment.built_model()
     variables = variables | clip(model, variables, run.experiment.feature_shape)
-    push = compiled(functools.partial(_push, model, reading))
+
+    def push(state: dict[str, Any], block: jax.Array):
+        signal = start(block[None], reading)
+        out, updated = model.apply(variables | state, signal, mutable=["state"])
+        return updated, out.real()[0]
+
+    one, many = compiled(push), compiled(functools.partial(jax.lax.scan, push))
     state: dict[str, Any] = {}
 
     def answer(features: np.ndarray) -> np.ndarray:
         nonlocal state
-        logits = []
+        if state and len(features) > 1:
+            state, logits = many(state, features)
+            return np.asarray(logits)
+        parts = []
         for block in features:
-            state, values = push(variables, state, block[None])
-            logits.append(np.asarray(values)[0])
-        return np.stack(logits)
+            state, logits = one(state, block)
+            parts.append(np.asarray(logits))
+        return np.stack(parts)
 
     return answer
-
-
-def _push(model, reading: Reading, variables, state, block: jax.Array):
-    out, updated = model.apply(variables | state, start(block, reading), mutable=["state"])
-    return updated, out.real()

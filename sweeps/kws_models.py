@@ -3,8 +3,8 @@
     aqtaudio sweep sweeps/kws_models.py --data DIR
 
 Every model that trains in minutes, as its config has it: streams where it is causal, whole clips
-where it is not. Float, then native W8A8 and W4A8 from the folded, calibrated float model. GRU and
-CRNN also trained from silence only, to show what a stream then makes of them. Resumable.
+where it is not. Float, then native W8A8 and W4A8 from the folded, calibrated float model. The GRU
+also trained from silence only, to show what a stream then makes of it. Resumable.
 """
 
 from pathlib import Path
@@ -52,7 +52,6 @@ STUDY = Study(
         runs("bc_resnet"),
         runs("tc_resnet"),
         runs("crnn"),
-        runs("crnn", "from silence", **SILENCE)[:2],
         runs("ds_cnn"),
         runs("svdf"),
         runs("streaming_attention"),

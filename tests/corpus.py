@@ -22,6 +22,7 @@ from aqtaudio.data.manifest import Recording
 from aqtaudio.experiment import Experiment, Keywords, Optimizer
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 
@@ -42,6 +43,13 @@ EXPERIMENT = Experiment(
 )
 # Ranks below 4, so that the 8x8 kernel becomes two thin ones.
 LOW_RANK = dataclasses.replace(EXPERIMENT, recipe=low_rank("pointwise_1", 0.02, 0.8))
+# Blocks of three frames, 60 ms.
+STREAM = dataclasses.replace(
+    EXPERIMENT,
+    model=MatchboxNet(width=8, first_kernel=3, kernels=(5,), last_kernel=3, causal=True),
+    optimizer=dataclasses.replace(EXPERIMENT.optimizer, steps=150),
+    stream_block_frames=3,
+)
 
 
 def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Path:
@@ -117,3 +125,11 @@ def tiny_float(tmp_path_factory, tone_corpus, tiny_run) -> Path:
 def tiny_artifact(tmp_path_factory, tone_corpus, tiny_run) -> Path:
     """Its artifact folder. Not to be written to."""
     return pipeline.export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", tone_corpus)
+
+
+@pytest.fixture(scope="session")
+def tiny_stream(tmp_path_factory, tone_corpus, compilations) -> Path:
+    """A finished run of STREAM. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny") / "stream"
+    pipeline.train(STREAM, tone_corpus, folder, say=lambda text: None)
+    return folder

@@ -1,6 +1,8 @@
 """Audio files to arrays: mono, at one rate, refused when they hold nothing usable."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -33,6 +35,44 @@ def load_int16(path: Path, sample_rate_hz: int = 16000) -> np.ndarray:
         return to_int16(_floats(file, path, sample_rate_hz))
 
 
+def chunks(path: Path, sample_rate_hz: int = 16000, chunk_ms: int = 1000) -> Iterator[np.ndarray]:
+    """`load_int16` piece by piece, in constant memory: int16 [n] each, together the whole file.
+
+    Raises:
+      BadInput: as `load`, when the bad part is reached.
+    """
+    with _open(path) as file:
+        plain = file.subtype == "PCM_16" and file.channels == 1
+        exact = plain and file.samplerate == sample_rate_hz
+        resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32")
+        left, count = file.frames, max(1, chunk_ms * file.samplerate // 1000)
+        if not left:
+            raise BadInput(f"{path} holds no samples")
+        while left > 0:
+            samples = _read(file, path, "int16" if exact else "float32", count)
+            left -= len(samples)
+            if exact:
+                yield samples
+                continue
+            mono = _mono(samples, path)
+            if file.samplerate != sample_rate_hz:
+                mono = resampler.resample_chunk(mono, last=left <= 0)
+            yield to_int16(mono)
+
+
+def raw_chunks(pipe: BinaryIO, chunk_bytes: int = 1 << 16) -> Iterator[np.ndarray]:
+    """Raw little-endian 16-bit samples as they arrive: int16 [n] each, until the pipe ends.
+
+    `pipe` is unbuffered or has `read1`, so that nothing waits for a full chunk.
+    """
+    odd = b""
+    while content := getattr(pipe, "read1", pipe.read)(chunk_bytes):
+        content = odd + content
+        whole = len(content) // 2 * 2
+        odd = content[whole:]
+        yield np.frombuffer(content[:whole], "<i2").astype(np.int16)
+
+
 def to_int16(samples: np.ndarray) -> np.ndarray:
     """Rounds samples in [-1, 1) to int16 codes of step 1/32768; what is louder saturates."""
     codes = np.rint(np.asarray(samples, np.float32) * FULL_SCALE)
@@ -48,9 +88,9 @@ def _open(path: Path) -> soundfile.SoundFile:
         raise BadInput(f"{path} is not audio that libsndfile reads: {error}") from error
 
 
-def _read(file: soundfile.SoundFile, path: Path, dtype: str) -> np.ndarray:
+def _read(file: soundfile.SoundFile, path: Path, dtype: str, frames: int = -1) -> np.ndarray:
     try:
-        samples = file.read(dtype=dtype)
+        samples = file.read(frames, dtype=dtype)
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInput(f"{path} is damaged: {error}") from error
     if not samples.size:
@@ -59,13 +99,15 @@ def _read(file: soundfile.SoundFile, path: Path, dtype: str) -> np.ndarray:
 
 
 def _floats(file: soundfile.SoundFile, path: Path, sample_rate_hz: int) -> np.ndarray:
-    samples = _read(file, path, "float32")
-    if not np.isfinite(samples).all():
-        raise BadInput(f"{path} holds samples that are NaN or infinite")
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1)
+    samples = _mono(_read(file, path, "float32"), path)
     if file.samplerate != sample_rate_hz:
         samples = soxr.resample(samples, file.samplerate, sample_rate_hz)
         if not samples.size:
             raise BadInput(f"{path} holds no samples at {sample_rate_hz} Hz")
     return np.clip(samples, -1.0, 1.0 - 1.0 / FULL_SCALE).astype(np.float32)
+
+
+def _mono(samples: np.ndarray, path: Path) -> np.ndarray:
+    if not np.isfinite(samples).all():
+        raise BadInput(f"{path} holds samples that are NaN or infinite")
+    return samples.mean(axis=1) if samples.ndim == 2 else samples

@@ -215,6 +215,11 @@ class KeywordData:
             raise BadInput(f"split {split!r} has no noise; needed: recordings labelled noise:*")
         return np.stack(loud)
 
+    def others(self, split: str) -> list[np.ndarray]:
+        """Whole recordings, int16 [samples] each, of a split that hold no keyword."""
+        rows = [*self._rows(split, UNKNOWN), *self._rows(split, SILENCE)]
+        return [self._samples[row] for row in rows]
+
     # Rows, items and epochs.
 
     def _rows(self, split: str, name: str) -> np.ndarray:

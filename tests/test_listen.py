@@ -1,0 +1,179 @@
+"""Runs over continuous audio: what was trained is what listens."""
+
+import io
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from corpus import RATE_HZ, STREAM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aqtaudio.data import manifest
+from aqtaudio.evaluate import RUNTIMES
+from aqtaudio.run_directory import Run
+from aqtaudio.streaming import CHUNK_BLOCKS, Framer, Stream
+
+SECONDS = 12
+BLOCK_SAMPLES = 3 * STREAM.frontend.hop_samples
+
+
+def hiss(seconds: float = SECONDS) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.normal(0, 2000, int(seconds * RATE_HZ)).astype(np.int16)
+
+
+@pytest.fixture(scope="session")
+def speech(tone_corpus) -> np.ndarray:
+    """Clips one after the other."""
+    rows = [row for row in manifest.read(tone_corpus) if row.split == "val"]
+    clips = [soundfile.read(tone_corpus / row.path, dtype="int16")[0] for row in rows[::2]]
+    return np.concatenate([part for clip in clips for part in (clip, hiss(1))])
+
+
+@pytest.fixture(scope="session")
+def wav(tmp_path_factory, speech):
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
+    soundfile.write(path, speech, RATE_HZ, "PCM_16")
+    return path
+
+
+def logits(run: Run, runtime: str, samples: np.ndarray, pieces: int = 1) -> np.ndarray:
+    with Stream(run, runtime) as stream:
+        return np.concatenate([stream.push(part) for part in np.array_split(samples, pieces)])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(0, 4000), max_size=8))
+def test_blocks_are_the_same_however_audio_arrives(lengths):
+    samples = hiss()
+    whole, pieces = Framer(STREAM), Framer(STREAM)
+    expected = whole.push(samples)
+    assert len(expected) == whole.blocks_in(len(samples)) > CHUNK_BLOCKS
+    parts = np.split(samples, np.cumsum(lengths))
+    found = np.concatenate([pieces.push(part) for part in parts])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_blocks_are_the_front_ends_frames():
+    samples = hiss(2)
+    expected = np.asarray(STREAM.frontend(samples[None].astype(np.float32) / 32768))[0]
+    found = Framer(STREAM).push(samples)
+    np.testing.assert_allclose(np.concatenate(found), expected[: 3 * len(found)], atol=1e-4)
+
+
+def test_what_was_trained_is_what_listens(tiny_stream, speech):
+    """The reading that was trained, the program and TFLite Micro: the same logits, to the bit."""
+    run = Run(tiny_stream)
+    expected = logits(run, "integer", speech)
+    assert len(np.unique(expected)) > 20
+    for runtime in ("quantized", "micro"):
+        np.testing.assert_array_equal(logits(run, runtime, speech), expected)
+
+
+def test_audio_may_come_in_pieces(tiny_stream, speech):
+    """Features of a chunk may differ from those of single blocks by an ulp, so rarely by a code."""
+    run = Run(tiny_stream)
+    found, expected = (logits(run, "integer", speech, pieces) for pieces in (7, 1))
+    assert np.mean(found == expected) > 0.99
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_stream_is_asked_at_the_end_of_every_clip(tiny_stream, tone_corpus, answer, runtime):
+    status, value = answer("evaluate", tiny_stream, "--data", tone_corpus, "--runtime", runtime)
+    assert status == 0 and value["n"] == 42
+    assert value["metrics"]["accuracy"] > 0.8
+
+
+def test_row_of_a_stream(tiny_stream):
+    row = json.loads((tiny_stream / "row.json").read_text())
+    assert row["parity"]["mismatches"] == 0
+    assert row["parity"]["n"] == 2 * 1000  # 60 s are 1000 blocks of 60 ms
+    assert row["stream"]["block_ms"] == 60
+    assert row["stream"]["macs_per_second"] == round(row["costs"]["macs"] / 0.06)
+    assert row["stream"]["accuracy_from_silence"] > 0.8
+    assert row["costs"]["state_bytes"] == Run(tiny_stream).program.state_bytes > 0
+
+
+@pytest.mark.parametrize("runtime", ["micro", "litert"])
+def test_parity_of_a_stream(tiny_stream, tone_corpus, answer, runtime):
+    arguments = ("--data", tone_corpus, "--n", 150, "--runtime", runtime)
+    status, value = answer("parity", tiny_stream, *arguments)
+    assert status == 0 and value["mismatches"] == 0
+    assert value["n"] == 300 and value["outputs"] == 300 * 4
+
+
+def test_listen_hears_the_words(tiny_stream, wav, answer, cli):
+    arguments = ("listen", tiny_stream, wav, "--smoothing-ms", 120, "--threshold", 0.6)
+    _, value = answer(*arguments)
+    assert value["seconds"] == pytest.approx(len(soundfile.read(wav)[0]) / RATE_HZ)
+    labels = [detection["label"] for detection in value["detections"]]
+    assert set(labels) <= {"low", "high"} and len(labels) >= 6
+    status, out, _ = cli(*arguments)
+    assert status == 0
+    assert [line.split()[-1] for line in out.splitlines()] == labels
+
+
+def test_listen_to_a_pipe(tiny_stream, wav, answer, monkeypatch, speech):
+    _, expected = answer("listen", tiny_stream, wav)
+    pipe = io.BytesIO(speech.astype("<i2").tobytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+    _, value = answer("listen", tiny_stream, "-")
+    assert value["seconds"] == expected["seconds"]
+    heard = [[(d["label"], d["time_s"]) for d in v["detections"]] for v in (value, expected)]
+    assert heard[0] == heard[1]
+
+
+def test_listen_to_what_cannot_be_heard(tiny_run, tiny_stream, tmp_path, wav, refused):
+    assert "takes whole clips" in refused("listen", tiny_run, wav)
+    assert "no audio file" in refused("listen", tiny_stream, tmp_path / "none.wav")
+    (tmp_path / "text.wav").write_text("not audio")
+    assert "not audio" in refused("listen", tiny_stream, tmp_path / "text.wav")
+    assert "threshold" in refused("listen", tiny_stream, wav, "--threshold", 2)
+
+
+def test_detect(tiny_stream, tone_corpus, answer, cli):
+    arguments = ("detect", tiny_stream, "--data", tone_corpus, "--smoothing-ms", 120)
+    status, value = answer(*arguments, "--false-alarms-per-hour", 60)
+    assert status == 0
+    scene, low_high = value["scene"], value["scene"]["miss_rate_interval"]
+    assert scene["events"] == 12 == scene["hits"] + scene["misses"]
+    assert low_high[0] <= scene["miss_rate"] <= low_high[1]
+    assert scene["miss_rate"] < 0.5 and 0 <= scene["latency_median_s"] + 0.5 < 1
+    assert value["background"]["hours"] * 3600 == pytest.approx(12 * 0.5 + 4)
+    rates = [point["miss_rate"] for point in value["curve"]]
+    assert rates == sorted(rates) or rates == sorted(rates, reverse=True)
+    status, out, _ = cli(*arguments, "--false-alarms-per-hour", 60)
+    assert status == 0 and f"missed {scene['misses']} of 12 words" in out
+
+
+def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
+    data = ("--data", tone_corpus)
+    assert "takes whole clips" in refused("detect", tiny_run, *data)
+    assert "at least 0" in refused("detect", tiny_stream, *data, "--false-alarms-per-hour", -1)
+
+
+PEAK = """
+import resource, sys
+from aqtaudio.cli import main
+main(["listen", *sys.argv[1:]])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_ten_minutes_take_the_memory_of_one(tiny_stream, tmp_path):
+    peaks = []
+    for minutes in (1, 10):
+        path = tmp_path / f"{minutes}.wav"
+        soundfile.write(path, np.tile(hiss(60), minutes), RATE_HZ, "PCM_16")
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, tiny_stream, path, "--threshold", "0.999"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout.splitlines()[-1]) * resource.getpagesize() // 4096)
+    assert peaks[1] - peaks[0] < 20_000  # kB; ten minutes are 9,600 kB of samples
