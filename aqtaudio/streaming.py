@@ -142,22 +142,26 @@ def _model(run: Run, variables: dict[str, Any], reading: Reading) -> Answer:
     model = run.experiment.built_model()
     variables = variables | clip(model, variables, run.experiment.feature_shape)
 
-    def push(state: dict[str, Any], block: jax.Array):
+    # Variables are arguments: as constants XLA would fold them with arithmetic of its own.
+    def push(variables: dict[str, Any], state: dict[str, Any], block: jax.Array):
         signal = start(block[None], reading)
         out, updated = model.apply(variables | state, signal, mutable=["state"])
         return updated, out.real()[0]
 
-    one, many = compiled(push), compiled(functools.partial(jax.lax.scan, push))
+    def scan(variables: dict[str, Any], state: dict[str, Any], blocks: jax.Array):
+        return jax.lax.scan(functools.partial(push, variables), state, blocks)
+
+    one, many = compiled(push), compiled(scan)
     state: dict[str, Any] = {}
 
     def answer(features: np.ndarray) -> np.ndarray:
         nonlocal state
         if state and len(features) > 1:
-            state, logits = many(state, features)
+            state, logits = many(variables, state, features)
             return np.asarray(logits)
         parts = []
         for block in features:
-            state, logits = one(state, block)
+            state, logits = one(variables, state, block)
             parts.append(np.asarray(logits))
         return np.stack(parts)
 
