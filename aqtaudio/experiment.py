@@ -152,14 +152,14 @@ class Experiment:
         return self.stream_block_frames or frames, features
 
     @property
+    def hop_ms(self) -> float:
+        """Time between two frames."""
+        return 1000 * self.frontend.hop_samples / self.frontend.sample_rate_hz
+
+    @property
     def block_ms(self) -> float:
         """Time between two calls of a stream's program."""
-        return (
-            self.stream_block_frames
-            * self.frontend.hop_samples
-            * 1e3
-            / (self.frontend.sample_rate_hz)
-        )
+        return self.stream_block_frames * self.hop_ms
 
     def features(self, audio: jax.Array) -> jax.Array:
         """Features [B, *feature_shape] of clips, float32 [B, N] in [-1, 1): the latest frames."""

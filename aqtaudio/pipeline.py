@@ -25,6 +25,7 @@ from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
+from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
 from aqtaudio.run_directory import FILES, Run
 from aqtaudio.settings import to_json
@@ -164,7 +165,17 @@ def costs(run: Run) -> dict[str, Any]:
     totals.pop("operations")
     if is_float:
         totals |= float_model.in_float32(totals)
-    return totals | {"file_bytes": report.file_bytes, "arena_bytes": report.arena_bytes}
+    return totals | {
+        "file_bytes": report.file_bytes,
+        "arena_bytes": report.arena_bytes,
+        "look_ahead_ms": look_ahead_ms(run.experiment, program),
+    }
+
+
+def look_ahead_ms(experiment: Experiment, program: Program) -> float:
+    """How long the program waits after the audio that it speaks of; a stream not at all."""
+    frames = 0 if experiment.streams else look_ahead_frames(program)
+    return frames * experiment.hop_ms
 
 
 def precision(run: Run) -> str:

@@ -1,0 +1,88 @@
+"""Training with context: a clip's forward pass is that of a stream that has heard others."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from cases import SMALL_KEYWORDS
+from corpus import STREAM
+from trained import random_features
+
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
+from aqtaudio.compression.recipe import W8A8
+from aqtaudio.errors import BadInput
+from aqtaudio.program.compiler import compiled
+from aqtaudio.program.execute import Executor
+from aqtaudio.settings import overlay
+from aqtaudio.training.context import heard
+from aqtaudio.training.preflight import require_trainable
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.recording import clip, record
+from aqtaudio.vocabulary.signal import start
+
+CASES = {case.name: case for case in SMALL_KEYWORDS}
+NAMES = ("gru_small", "matchbox_net_small_causal")
+
+
+@functools.cache
+def trained(name: str):
+    case, x = CASES[name], random_features(CASES[name], 4)
+    fresh = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    params = fold(fresh["params"], fresh.get("batch_stats", {}))
+    return case, x, {"params": params, "ranges": calibrate(case.model, params, [x], W8A8)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("clips", [0, 2])
+def test_training_step_is_the_program_in_a_stream(name: str, clips: int):
+    """The integers of the forward pass with context are those of the recorded stream."""
+    case, x, variables = trained(name)
+    reading = Quantized(W8A8)
+
+    @compiled
+    def forward(variables, features):
+        context = heard(case.model, variables, features, reading, clips)
+        signal = start(features, reading)
+        return case.model.apply(variables | context, signal, mutable=["state"])[0].values
+
+    found = np.asarray(forward(variables, x))
+    lengths = clip(case.model, variables, case.features)
+    shape = (1, case.features[1])
+    executor = Executor(record(case.model, variables | lengths, shape, W8A8, stream=True))
+    row = 3
+    audio = np.concatenate([x[row - n] for n in range(clips, -1, -1)])
+    codes = executor.quantize(audio)
+    np.testing.assert_array_equal(executor(codes)[-1], found[row])
+
+
+def test_context_has_no_gradient_and_leaves_statistics_alone():
+    case, x, _ = trained("matchbox_net_small_causal")
+    variables = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+
+    def state(params):
+        context = heard(
+            case.model, variables | {"params": params}, x, Floating(), 1, ("batch_stats",)
+        )
+        assert set(context) == {"clip", "state"}
+        return sum(jax.numpy.sum(leaf) for leaf in jax.tree.leaves(context["state"]))
+
+    gradients = jax.jit(jax.grad(state))(variables["params"])
+    assert all(np.all(np.asarray(leaf) == 0) for leaf in jax.tree.leaves(gradients))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.causal": False}, "SAME padding looks ahead"),
+        ({"stream_block_frames": 25}, "0 (whole clips) to 24"),
+        ({"stream_block_frames": -1}, "0 (whole clips) to 24"),
+        ({"stream_context_clips": -1}, "needed: >= 0"),
+    ],
+)
+def test_what_does_not_stream_is_refused_before_training(changes, message):
+    with pytest.raises(BadInput) as refusal:
+        require_trainable(overlay(STREAM, changes))
+    assert message in str(refusal.value)
