@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.program import flatbuffer
+from aqtaudio.program import firmware_readme, flatbuffer
 from aqtaudio.program.program import Edge, Program
 
 ARENA_ALIGNMENT_BYTES = 16
 _VALUES_PER_LINE = 16
-_MEMBERS = {"int8": "int8", "int16": "i16"}  # of TfLitePtrUnion
 
 
 def write_bundle(
@@ -22,16 +21,19 @@ def write_bundle(
     arena_bytes: int,
     inputs: np.ndarray,
     outputs: np.ndarray,
+    block_ms: float | None = None,
 ) -> list[Path]:
     """Writes the bundle; every file is replaced as a whole.
 
     Args:
       folder: made if missing.
       program: whose input and output edges the constants describe.
-      model: the TFLite file of the program.
+      model: the TFLite file of the program; states of a stream are resource variables in it.
       arena_bytes: tensor arena that TFLite Micro needs.
-      inputs: golden input codes [N, ...], of the input edge's type.
+      inputs: golden input codes [N, ...], of the input edge's type; of a stream's program,
+        consecutive blocks from its beginning.
       outputs: the program's output codes for them [N, ...].
+      block_ms: of audio in a stream's block, where it is known.
 
     Returns:
       The files written.
@@ -43,13 +45,20 @@ def write_bundle(
     _require_codes("golden inputs", inputs, source, len(inputs))
     _require_codes("golden outputs", outputs, target, len(inputs))
     operators = _operators(model)
+    settings, unit = _settings(source, target, arena_bytes), "clip"
+    readme = firmware_readme.of_clips(operators, inputs, outputs)
+    if program.states:
+        block = f"{source.shape[0]} feature frames"
+        block += f" ({block_ms:g} ms of audio)" if block_ms else ""
+        settings = _settings(source, target, arena_bytes, _stream(program, block))
+        readme, unit = firmware_readme.of_stream(operators, inputs, outputs, block), "block"
     contents = {
         "model_data.h": _model_header(model),
         "model_data.cc": _model_source(model),
-        "model_settings.h": _settings(source, target, arena_bytes),
+        "model_settings.h": settings,
         "model_operators.h": _resolver(operators),
-        "model_golden.h": _golden(inputs, outputs),
-        "README.md": _readme(operators, inputs, outputs),
+        "model_golden.h": _golden(inputs, outputs, unit),
+        "README.md": readme,
     }
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in contents]
@@ -99,7 +108,7 @@ alignas(16) const unsigned char kModel[kModelBytes] = {{
 """
 
 
-def _settings(source: Edge, target: Edge, arena_bytes: int) -> str:
+def _settings(source: Edge, target: Edge, arena_bytes: int, stream: str = "") -> str:
     arena = -(-arena_bytes // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
     return f"""\
 // real value = (code - zero point) * scale
@@ -112,7 +121,16 @@ namespace aqtaudio {{
 constexpr std::size_t kArenaBytes = {arena};
 {_edge_constants("Input", source)}
 {_edge_constants("Output", target)}
-}}  // namespace aqtaudio
+{stream}}}  // namespace aqtaudio
+"""
+
+
+def _stream(program: Program, block: str) -> str:
+    return f"""\
+// Stream: one call takes the next {block}, every frame once.
+constexpr int kBlockFrames = {program.edges[program.inputs[0]].shape[0]};
+// The states; the interpreter needs a tflite::MicroResourceVariables of so many.
+constexpr int kResourceVariables = {len(program.states)};
 """
 
 
@@ -156,15 +174,16 @@ def _add(operator: str) -> str:
     return "Add" + "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
 
 
-def _golden(inputs: np.ndarray, outputs: np.ndarray) -> str:
+def _golden(inputs: np.ndarray, outputs: np.ndarray, unit: str) -> str:
+    stream = "// The blocks are consecutive ones of a stream, from its beginning.\n"
     return f"""\
 // Input codes, and the output codes that this model must give for them: equal, not close.
-#pragma once
+{stream if unit == "block" else ""}#pragma once
 
 #include <cstdint>
 
 namespace aqtaudio {{
-constexpr int kGoldenClips = {len(inputs)};
+constexpr int kGolden{unit.capitalize()}s = {len(inputs)};
 {_table("kGoldenInputs", inputs)}
 {_table("kGoldenOutputs", outputs)}
 }}  // namespace aqtaudio
@@ -182,48 +201,3 @@ def _lines(values: Iterable[str]) -> str:
     items = list(values)
     starts = range(0, len(items), _VALUES_PER_LINE)
     return ",\n".join("    " + ", ".join(items[i : i + _VALUES_PER_LINE]) for i in starts)
-
-
-def _readme(operators: list[str], inputs: np.ndarray, outputs: np.ndarray) -> str:
-    source, target, limits = inputs.dtype.name, outputs.dtype.name, np.iinfo(inputs.dtype)
-    return f"""\
-# Model for TensorFlow Lite Micro
-
-Operators: {", ".join(operators)}.
-
-```cpp
-#include <cstring>
-
-#include "model_data.h"
-#include "model_golden.h"
-#include "model_operators.h"
-#include "model_settings.h"
-#include "tensorflow/lite/micro/micro_interpreter.h"
-#include "tensorflow/lite/schema/schema_generated.h"
-
-alignas(16) static unsigned char arena[aqtaudio::kArenaBytes];
-
-// Number of output codes that differ from the model's: 0 on a faithful build, -1 on failure.
-int Mismatches() {{
-  static aqtaudio::OpResolver resolver;
-  if (aqtaudio::RegisterOps(resolver) != kTfLiteOk) return -1;
-  static tflite::MicroInterpreter interpreter(tflite::GetModel(aqtaudio::kModel), resolver, arena,
-                                              sizeof(arena));
-  if (interpreter.AllocateTensors() != kTfLiteOk) return -1;
-  int mismatches = 0;
-  for (int clip = 0; clip < aqtaudio::kGoldenClips; ++clip) {{
-    std::memcpy(interpreter.input(0)->data.{_MEMBERS[source]}, aqtaudio::kGoldenInputs[clip],
-                sizeof(aqtaudio::kGoldenInputs[clip]));
-    if (interpreter.Invoke() != kTfLiteOk) return -1;
-    for (int i = 0; i < aqtaudio::kOutputValues; ++i) {{
-      mismatches +=
-          interpreter.output(0)->data.{_MEMBERS[target]}[i] != aqtaudio::kGoldenOutputs[clip][i];
-    }}
-  }}
-  return mismatches;
-}}
-```
-
-`model_golden.h` holds {len(inputs)} clips. Features go in as
-`round(feature / kInputScale) + kInputZeroPoint`, clipped to {limits.min}..{limits.max}.
-"""
