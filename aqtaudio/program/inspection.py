@@ -40,7 +40,7 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
         "ops": dict(collections.Counter(operator.name for operator in operators)),
         "first": {operator.name: _first(operator) for operator in reversed(operators)},
         "float_ops": list(dict.fromkeys(operator.name for operator in floats)),
-        "float_reasons": [_float_reason(stretch, len(operators)) for stretch in stretches],
+        "float_reasons": _float_reasons(operators, stretches),
         "trap_reasons": [line for operator in operators for line in traps.reasons(operator)],
         "weight_bytes": _weight_bytes(parsed),
     }
@@ -68,12 +68,20 @@ def _floats(operator: Operator) -> list[Tensor]:
     return [tensor for tensor in operator.tensors if tensor.type == "FLOAT32"]
 
 
-def _float_reason(stretch: list[Operator], total: int) -> str:
+def _float_reasons(operators: list[Operator], stretches: list[list[Operator]]) -> list[str]:
+    """One line per stretch, or one for a model that computes nothing in int8 or int16."""
+    outputs = [tensor for operator in operators for tensor in operator.outputs]
+    if not stretches or any(tensor and tensor.is_quantized for tensor in outputs):
+        return [_float_reason(stretch) for stretch in stretches]
+    names = [operator.name for stretch in stretches for operator in stretch]
+    kinds, total = ", ".join(dict.fromkeys(names)), len(operators)
+    count = f"all {total}" if len(names) == total else f"{len(names)} of {total}"
+    remedy = remedies.for_float_model(set(names))
+    return [f"a float model: {count} operators compute in FLOAT32 ({kinds}); {remedy}"]
+
+
+def _float_reason(stretch: list[Operator]) -> str:
     names = [operator.name for operator in stretch]
-    if len(names) == total:
-        kinds = ", ".join(dict.fromkeys(names))
-        remedy = remedies.for_float_model(set(names))
-        return f"a float model: all {total} operators compute in FLOAT32 ({kinds}); {remedy}"
     first, last = stretch[0], stretch[-1]
     is_border = set(names) <= {"QUANTIZE", "DEQUANTIZE"}
     what = "border" if is_border else "island"

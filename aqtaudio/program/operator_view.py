@@ -27,6 +27,7 @@ class Tensor:
       shape: with the batch.
       open_axes: axes whose size the file leaves open: -1 in its shape or, for an input, in its
         signature; there not the batch, which converters leave open and TFLite Micro takes as 1.
+      is_resized: its signature leaves a size open, the batch apart.
       is_constant: it has data in the file.
       is_input: of its subgraph.
     """
@@ -35,6 +36,7 @@ class Tensor:
     type: str
     shape: tuple[int, ...]
     open_axes: tuple[int, ...]
+    is_resized: bool
     scale: float | None
     zero_point: int | None
     scale_count: int
@@ -133,11 +135,13 @@ def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor
     data = model.buffers[tensor.buffer].data
     name = _printable(flatbuffer.text(tensor.name))
     is_input = index in _ints(graph.inputs)
+    resized = _open(_ints(tensor.shapeSignature)[1:], 1)
     return Tensor(
         label=f"tensor {name or f'number {index}'}",
         type=flatbuffer.type_name(tensor),
         shape=sizes,
-        open_axes=_open(sizes) or (_open(_ints(tensor.shapeSignature)[1:], 1) if is_input else ()),
+        open_axes=_open(sizes) or (resized if is_input else ()),
+        is_resized=bool(resized),
         scale=float(scales[0]) if len(scales) else None,
         zero_point=(*zero_points, 0)[0] if len(scales) else None,
         scale_count=len(scales),

@@ -3,7 +3,9 @@
 _OUTSIDE = "compute it outside the graph"
 _STRICT = "convert with _experimental_strict_qdq"
 _BARE = "annotate its output, and constants too: a bare scalar carries no scale"
-_RECURRENT = "build it from dense, logistic, tanh, mul and add, and export one step"
+_UNROLL = "unroll it over the clip, into dense, logistic, tanh, mul and add (Keras: unroll=True)"
+_STEP = f"{_UNROLL}, or export one step"
+_BOTH_WAYS = f"{_UNROLL}; it reads the whole clip, so it has no single step to export"
 _FUSE = "annotate the weights too, and nothing between product and bias"
 
 UNSUPPORTED = {
@@ -18,9 +20,11 @@ UNSUPPORTED = {
     "SCATTER_ND": "use slice and concat",
     "REDUCE_PROD": "multiply slices",
     "CONV_3D": "use 2-D convolutions",
-    "LSTM": _RECURRENT,
-    "UNIDIRECTIONAL_SEQUENCE_RNN": _RECURRENT,
-    "BIDIRECTIONAL_SEQUENCE_LSTM": _RECURRENT,
+    "LSTM": _STEP,
+    "RNN": _STEP,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _STEP,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _BOTH_WAYS,
+    "BIDIRECTIONAL_SEQUENCE_RNN": _BOTH_WAYS,
 }
 
 FLOAT_ONLY = {
@@ -60,6 +64,8 @@ def for_unsupported(name: str) -> str:
     """What to do about an operator that TFLite Micro lacks."""
     if name.startswith("STABLEHLO_"):
         default = "the converter found no TFLite form: write it with other operations"
+    elif name.startswith("CUSTOM:FlexTensorList"):
+        default = "it collects the steps of a loop: unroll the loop (Keras: unroll=True)"
     elif name.startswith("CUSTOM:"):
         default = "it is not of TFLite: write it with operations that are"
     else:

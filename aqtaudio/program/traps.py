@@ -43,7 +43,7 @@ INT8_ONLY = frozenset(
     DEPTH_TO_SPACE
     """.split()
 )
-INT4_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 SOFTMAX_LIMIT = 512
 _WIDER = "calibrate the output to a wider range"
 
@@ -167,13 +167,23 @@ def _int4(operator: Operator) -> Iterator[Finding]:
     for tensor in operator.tensors:
         if tensor.type != "INT4":
             continue
-        if operator.name not in INT4_WEIGHTS:
+        if operator.name not in WEIGHTED:
             yield tensor, "is INT4, which TFLite Micro lacks for this operator", "use int8"
         elif source and source.type == "INT16":
             yield tensor, "is INT4 beside int16 activations (16x4)", "use int8 weights (16x8)"
         elif operator.name == "FULLY_CONNECTED" and tensor.scale_count > 1:
             wrong = "is a per-channel int4 dense layer, which TFLite Micro lacks"
             yield tensor, wrong, "use one scale per tensor or a 1x1 convolution"
+
+
+def _hybrid(operator: Operator) -> Iterator[Finding]:
+    source, weights = operator.input(0), operator.input(1)
+    if operator.name in WEIGHTED and source and weights and source.type == "FLOAT32":
+        if weights.type in ("INT8", "INT4"):
+            wrong = (
+                f"holds {weights.type} weights beside FLOAT32 activations, which TFLite Micro lacks"
+            )
+            yield weights, wrong, "convert with a representative dataset, to int8 activations"
 
 
 def _computed_filter(operator: Operator) -> Iterator[Finding]:
@@ -199,6 +209,16 @@ def _open_shape(operator: Operator) -> Iterator[Finding]:
             axes = ", ".join(map(str, tensor.open_axes))
             wrong = f"has a dynamic shape (axis {axes}), and TFLite Micro only fixed ones"
             yield tensor, wrong, "convert with concrete shapes and batch 1"
+
+
+def _computed_size(operator: Operator) -> Iterator[Finding]:
+    # A loop over frames cuts what it collected in two, at the frame where it stands: the slices
+    # run over the memory that is reserved for them, its counter's for one.
+    target, places = operator.output, {"SLICE": (1, 2), "FILL": (0,)}.get(operator.name, ())
+    is_computed = any(size and not size.is_constant for size in map(operator.input, places))
+    if target and is_computed and (target.is_resized or operator.name == "FILL"):
+        wrong = "gets its size at run time, and TFLite Micro has only fixed ones"
+        yield target, wrong, "convert with batch 1, and a recurrent layer of Keras with unroll=True"
 
 
 def _same(grid: tuple[float, int], other: tuple[float, int]) -> bool:
@@ -228,7 +248,9 @@ RULES: tuple[Rule, ...] = (
     _narrow_bias,
     _float_bias,
     _int4,
+    _hybrid,
     _computed_filter,
     _kernel_type,
     _open_shape,
+    _computed_size,
 )

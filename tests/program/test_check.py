@@ -182,6 +182,29 @@ def test_gelu_is_refused_with_the_reason(allow_float: bool):
     assert check(chains.chain(["RELU", "GELU"], ["FLOAT32"] * 3), allow_float).unsupported
 
 
+def test_a_float_model_with_counters_in_integers_is_one_finding():
+    types = ["FLOAT32", "FLOAT32", "INT32", "INT32", "FLOAT32", "FLOAT32"]
+    model = chains.chain(["TANH", "CAST", "ADD", "CAST", "LOGISTIC"], types)
+    (reason,) = inspection.inspect_file(model)["float_reasons"]
+    assert reason.startswith("a float model: 4 of 5 operators compute in FLOAT32 (TANH, CAST, LOG")
+
+
+@pytest.mark.parametrize(
+    "name, remedy",
+    [
+        ("UNIDIRECTIONAL_SEQUENCE_RNN", "or export one step"),
+        ("BIDIRECTIONAL_SEQUENCE_LSTM", "no single step to export"),
+        ("BIDIRECTIONAL_SEQUENCE_RNN", "no single step to export"),
+    ],
+)
+def test_a_recurrent_layer_that_micro_lacks_is_to_be_unrolled(name: str, remedy: str):
+    report = check(chains.chain(["RELU", name], ["INT8"] * 3))
+    assert report.unsupported == (name,)
+    (reason,) = report.reasons
+    assert f"has no operator {name} (operator 1, tensor t2); unroll it over the clip" in reason
+    assert reason.endswith(remedy)
+
+
 def test_every_unsupported_operator_is_listed():
     report = check(chains.chain(["GELU", "RELU", "SIGN"], ["INT8"] * 4))
     assert report.unsupported == ("GELU", "SIGN")

@@ -73,6 +73,23 @@ def depthwise(bias: str) -> bytes:
     return one_operator("DEPTHWISE_CONV_2D", inputs, int16([1, 3, 3, 4]), options, table)
 
 
+def hybrid(name: str, weights: str) -> bytes:
+    scale = 0.02 if weights == "int8" else None
+    inputs = [Tensor([1, 8], "float32"), Tensor([4, 8], weights, scale, 0, np.ones([4, 8]))]
+    return one_operator(name, inputs, Tensor([1, 4], "float32"), {})
+
+
+def part(name: str, is_computed: bool) -> bytes:
+    """The first frames of [4, 2]: one, or as many as an input says."""
+    begin, size = sizes([0, 0]), sizes([1, 2])
+    if is_computed:
+        size = size._replace(data=None)
+    parsed = flatbuffer.read(one_operator(name, [int8([4, 2]), begin, size], int8([1, 2]), {}))
+    if is_computed:
+        parsed.subgraphs[0].tensors[-1].shapeSignature = np.int32([1, -1])
+    return flatbuffer.write(parsed)
+
+
 def transpose_conv(activation: Callable, bias: Tensor, is_constant: bool = True) -> bytes:
     weights = int8([4, 3, 3, 4], 0.02, 0, np.ones([4, 3, 3, 4]) if is_constant else None)
     shape = [1, 3, 3, 4]
@@ -262,6 +279,24 @@ CASES = {
         with_int4(conv(int16, "int64"), channels=4),
         ("CONV_2D (operator 0): tensor t1", "16x4", "16x8"),
         with_int4(conv(), channels=4),
+    ),
+    "hybrid_dense": Case(
+        REFUSED,
+        hybrid("FULLY_CONNECTED", "int8"),
+        ("FULLY_CONNECTED (operator 0): tensor t1", "FLOAT32 activations", "representative"),
+        hybrid("FULLY_CONNECTED", "float32"),
+    ),
+    "slice_of_computed_size": Case(
+        SILENT,
+        part("SLICE", is_computed=True),
+        ("SLICE (operator 0): tensor t3", "gets its size at run time", "unroll=True"),
+        part("SLICE", is_computed=False),
+    ),
+    "fill_of_computed_size": Case(
+        REFUSED,
+        one_operator("FILL", [Tensor([2], "int32"), int8([], data=3)], int8([2, 3]), {}),
+        ("FILL (operator 0): tensor t2", "gets its size at run time", "batch 1"),
+        one_operator("FILL", [sizes([2, 3]), int8([])], int8([2, 3]), {}),
     ),
     "sqrt": Case(
         REFUSED,
