@@ -212,8 +212,8 @@ def _open_shape(operator: Operator) -> Iterator[Finding]:
 
 
 def _computed_size(operator: Operator) -> Iterator[Finding]:
-    # A loop over frames cuts what it collected in two, at the frame where it stands: the slices
-    # run over the memory that is reserved for them, its counter's for one.
+    # A loop over frames (a recurrent layer of Keras) cuts what it collected in two, at the frame
+    # where it stands. TFLite Micro reserves one element for such a slice; its loop never ends.
     target, places = operator.output, {"SLICE": (1, 2), "FILL": (0,)}.get(operator.name, ())
     is_computed = any(size and not size.is_constant for size in map(operator.input, places))
     if target and is_computed and (target.is_resized or operator.name == "FILL"):
