@@ -219,7 +219,10 @@ def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
             if (run.path / name).exists():
                 shutil.copy(run.path / name, folder / name)
         arena = report.arena_bytes or 0
-        write_bundle(folder / "firmware", run.program, run.model, arena, codes, executor(codes))
+        block_ms = run.experiment.block_ms if run.experiment.streams else None
+        write_bundle(
+            folder / "firmware", run.program, run.model, arena, codes, executor(codes), block_ms
+        )
         operations = cost(run.program).to_json() | {"check": report.to_json()}
         _write_json(folder / "operations.json", operations)
     return out

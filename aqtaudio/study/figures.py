@@ -19,6 +19,7 @@ AXIS_LABELS: Mapping[str, str] = {
     "params": "parameters",
     "macs": "multiply-accumulates per inference",
     "bitops": "bit operations per inference",
+    "macs_per_second": "multiply-accumulates per second of a stream",
 }
 
 

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-COSTS = ("file_bytes", "arena_bytes", "weight_bytes", "params", "macs", "bitops")
+COSTS = (
+    *("file_bytes", "arena_bytes", "weight_bytes", "params", "macs", "bitops"),
+    "macs_per_second",
+)
+"""Of one call: a clip, or a block of a stream. Per second only streams have one."""
 
 Row = Mapping[str, object]
 
@@ -50,7 +54,7 @@ def quality(row: Row, metric: str = "accuracy") -> float | None:
 
 def cost(row: Row, axis: str) -> float | None:
     """A positive cost, or None; float32 weights take 4 bytes each when the run does not say."""
-    value = figure(row, "costs", axis)
+    value = figure(row, "stream" if axis == "macs_per_second" else "costs", axis)
     if value is None and axis == "weight_bytes" and row.get("precision") == "float":
         params = figure(row, "costs", "params")
         value = None if params is None else 4 * params

@@ -8,7 +8,7 @@ from aqtaudio.study.pareto import Point, front_points
 
 COLUMNS = (
     *("setting", "precision", "runs", "accuracy", "float"),
-    *("file B", "arena B", "params", "MACs"),
+    *("file B", "arena B", "params", "MACs", "MACs/s"),
 )
 
 
@@ -29,7 +29,7 @@ def summary(settings: Sequence[Point], metric: str = "accuracy") -> str:
             _quality(point.quality, point.spread),
             _quality(point.floating, None),
             *(_count(point.costs.get(axis)) for axis in ("file_bytes", "arena_bytes")),
-            *(_count(point.costs.get(axis)) for axis in ("params", "macs")),
+            *(_count(point.costs.get(axis)) for axis in ("params", "macs", "macs_per_second")),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -18,6 +18,7 @@ COST_TITLES: Mapping[str, str] = {
     "params": "params",
     "macs": "MACs",
     "bitops": "bit ops",
+    "macs_per_second": "MACs/s",
     "state_bytes": "state, B",
 }
 _NUMERIC = ' class="n"'
@@ -59,8 +60,9 @@ class Look:
         axes = [axis.removesuffix("_bytes") for axis in self.fronts.get(run_id, ())]
         if not axes:
             return Cell("")
-        order = f"{len(axes)} of {len(COSTS)}"
-        return Cell("all costs" if len(axes) == len(COSTS) else ", ".join(axes), order)
+        known = len({axis for found in self.fronts.values() for axis in found})
+        order = f"{len(axes)} of {known}"
+        return Cell("all costs" if len(axes) == known else ", ".join(axes), order)
 
     def precision(self, name: str) -> Cell:
         """The name behind its colour."""

@@ -62,6 +62,8 @@ def fake_row(precision, width, seed):
         row["parity"] = {"runtime": "micro", "n": 2000, "outputs": 16000, "mismatches": 0}
         row["parent"] = fake_row("float", width, seed)["run_id"]
         row["config_delta"]["init_from"] = {"model.width": width, "seed": seed}
+    if width >= 64:
+        row["stream"] = {"block_ms": 20.0, "macs_per_second": 50 * macs}
     if low_rank:
         row["ranks"] = {f"block{block}/pointwise": width // 3 for block in range(1, 5)}
         row["config_delta"]["svd.sparsity"] = 0.01

@@ -260,7 +260,7 @@ def test_the_page_works_in_a_browser(text, tmp_path):
     )
     assert seen["points"] == seen["walked"] == 28
     assert (seen["tip"], seen["found"]) == ("visible", 1)
-    assert len(seen["axes"]) == 7 * 3
+    assert len(seen["axes"]) == (len(COSTS) + 1) * 3
     for x, y, drawn, broken in seen["axes"]:
         assert drawn == (24 if y == "gap" else 28) and not broken, (x, y)
     fronts = front_runs(fake_rows(), axes=["file_bytes"])
