@@ -50,6 +50,7 @@ def fake_row(precision, width, seed):
             "arena_bytes": (width * 500 // 4) * (16 if precision == "float" else 3),
             "state_bytes": 0,
         },
+        "stream": {"block_ms": 20.0, "macs_per_second": 50 * macs},
         "commit": "0123456789abcdef",
         "dirty": width == 64,
         "seconds": 12.5 * width,
@@ -62,8 +63,6 @@ def fake_row(precision, width, seed):
         row["parity"] = {"runtime": "micro", "n": 2000, "outputs": 16000, "mismatches": 0}
         row["parent"] = fake_row("float", width, seed)["run_id"]
         row["config_delta"]["init_from"] = {"model.width": width, "seed": seed}
-    if width >= 64:
-        row["stream"] = {"block_ms": 20.0, "macs_per_second": 50 * macs}
     if low_rank:
         row["ranks"] = {f"block{block}/pointwise": width // 3 for block in range(1, 5)}
         row["config_delta"]["svd.sparsity"] = 0.01
