@@ -1,5 +1,7 @@
 """Audio is read exactly, resampled when needed, and refused when it is not usable."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile
@@ -30,6 +32,42 @@ def test_other_rates_and_stereo_give_the_same_tone(tmp_path, rate_hz):
     inner = slice(800, -800)
     assert np.abs(samples - tone(16000))[inner].max() < 1e-3
     assert np.array_equal(audio.load_int16(tmp_path / "a.wav"), audio.to_int16(samples))
+
+
+@pytest.mark.parametrize("chunk_ms", [3, 170, 5000])
+def test_chunks_are_the_whole_file(tmp_path, chunk_ms):
+    codes = np.random.default_rng(0).integers(-32768, 32768, 16001, dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", codes, 16000)
+    parts = list(audio.chunks(tmp_path / "a.wav", 16000, chunk_ms))
+    assert np.array_equal(np.concatenate(parts), codes)
+    assert max(map(len, parts)) <= 16 * chunk_ms
+
+
+def test_chunks_are_resampled_without_seams(tmp_path):
+    seconds = np.arange(3 * 44100) / 44100
+    stereo = np.stack([np.sin(2 * np.pi * 440 * seconds)] * 2, axis=1)
+    soundfile.write(tmp_path / "a.wav", 0.5 * stereo, 44100)
+    found = np.concatenate(list(audio.chunks(tmp_path / "a.wav", 16000, 100)))
+    whole = audio.load_int16(tmp_path / "a.wav", 16000)
+    assert abs(len(found) - len(whole)) <= 1
+    length = min(len(found), len(whole))
+    assert np.abs(found[:length].astype(int) - whole[:length])[800:-800].max() <= 8
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3, 64, 100_000])
+def test_raw_samples_of_a_pipe(chunk_bytes):
+    codes = np.random.default_rng(0).integers(-32768, 32768, 999, dtype=np.int16)
+    pipe = io.BytesIO(codes.astype("<i2").tobytes() + b"x")  # ends within a sample
+    found = np.concatenate(list(audio.raw_chunks(pipe, chunk_bytes)))
+    assert found.dtype == np.int16 and np.array_equal(found, codes)
+
+
+def test_chunks_of_what_is_not_audio(tmp_path):
+    with pytest.raises(BadInput, match="no audio file"):
+        next(audio.chunks(tmp_path / "none.wav"))
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.int16), 16000)
+    with pytest.raises(BadInput, match="holds no samples"):
+        next(audio.chunks(tmp_path / "empty.wav"))
 
 
 def test_louder_than_full_scale_saturates(tmp_path):

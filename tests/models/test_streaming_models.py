@@ -34,7 +34,10 @@ BLOCKS = {
     "streaming_attention_small": 2,
     "conformer_small": 4,
 }
-PAIRS = [(name, 1) for name in BLOCKS]
+FAST = ("matchbox_net_small_causal", "crnn_small_causal", "streaming_attention_small")
+SLOW = [name for name in BLOCKS if name not in FAST]
+PAIRS = [(name, 1) for name in FAST]
+PAIRS += [pytest.param(name, 1, marks=pytest.mark.slow) for name in SLOW]
 PAIRS += [pytest.param(name, 2, marks=pytest.mark.slow) for name in BLOCKS]
 
 
@@ -100,7 +103,9 @@ def test_integers(name: str, factor: int):
     assert len(np.unique(outputs)) > 10
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize(
+    "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_micro_runs_the_stream(name: str):
     """As long as one likes: state does not wear off."""
     made = program(name, BLOCKS[name])

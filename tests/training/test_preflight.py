@@ -118,7 +118,7 @@ def test_what_no_kernel_runs_is_refused_with_its_rule(mode: str):
         require_trainable(experiment)
 
 
-@pytest.mark.parametrize("mode", ["native", "fake", "float"])
+@pytest.mark.parametrize("mode", ["native", pytest.param("fake", marks=pytest.mark.slow), "float"])
 def test_a_model_without_batch_norm_trains_too(mode: str):
     model = KeywordGRU(units=3, hidden=(2, 2))
     require_trainable(Experiment(model=model, recipe=Recipe(mode)))

@@ -149,7 +149,10 @@ def real_features(shared_folder) -> np.ndarray:
     return np.asarray(Mfcc(coefficients=10)(clips))
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", "w4a8", "low_rank"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["w4a8", *(pytest.param(name, marks=pytest.mark.slow) for name in ("w8a8", "low_rank"))],
+)
 def test_real_recordings(recipe: str, real_features: np.ndarray):
     trained = fine_tuned(PUBLISHED[0], RECIPES[recipe], np.split(real_features, 4)[:3])
     assert_exact(trained, *np.split(real_features, 4))

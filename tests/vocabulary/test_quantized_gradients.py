@@ -179,6 +179,7 @@ class Sequence(nn.Module):
         return GRU(3, name="gru")(x)
 
 
+@pytest.mark.slow
 def test_products_and_scans_round_their_gradients():
     features = jnp.float32(np.random.default_rng(0).normal(size=(8, 3, 4)))
     params = Sequence().init(KEY, start(features, Floating()))["params"]
