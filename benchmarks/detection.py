@@ -1,0 +1,93 @@
+"""Streams on continuous audio: misses, false alarms and latency of runs, and their trade-off.
+
+    python benchmarks/detection.py RUN... --data DIR [--figure det.png] [--false-alarms-per-hour 5]
+
+As `aqtaudio detect` measures them. Prints a Markdown table; the figure has miss rate over false
+alarms per hour, one line per run.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from aqtaudio.detection.detector import DetectorSettings
+from aqtaudio.listen import detect
+from aqtaudio.run_directory import Run
+
+HEAD = (
+    "run", "threshold", "missed of", "miss rate (95 %)", "false alarms among words",
+    "without words", "per hour (95 %)", "latency s, median", "95th percentile",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--false-alarms-per-hour", type=float, default=5.0)
+    options = parser.parse_args()
+    print(f"| {' | '.join(HEAD)} |")
+    print(f"|---|{'---:|' * (len(HEAD) - 1)}")
+    found = {}
+    for path in options.runs:
+        name = label(Run(path))
+        value = detect(
+            Run(path),
+            options.data,
+            "val",
+            "integer",
+            DetectorSettings(),
+            options.false_alarms_per_hour,
+        )
+        found[name] = value["curve"]
+        print(f"| {' | '.join(row(name, value))} |", flush=True)
+    if options.figure:
+        figure(found).savefig(options.figure, dpi=120, metadata={"Software": ""})
+
+
+def label(run: Run) -> str:
+    """Model and precision."""
+    precision = json.loads((run.path / "row.json").read_text())["precision"]
+    return f"{type(run.experiment.model).__name__} {precision}"
+
+
+def row(name: str, value: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    scene, alone = value["scene"], value["background"]
+    low, high = (100 * share for share in scene["miss_rate_interval"])
+    few, many = alone["false_alarms_per_hour_interval"]
+    late = [scene["latency_median_s"], scene["latency_p95_s"]]
+    return [
+        name,
+        f"{value['threshold']:.3f}",
+        f"{scene['misses']} of {scene['events']}",
+        f"{100 * scene['miss_rate']:.1f} % ({low:.1f} to {high:.1f})",
+        f"{scene['false_alarms']} in {scene['hours']:.2f} h",
+        f"{alone['false_alarms']} in {alone['hours']:.2f} h",
+        f"{alone['false_alarms_per_hour']:.1f} ({few:.1f} to {many:.1f})",
+        *("-" if seconds is None else f"{seconds:.2f}" for seconds in late),
+    ]
+
+
+def figure(curves: dict[str, list[dict[str, float]]]) -> Figure:
+    """Miss rate over false alarms per hour."""
+    drawn = Figure(figsize=(7.2, 4.5), layout="constrained")
+    axes = drawn.add_subplot()
+    for name, points in curves.items():
+        rates = [max(point["false_alarms_per_hour"], 0.5) for point in points]
+        axes.step(rates, [point["miss_rate"] for point in points], where="post", label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("false alarms per hour among words (none is drawn at 0.5)")
+    axes.set_ylabel("miss rate")
+    axes.grid(color="#e4e4e4", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return drawn
+
+
+if __name__ == "__main__":
+    main()
