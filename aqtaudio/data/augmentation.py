@@ -1,8 +1,9 @@
 """Random changes to training clips, drawn per clip, jitted and batched.
 
 Audio: speed and shift in time, gain, background noise (kws_streaming, arXiv 2005.06720, plus
-the gain). Features: SpecAugment's masks (arXiv 1904.08779), here another draw for every clip rather
-than one for the whole batch. The same key and the same input give the same output.
+the gain), and other clips behind them. Features: SpecAugment's masks (arXiv 1904.08779), here
+another draw for every clip rather than one for the whole batch. The same key and the same input give
+the same output.
 """
 
 import dataclasses
@@ -28,6 +29,9 @@ class Augmentation:
         gain_db: clips become louder or quieter by up to this much.
         noise_probability: share of the clips that get background noise.
         noise_max_volume: the noise is multiplied with a uniform draw from zero to this.
+        babble_probability: share of the clips that get another clip of the batch behind them: what
+            streams hear around words.
+        babble_max_volume: that clip is multiplied with a uniform draw from zero to this.
         spec_time_masks: masks in time per clip.
         spec_time_max_frames: longest such mask; lengths are uniform from zero.
         spec_frequency_masks: masks in frequency per clip.
@@ -43,14 +47,17 @@ class Augmentation:
     spec_time_max_frames: int = 10
     spec_frequency_masks: int = 2
     spec_frequency_max_bands: int = 5
+    babble_probability: float = dataclasses.field(default=0.0, metadata={"added": True})
+    babble_max_volume: float = dataclasses.field(default=0.1, metadata={"added": True})
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not 0 <= value < float("inf"):
                 raise BadInput(f"augmentation: {field.name} {value} must not be negative")
-        if self.noise_probability > 1:
-            raise BadInput(f"augmentation: noise_probability {self.noise_probability} is over 1")
+        for name in ("noise_probability", "babble_probability"):
+            if getattr(self, name) > 1:
+                raise BadInput(f"augmentation: {name} {getattr(self, name)} is over 1")
         if self.speed_change >= 1:
             raise BadInput(f"augmentation: speed_change {self.speed_change} must be under 1")
 
@@ -85,6 +92,8 @@ def augment_audio(
     if settings.gain_db:
         decibels = settings.gain_db * _uniform(gain_key, (clips, 1), -1.0)
         audio = audio * 10.0 ** (decibels / 20.0)
+    if settings.babble_probability and settings.babble_max_volume:
+        audio = audio + _babble(jax.random.fold_in(noise_key, 1), audio, settings)
     if noise is not None and settings.noise_probability and settings.noise_max_volume:
         audio = audio + _background(noise_key, noise, clips, samples, settings)
     return jnp.clip(audio, -1.0, 1.0 - INT16_STEP)
@@ -136,6 +145,16 @@ def _warp(
         return jnp.take_along_axis(padded, index, axis=1, mode="promise_in_bounds")
 
     return (1.0 - fraction) * at(before) + fraction * at(before + 1)
+
+
+def _babble(key: jax.Array, audio: jax.Array, settings: Augmentation) -> jax.Array:
+    """Other clips of the batch at random volumes, zero where a clip gets none, [B, N]."""
+    clips = audio.shape[0]
+    which_key, volume_key, chance_key = jax.random.split(key, 3)
+    others = jnp.roll(audio, jax.random.randint(which_key, (), 1, max(clips, 2)), axis=0)
+    volume = settings.babble_max_volume * _uniform(volume_key, (clips, 1))
+    chosen = _uniform(chance_key, (clips, 1)) < settings.babble_probability
+    return jnp.where(chosen, volume, 0.0) * others
 
 
 def _background(

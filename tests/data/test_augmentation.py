@@ -59,6 +59,21 @@ def test_no_chance_of_noise_or_no_noise_adds_none():
     np.testing.assert_array_equal(augment_audio(KEY, audio, None, always), audio)
 
 
+def test_babble_is_other_clips_of_the_batch():
+    audio = clips(16)
+    never = only(babble_probability=0.0, babble_max_volume=1.0)
+    np.testing.assert_array_equal(augment_audio(KEY, audio, None, never), audio)
+    some = only(babble_probability=0.5, babble_max_volume=0.3)
+    added = np.asarray(augment_audio(KEY, audio, None, some)) - np.asarray(audio)
+    rows, others = np.asarray(audio), np.flatnonzero(np.abs(added).max(1))
+    assert 2 <= len(others) <= 14
+    for row in others:
+        share = rows @ added[row] / np.einsum("rn,rn->r", rows, rows)
+        source = int(np.argmax(np.abs(share)))
+        assert source != row and 0 < share[source] < 0.31
+        np.testing.assert_allclose(added[row], share[source] * rows[source], atol=1e-4)
+
+
 def test_the_key_decides():
     audio, features = clips(), clips(8, 49 * 40).reshape(8, 49, 40)
     for change in (
@@ -223,6 +238,6 @@ def test_nonsense_is_refused(field, value):
 
 
 def test_shares_have_upper_limits():
-    for change in ({"noise_probability": 1.1}, {"speed_change": 1.0}):
+    for change in ({"noise_probability": 1.1}, {"babble_probability": 2}, {"speed_change": 1.0}):
         with pytest.raises(BadInput, match=next(iter(change))):
             Augmentation(**change)
