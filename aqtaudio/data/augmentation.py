@@ -2,8 +2,8 @@
 
 Audio: speed and shift in time, gain, background noise (kws_streaming, arXiv 2005.06720, plus
 the gain), and other clips behind them. Features: SpecAugment's masks (arXiv 1904.08779), here
-another draw for every clip rather than one for the whole batch. The same key and the same input give
-the same output.
+another draw for every clip rather than one for the whole batch. The same key and the same input
+give the same output.
 """
 
 import dataclasses
