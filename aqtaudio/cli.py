@@ -95,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
     command = verb("listen", listen, "keywords in a recording or a microphone, as they are said")
     command.add_argument("path", type=Path, metavar="RUN")
     command.add_argument(
-        "source", metavar="FILE.wav|-", help="-: raw 16-bit samples on standard input"
+        "source",
+        metavar="FILE.wav|-",
+        help="-: standard input, raw mono little-endian 16-bit samples at the front end's rate",
     )
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
     _add_detector(command)
@@ -296,6 +298,8 @@ def listen(options: argparse.Namespace) -> int:
     settings = DetectorSettings(**_given(options, DetectorSettings))
     rate_hz = run.experiment.frontend.sample_rate_hz
     if options.source == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise BadInput("standard input is no pipe; pipe raw 16-bit samples into it")
         samples = audio.raw_chunks(sys.stdin.buffer)
     else:
         samples = audio.chunks(Path(options.source), rate_hz)
@@ -336,12 +340,12 @@ def detect(options: argparse.Namespace) -> int:
         print(f"{value['runtime']} on {value['split']}, threshold {value['threshold']:.4f}")
         print(f"  missed {scene['misses']} of {scene['events']} words: ", end="")
         print(f"{100 * scene['miss_rate']:.1f} % ({low:.1f} to {high:.1f})")
-        for name, part in (("among the words", scene), ("without words", alone)):
-            low, high = part["false_alarms_per_hour_interval"]
-            print(
-                f"  {part['false_alarms']} false alarms in {part['hours']:.2f} h {name}: ", end=""
-            )
-            print(f"{part['false_alarms_per_hour']:.1f} per hour ({low:.1f} to {high:.1f})")
+        count, hours = scene["false_alarms"], scene["hours"]
+        print(f"  {count} false alarms in {hours:.2f} h among the words")
+        count, hours, rate = (alone[k] for k in ("false_alarms", "hours", "false_alarms_per_hour"))
+        low, high = alone["false_alarms_per_hour_interval"]
+        print(f"  {count} false alarms in {hours:.2f} h without words: ", end="")
+        print(f"{rate:.1f} per hour ({low:.1f} to {high:.1f})")
         if scene["latency_median_s"] is not None:
             print(f"  {scene['latency_median_s']:.2f} s after a word's end (median), ", end="")
             print(f"{scene['latency_p95_s']:.2f} s (95th percentile)")

@@ -51,7 +51,8 @@ def evaluate_clips(
 def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
     """Real logits [n, C] of int16 clips [n, N] as `runtime` computes them.
 
-    A stream hears the clips one after the other without a break, and is asked at each one's end.
+    A stream hears the clips one after the other without a break. It is asked at the last whole
+    block of each, which lies up to a block before the clip's end.
     """
     experiment = run.experiment
     if experiment.streams:

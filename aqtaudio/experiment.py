@@ -126,8 +126,14 @@ class Experiment:
                 f"stream_block_frames is {self.stream_block_frames}; allowed: 0 (whole clips) to "
                 f"{clip_frames}, the frames of a clip"
             )
-        if self.stream_context_clips < 0:
-            raise BadInput(f"stream_context_clips is {self.stream_context_clips}; needed: >= 0")
+        least = min(self.optimizer.batch_size, self.finetune.batch_size)
+        if not 0 <= self.stream_context_clips < max(least, 2):
+            raise BadInput(
+                f"stream_context_clips is {self.stream_context_clips}; allowed: 0 to {least - 1}, "
+                "the other clips of a batch"
+            )
+        if self.stream_block_frames and self.frontend.hop_samples > self.frontend.window_samples:
+            raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
 
     @property
     def clip_samples(self) -> int:

@@ -42,4 +42,5 @@ def in_float32(totals: dict[str, Any]) -> dict[str, Any]:
         "bitops": totals["macs"] * FLOAT32_BITS * FLOAT32_BITS,
         "weight_bytes": 4 * totals["params"],
         "activation_bytes": 4 * totals["activation_bytes"],
+        "state_bytes": 4 * totals["state_bytes"],
     }

@@ -1,5 +1,6 @@
 """Detections in continuous audio, as they happen and as a figure."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from aqtaudio.detection.detector import (
 from aqtaudio.detection.scene import Scene, make_scene
 from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
-from aqtaudio.streaming import Stream
+from aqtaudio.streaming import Stream, require_stream
 
-SECONDS_PER_WORD = 4.0
+SECONDS_BETWEEN = 3.0
+"""From the end of a keyword clip to the next one, in the mean."""
 
 
 def listen(
@@ -52,25 +54,36 @@ def detect(
 ) -> dict[str, Any]:
     """How well a run finds keywords in continuous audio, as the JSON that `detect --json` prints.
 
-    Half of the keyword clips, mixed into the recordings without keywords, choose the threshold:
-    the one that misses fewest at `false_alarms_per_hour`. The other half, mixed in elsewhere, tell
-    what it misses. The recordings alone, once and at their own level, tell its false alarms again.
+    Half of the keyword clips, mixed into half of the recordings without keywords, choose the
+    threshold: the one that misses fewest at `false_alarms_per_hour`. The other halves tell what it
+    misses and its false alarms among words; those recordings alone, once and at their own level,
+    its false alarms again. Recordings begin anew in a scene that is longer than they are, so only
+    the latter has an interval that means something.
     """
-    if false_alarms_per_hour < 0:
-        raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; needed: at least 0")
+    if not 0 <= false_alarms_per_hour < math.inf:
+        raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; allowed: 0 and more")
+    require_stream(run)
     data = run.data(folder, (split,))
     words, background = _words(run, data, split), data.others(split)
+    if min(len(words), len(background)) < 2:
+        raise BadInput(
+            f"{folder}: {len(words)} keyword clips and {len(background)} other recordings in "
+            f"{split!r}; needed: two of each, to choose a threshold and to measure it"
+        )
     rate_hz = run.experiment.frontend.sample_rate_hz
-    scenes = [
-        make_scene(half, background, rate_hz, SECONDS_PER_WORD * len(half), seed)
-        for seed, half in enumerate((words[::2], words[1::2]))
-    ]
-    chosen = operating_point(_curve(run, scenes[0], runtime, settings), false_alarms_per_hour)
+    seconds_per_word = run.experiment.task.clip_ms / 1000 + SECONDS_BETWEEN
+
+    def scene(half: int) -> Scene:
+        spoken = words[half::2]
+        seconds = seconds_per_word * len(spoken)
+        return make_scene(spoken, background[half::2], rate_hz, seconds, half)
+
+    chosen = operating_point(_curve(run, scene(0), runtime, settings), false_alarms_per_hour)
     if chosen is None:
         raise BadInput(f"no threshold has {false_alarms_per_hour} false alarms per hour")
-    curve = _curve(run, scenes[1], runtime, settings)
+    curve = _curve(run, scene(1), runtime, settings)
     reached = min(curve, key=lambda point: abs(point.threshold - chosen.threshold))
-    alone = np.concatenate(background)
+    alone = np.concatenate(background[1::2])
     ((_, alarms),) = _sweep(run, alone, runtime, settings, [reached.threshold])
     return {
         "runtime": runtime,

@@ -229,12 +229,15 @@ def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
 
 
 def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.ndarray:
-    """Input codes of a few validation clips, or random ones."""
+    """Input codes of a few validation clips, two of a stream's, or random ones."""
+    experiment, count = run.experiment, GOLDEN_CLIPS
+    if experiment.streams:  # so many blocks that every state is full
+        count = 2 * experiment.feature_shape[0] // experiment.stream_block_frames
     if data_folder is None:
-        return random_codes(run.program, GOLDEN_CLIPS, seed=0)
+        return random_codes(run.program, count, seed=0)
     data = run.data(data_folder, ("val",))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:GOLDEN_CLIPS])
-    return real_codes(run, executor, clips)[:GOLDEN_CLIPS]
+    return real_codes(run, executor, clips)[:count]
 
 
 def _require_room(experiment: Experiment, out: Path) -> None:

@@ -77,10 +77,9 @@ class Stream:
 
     def __init__(self, run: Run, runtime: str = "integer"):
         """Raises BadInput where the run takes whole clips, or does not run in `runtime`."""
-        if not run.experiment.streams:
-            raise BadInput(
-                f"{run.path}: the run takes whole clips; a run with stream_block_frames streams"
-            )
+        require_stream(run)
+        if run.experiment.recipe.mode == "float" and runtime != "float":
+            raise BadInput(f"{run.path}: a float run; its only runtime is float, not {runtime!r}")
         self._framer = Framer(run.experiment)
         self._open = contextlib.ExitStack()
         self._answer = _answer(run, runtime, self._open)
@@ -91,8 +90,8 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, *error) -> None:
+        self._open.__exit__(*error)  # an interpreter's failure becomes BadInput there
 
     def blocks_in(self, samples: int) -> int:
         """Blocks that are answered after so many samples."""
@@ -106,6 +105,14 @@ class Stream:
         parts += [features[i : i + 1] for i in range(whole, len(features))]
         nothing = np.zeros((0, len(self.classes)), np.float32)
         return np.concatenate([nothing, *map(self._answer, parts)])
+
+
+def require_stream(run: Run) -> None:
+    """Raises BadInput where the run takes whole clips."""
+    if not run.experiment.streams:
+        raise BadInput(
+            f"{run.path}: the run takes whole clips; a run with stream_block_frames streams"
+        )
 
 
 Answer = Callable[[np.ndarray], np.ndarray]

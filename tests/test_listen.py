@@ -2,7 +2,6 @@
 
 import io
 import json
-import resource
 import subprocess
 import sys
 
@@ -13,8 +12,11 @@ from corpus import RATE_HZ, STREAM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aqtaudio import pipeline
 from aqtaudio.data import manifest
 from aqtaudio.evaluate import RUNTIMES
+from aqtaudio.program.child import MicroError
+from aqtaudio.program.micro import Interpreter
 from aqtaudio.run_directory import Run
 from aqtaudio.streaming import CHUNK_BLOCKS, Framer, Stream
 
@@ -138,23 +140,46 @@ def test_listen_to_what_cannot_be_heard(tiny_run, tiny_stream, tmp_path, wav, re
 
 def test_detect(tiny_stream, tone_corpus, answer, cli):
     arguments = ("detect", tiny_stream, "--data", tone_corpus, "--smoothing-ms", 120)
-    status, value = answer(*arguments, "--false-alarms-per-hour", 60)
+    status, value = answer(*arguments, "--false-alarms-per-hour", 500)
     assert status == 0
     scene, low_high = value["scene"], value["scene"]["miss_rate_interval"]
     assert scene["events"] == 12 == scene["hits"] + scene["misses"]
     assert low_high[0] <= scene["miss_rate"] <= low_high[1]
     assert scene["miss_rate"] < 0.5 and 0 <= scene["latency_median_s"] + 0.5 < 1
-    assert value["background"]["hours"] * 3600 == pytest.approx(12 * 0.5 + 4)
+    assert value["background"]["hours"] * 3600 in (pytest.approx(3 + 4), pytest.approx(3))  # half
     rates = [point["miss_rate"] for point in value["curve"]]
-    assert rates == sorted(rates) or rates == sorted(rates, reverse=True)
-    status, out, _ = cli(*arguments, "--false-alarms-per-hour", 60)
+    assert rates == sorted(rates, reverse=True) or rates == sorted(rates)
+    status, out, _ = cli(*arguments, "--false-alarms-per-hour", 500)
     assert status == 0 and f"missed {scene['misses']} of 12 words" in out
+
+
+def test_an_interpreter_that_dies_is_one_line(tiny_stream, wav, refused, monkeypatch):
+    def dies(*_):
+        raise MicroError("the interpreter crashed (SIGKILL)")
+
+    monkeypatch.setattr(Interpreter, "invoke", dies)
+    message = refused("listen", tiny_stream, wav, "--runtime", "micro")
+    assert "does not run in micro: the interpreter crashed" in message
+
+
+def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused, wav):
+    for content, message in ((b"", "no samples"), (wav.read_bytes(), "name the file")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert message in refused("listen", tiny_stream, "-")
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "no pipe" in refused("listen", tiny_stream, "-")
+
+
+def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tmp_path):
+    folder = pipeline.export(Run(tiny_stream), tmp_path / "art", tone_corpus)
+    text = (folder / "firmware/model_golden.h").read_text()
+    assert "kGoldenBlocks = 16" in text  # two clips of 24 frames
 
 
 def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
     data = ("--data", tone_corpus)
     assert "takes whole clips" in refused("detect", tiny_run, *data)
-    assert "at least 0" in refused("detect", tiny_stream, *data, "--false-alarms-per-hour", -1)
+    assert "allowed: 0 and more" in refused("detect", tiny_stream, *data, "--false-alarms-per-hour", -1)
 
 
 PEAK = """
@@ -175,5 +200,5 @@ def test_ten_minutes_take_the_memory_of_one(tiny_stream, tmp_path):
             [sys.executable, "-c", PEAK, tiny_stream, path, "--threshold", "0.999"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        peaks.append(int(done.stdout.splitlines()[-1]) * resource.getpagesize() // 4096)
-    assert peaks[1] - peaks[0] < 20_000  # kB; ten minutes are 9,600 kB of samples
+        peaks.append(int(done.stdout.splitlines()[-1]))
+    assert peaks[1] - peaks[0] < 6000  # kB; nine minutes more are 8,640 kB of samples

@@ -64,13 +64,20 @@ def raw_chunks(pipe: BinaryIO, chunk_bytes: int = 1 << 16) -> Iterator[np.ndarra
     """Raw little-endian 16-bit samples as they arrive: int16 [n] each, until the pipe ends.
 
     `pipe` is unbuffered or has `read1`, so that nothing waits for a full chunk.
+
+    Raises:
+      BadInput: an audio file with a header, or nothing.
     """
-    odd = b""
+    odd, started = b"", False
     while content := getattr(pipe, "read1", pipe.read)(chunk_bytes):
-        content = odd + content
+        if not started and content[:4] in (b"RIFF", b"fLaC", b"OggS"):
+            raise BadInput("standard input holds an audio file; name the file, or pipe raw samples")
+        content, started = odd + content, True
         whole = len(content) // 2 * 2
         odd = content[whole:]
         yield np.frombuffer(content[:whole], "<i2").astype(np.int16)
+    if not started:
+        raise BadInput("standard input holds no samples")
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -91,7 +98,7 @@ def _open(path: Path) -> soundfile.SoundFile:
 def _read(file: soundfile.SoundFile, path: Path, dtype: str, frames: int = -1) -> np.ndarray:
     try:
         samples = file.read(frames, dtype=dtype)
-    except (soundfile.SoundFileError, OSError) as error:
+    except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:
         raise BadInput(f"{path} is damaged: {error}") from error
     if not samples.size:
         raise BadInput(f"{path} holds no samples")

@@ -40,7 +40,8 @@ class Detection:
 
     Attributes:
       label: which.
-      time_s: end of the block in which its posterior rose, from the stream's beginning.
+      time_s: end of the audio that the block sees in which its posterior rose, from the stream's
+        beginning.
       confidence: its smoothed posterior in that block.
     """
 

@@ -116,4 +116,8 @@ def _built(experiment: Experiment) -> dict[str, Any]:
 
 
 def _unbuildable(experiment: Experiment, error: Exception) -> BadInput:
-    return BadInput(f"a model of these settings cannot be built: {error} ({experiment.model})")
+    frames, block = experiment.feature_shape[0], experiment.stream_block_frames
+    clips = f"; blocks of {block} leave {frames} frames of a clip" if block else ""
+    return BadInput(
+        f"a model of these settings cannot be built: {error}{clips} ({experiment.model})"
+    )
