@@ -1,5 +1,6 @@
 """Detections in continuous audio, as they happen and as a figure."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aqtaudio.data.keywords import KeywordData
-from aqtaudio.detection.curve import Point, det_curve, envelope, operating_point, score
+from aqtaudio.detection.curve import Point, Score, det_curve, envelope, operating_point, score
 from aqtaudio.detection.detector import (
     Detection,
     Detector,
@@ -16,7 +17,7 @@ from aqtaudio.detection.detector import (
     sweep,
     threshold_grid,
 )
-from aqtaudio.detection.scene import Scene, make_scene
+from aqtaudio.detection.scene import make_scene
 from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
 from aqtaudio.streaming import Stream, require_stream
@@ -54,11 +55,9 @@ def detect(
 ) -> dict[str, Any]:
     """How well a run finds keywords in continuous audio, as the JSON that `detect --json` prints.
 
-    Half of the keyword clips, mixed into half of the recordings without keywords, choose the
-    threshold: the one that misses fewest at `false_alarms_per_hour`. The other halves tell what it
-    misses and its false alarms among words; those recordings alone, once and at their own level,
-    its false alarms again. Recordings begin anew in a scene that is longer than they are, so only
-    the latter has an interval that means something.
+    Misses are counted in a scene of keyword clips mixed into recordings without keywords, false
+    alarms in these recordings alone, once and at their own level. Half of the clips and recordings
+    choose the threshold: the one that misses fewest at `false_alarms_per_hour`. The others measure.
     """
     if not 0 <= false_alarms_per_hour < math.inf:
         raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; allowed: 0 and more")
@@ -70,30 +69,51 @@ def detect(
             f"{folder}: {len(words)} keyword clips and {len(background)} other recordings in "
             f"{split!r}; needed: two of each, to choose a threshold and to measure it"
         )
-    rate_hz = run.experiment.frontend.sample_rate_hz
-    seconds_per_word = run.experiment.task.clip_ms / 1000 + SECONDS_BETWEEN
-
-    def scene(half: int) -> Scene:
-        spoken = words[half::2]
-        seconds = seconds_per_word * len(spoken)
-        return make_scene(spoken, background[half::2], rate_hz, seconds, half)
-
-    chosen = operating_point(_curve(run, scene(0), runtime, settings), false_alarms_per_hour)
+    tried = _trade_off(run, words[::2], background[::2], runtime, settings, seed=0)
+    chosen = operating_point([point for point, _ in tried], false_alarms_per_hour)
     if chosen is None:
         raise BadInput(f"no threshold has {false_alarms_per_hour} false alarms per hour")
-    curve = _curve(run, scene(1), runtime, settings)
-    reached = min(curve, key=lambda point: abs(point.threshold - chosen.threshold))
-    alone = np.concatenate(background[1::2])
-    ((_, alarms),) = _sweep(run, alone, runtime, settings, [reached.threshold])
+    measured = _trade_off(run, words[1::2], background[1::2], runtime, settings, seed=1)
+    reached, scene = next(pair for pair in measured if pair[0].threshold == chosen.threshold)
+    alone = reached.score.figures()
+    kept = [name for name in alone if "alarms" in name or name == "hours"]
     return {
         "runtime": runtime,
         "split": split,
         "threshold": reached.threshold,
         "asked_false_alarms_per_hour": false_alarms_per_hour,
-        "scene": reached.score.figures(),
-        "background": score(alarms, (), len(alone) / rate_hz / 3600).figures(),
-        "curve": [_plain(point) for point in envelope(curve)],
+        "scene": scene.figures(),
+        "background": {name: alone[name] for name in kept},
+        "curve": [_plain(point) for point in envelope([point for point, _ in measured])],
     }
+
+
+def _trade_off(
+    run: Run,
+    words: list[tuple[str, np.ndarray]],
+    background: list[np.ndarray],
+    runtime: str,
+    settings: DetectorSettings,
+    seed: int,
+) -> list[tuple[Point, Score]]:
+    """By threshold: misses in a scene against false alarms without words; the scene's own score."""
+    rate_hz = run.experiment.frontend.sample_rate_hz
+    seconds = len(words) * (run.experiment.task.clip_ms / 1000 + SECONDS_BETWEEN)
+    scene = make_scene(words, background, rate_hz, seconds, seed)
+    alone = np.concatenate(background)
+    hours = len(alone) / rate_hz / 3600
+    alarms = [score(found, (), hours) for _, found in _sweep(run, alone, runtime, settings)]
+    heard = det_curve(_sweep(run, scene.samples, runtime, settings), scene.events, scene.hours)
+    return [
+        (
+            Point(
+                point.threshold,
+                dataclasses.replace(point.score, false_alarms=other.false_alarms, hours=hours),
+            ),
+            point.score,
+        )
+        for point, other in zip(heard, alarms, strict=True)
+    ]
 
 
 def _words(run: Run, data: KeywordData, split: str) -> list[tuple[str, np.ndarray]]:
@@ -103,19 +123,14 @@ def _words(run: Run, data: KeywordData, split: str) -> list[tuple[str, np.ndarra
     return [(item.label, clip) for item, clip in zip(items, clips, strict=True)]
 
 
-def _sweep(run: Run, samples, runtime: str, settings: DetectorSettings, thresholds):
-    """Detections by threshold."""
+def _sweep(run: Run, samples: np.ndarray, runtime: str, settings: DetectorSettings):
+    """Detections by threshold, ascending."""
     with Stream(run, runtime) as stream:
         logits = stream.push(samples)
         keywords, block_ms = run.experiment.task.keywords, stream.block_ms
         return sweep(
-            logits, stream.classes, keywords, block_ms, settings, thresholds, stream.delay_ms
+            logits, stream.classes, keywords, block_ms, settings, threshold_grid(), stream.delay_ms
         )
-
-
-def _curve(run: Run, scene: Scene, runtime: str, settings: DetectorSettings) -> list[Point]:
-    swept = _sweep(run, scene.samples, runtime, settings, threshold_grid())
-    return det_curve(swept, scene.events, scene.hours)
 
 
 def _plain(point: Point) -> dict[str, float]:

@@ -50,9 +50,10 @@ def main() -> None:
 
 
 def label(run: Run) -> str:
-    """Model and precision."""
+    """Model, size and precision."""
+    model = run.experiment.model
     precision = json.loads((run.path / "row.json").read_text())["precision"]
-    return f"{type(run.experiment.model).__name__} {precision}"
+    return f"{type(model).__name__} {getattr(model, 'width', None) or model.units} {precision}"
 
 
 def row(name: str, value: dict[str, Any]) -> list[str]:
@@ -81,7 +82,7 @@ def figure(curves: dict[str, list[dict[str, float]]]) -> Figure:
         rates = [max(point["false_alarms_per_hour"], 0.5) for point in points]
         axes.step(rates, [point["miss_rate"] for point in points], where="post", label=name)
     axes.set_xscale("log")
-    axes.set_xlabel("false alarms per hour among words (none is drawn at 0.5)")
+    axes.set_xlabel("false alarms per hour in recordings without words (none is drawn at 0.5)")
     axes.set_ylabel("miss rate")
     axes.grid(color="#e4e4e4", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)

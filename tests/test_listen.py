@@ -179,7 +179,9 @@ def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tm
 def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
     data = ("--data", tone_corpus)
     assert "takes whole clips" in refused("detect", tiny_run, *data)
-    assert "allowed: 0 and more" in refused("detect", tiny_stream, *data, "--false-alarms-per-hour", -1)
+    assert "allowed: 0 and more" in refused(
+        "detect", tiny_stream, *data, "--false-alarms-per-hour", -1
+    )
 
 
 PEAK = """
