@@ -7,11 +7,11 @@ alarms per hour, one line per run.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from streaming import label
 
 from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.listen import detect
@@ -47,13 +47,6 @@ def main() -> None:
         print(f"| {' | '.join(row(name, value))} |", flush=True)
     if options.figure:
         figure(found).savefig(options.figure, dpi=120, metadata={"Software": ""})
-
-
-def label(run: Run) -> str:
-    """Model, size and precision."""
-    model = run.experiment.model
-    precision = json.loads((run.path / "row.json").read_text())["precision"]
-    return f"{type(model).__name__} {getattr(model, 'width', None) or model.units} {precision}"
 
 
 def row(name: str, value: dict[str, Any]) -> list[str]:

@@ -4,7 +4,8 @@
 
 RUN: finished quantized runs that stream, with checkpoints. Every file has its states as inputs and
 outputs here, so that blocks can be handed over in batches: int8 in TFLite Micro and in LiteRT, the
-same model in float32 in both, alternating in one process. Prints a Markdown table.
+same model in float32 in both, alternating in one process. Times include handing states over, more
+bytes in float32. Prints a Markdown table.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from aqtaudio import float_model
+from aqtaudio.pipeline import precision
 from aqtaudio.program.check import check
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.cost import cost
@@ -42,6 +44,13 @@ def main() -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def label(run: Run) -> str:
+    """Model, size and precision."""
+    model = run.experiment.model
+    size = getattr(model, "width", None) or getattr(model, "units", "")
+    return f"{type(model).__name__} {size} {precision(run)}"
+
+
 def row(run: Run, blocks: int, rounds: int) -> list[str]:
     """A line of the table."""
     program, block_ms = run.program, run.experiment.block_ms
@@ -50,7 +59,7 @@ def row(run: Run, blocks: int, rounds: int) -> list[str]:
     integer, floating = to_tflite(program, explicit_state=True), to_float_tflite(structure, weights)
     times = [paired(kind, integer, floating, blocks, rounds) for kind in (Micro, LiteRT)]
     return [
-        type(run.experiment.model).__name__,
+        label(run),
         f"{block_ms:.0f}",
         f"{costs.total('params'):,}",
         f"{costs.total('macs') * 1000 / block_ms:,.0f}",

@@ -1,0 +1,23 @@
+// The operators of the model, and no others, so that the linker drops the rest.
+#pragma once
+
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+namespace aqtaudio {
+using OpResolver = tflite::MicroMutableOpResolver<11>;
+
+inline TfLiteStatus RegisterOps(OpResolver& resolver) {
+  TF_LITE_ENSURE_STATUS(resolver.AddCallOnce());
+  TF_LITE_ENSURE_STATUS(resolver.AddFullyConnected());
+  TF_LITE_ENSURE_STATUS(resolver.AddStridedSlice());
+  TF_LITE_ENSURE_STATUS(resolver.AddVarHandle());
+  TF_LITE_ENSURE_STATUS(resolver.AddReadVariable());
+  TF_LITE_ENSURE_STATUS(resolver.AddAdd());
+  TF_LITE_ENSURE_STATUS(resolver.AddLogistic());
+  TF_LITE_ENSURE_STATUS(resolver.AddMul());
+  TF_LITE_ENSURE_STATUS(resolver.AddTanh());
+  TF_LITE_ENSURE_STATUS(resolver.AddSub());
+  TF_LITE_ENSURE_STATUS(resolver.AddAssignVariable());
+  return kTfLiteOk;
+}
+}  // namespace aqtaudio
