@@ -124,6 +124,11 @@ ADDED = {
     "recipe.gradient_bits": 8,
     "recipe.stochastic_rounding": True,
     "recipe.rules.0.int4_dense": "conv",
+    "model.causal": True,
+    "augmentation.babble_probability": 0.5,
+    "augmentation.babble_max_volume": 0.2,
+    "stream_block_frames": 2,
+    "stream_context_clips": 3,
 }
 
 

@@ -79,7 +79,7 @@ def test_context_has_no_gradient_and_leaves_statistics_alone():
         ({"model.causal": False}, "SAME padding looks ahead"),
         ({"stream_block_frames": 25}, "0 (whole clips) to 24"),
         ({"stream_block_frames": -1}, "0 (whole clips) to 24"),
-        ({"stream_context_clips": -1}, "needed: >= 0"),
+        ({"stream_context_clips": -1}, "allowed: 0 to 15"),
     ],
 )
 def test_what_does_not_stream_is_refused_before_training(changes, message):
