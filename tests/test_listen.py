@@ -184,18 +184,19 @@ def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
     )
 
 
+# Not getrusage's figure: that one begins with the process that this one was forked from.
 PEAK = """
-import resource, sys
+import re, sys
 from aqtaudio.cli import main
 main(["listen", *sys.argv[1:]])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 """
 
 
 @pytest.mark.slow
-def test_ten_minutes_take_the_memory_of_one(tiny_stream, tmp_path):
+def test_an_hour_takes_the_memory_of_a_minute(tiny_stream, tmp_path):
     peaks = []
-    for minutes in (1, 10):
+    for minutes in (1, 60):
         path = tmp_path / f"{minutes}.wav"
         soundfile.write(path, np.tile(hiss(60), minutes), RATE_HZ, "PCM_16")
         done = subprocess.run(
@@ -203,4 +204,4 @@ def test_ten_minutes_take_the_memory_of_one(tiny_stream, tmp_path):
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         peaks.append(int(done.stdout.splitlines()[-1]))
-    assert peaks[1] - peaks[0] < 6000  # kB; nine minutes more are 8,640 kB of samples
+    assert peaks[1] - peaks[0] < 20_000  # kB; 59 minutes more are 56,640 kB of samples
