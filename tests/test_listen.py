@@ -21,7 +21,6 @@ from aqtaudio.run_directory import Run
 from aqtaudio.streaming import CHUNK_BLOCKS, Framer, Stream
 
 SECONDS = 12
-BLOCK_SAMPLES = 3 * STREAM.frontend.hop_samples
 
 
 def hiss(seconds: float = SECONDS) -> np.ndarray:
@@ -65,7 +64,7 @@ def test_blocks_are_the_front_ends_frames():
     samples = hiss(2)
     expected = np.asarray(STREAM.frontend(samples[None].astype(np.float32) / 32768))[0]
     found = Framer(STREAM).push(samples)
-    np.testing.assert_allclose(np.concatenate(found), expected[: 3 * len(found)], atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(found), expected[: 2 * len(found)], atol=1e-4)
 
 
 def test_what_was_trained_is_what_listens(tiny_stream, speech):
@@ -94,9 +93,9 @@ def test_a_stream_is_asked_at_the_end_of_every_clip(tiny_stream, tone_corpus, an
 def test_row_of_a_stream(tiny_stream):
     row = json.loads((tiny_stream / "row.json").read_text())
     assert row["parity"]["mismatches"] == 0
-    assert row["parity"]["n"] == 2 * 1000  # 60 s are 1000 blocks of 60 ms
-    assert row["stream"]["block_ms"] == 60
-    assert row["stream"]["macs_per_second"] == round(row["costs"]["macs"] / 0.06)
+    assert row["parity"]["n"] == 2 * 1500  # 60 s are 1500 blocks of 40 ms
+    assert row["stream"]["block_ms"] == 40
+    assert row["stream"]["macs_per_second"] == round(row["costs"]["macs"] / 0.04)
     assert row["stream"]["accuracy_from_silence"] > 0.8
     assert row["costs"]["state_bytes"] == Run(tiny_stream).program.state_bytes > 0
 
@@ -146,9 +145,9 @@ def test_detect(tiny_stream, tone_corpus, answer, cli):
     assert scene["events"] == 12 == scene["hits"] + scene["misses"]
     assert low_high[0] <= scene["miss_rate"] <= low_high[1]
     assert scene["miss_rate"] <= 0.5 and 0 <= scene["latency_median_s"] + 0.5 < 1
-    assert value["background"]["hours"] * 3600 in (pytest.approx(3 + 4), pytest.approx(3))  # half
+    assert value["background"]["hours"] * 3600 == pytest.approx(3)  # half of the recordings
     rates = [point["miss_rate"] for point in value["curve"]]
-    assert rates == sorted(rates, reverse=True) or rates == sorted(rates)
+    assert rates and rates == sorted(set(rates), reverse=True)
     status, out, _ = cli(*arguments, "--false-alarms-per-hour", 500)
     assert status == 0 and f"missed {scene['misses']} of 12 words" in out
 
@@ -173,7 +172,7 @@ def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused,
 def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tmp_path):
     folder = pipeline.export(Run(tiny_stream), tmp_path / "art", tone_corpus)
     text = (folder / "firmware/model_golden.h").read_text()
-    assert "kGoldenBlocks = 16" in text  # two clips of 24 frames
+    assert "kGoldenBlocks = 24" in text  # two clips of 24 frames
 
 
 def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):

@@ -16,21 +16,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def smooth(posteriors: np.ndarray, window_blocks: int) -> np.ndarray:
-    """Mean of every block and those before it, of `window_blocks` blocks where so many are there.
-
-    Args:
-      posteriors: [N, C].
-      window_blocks: at least 1.
-
-    Returns:
-      float64 [N, C].
-    """
-    return Smoother(posteriors.shape[1], window_blocks).push(posteriors)
-
-
 class Smoother:
-    """`smooth` of a stream: the same numbers, to the bit, however the stream is cut."""
+    """Mean of every block and those before it, of `window_blocks` where so many are there.
+
+    The same numbers, to the bit, however the stream is cut.
+    """
 
     def __init__(self, classes: int, window_blocks: int):
         """Raises BadInput for a window without a block."""

@@ -15,8 +15,10 @@ INTERPRETERS: dict[str, type[Interpreter]] = {"micro": Micro, "litert": LiteRT}
 def running(model: bytes, runtime: str) -> Iterator[Interpreter]:
     """A TFLite file loaded in TFLite Micro ("micro") or LiteRT ("litert").
 
-    Raises BadInput when the file is not one that it runs.
+    Raises BadInput for another name, and when the file is not one that it runs.
     """
+    if runtime not in INTERPRETERS:
+        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(INTERPRETERS)}")
     try:
         with INTERPRETERS[runtime](model) as interpreter:
             yield interpreter

@@ -15,7 +15,7 @@ from aqtaudio.detection.detector import (
     sweep,
     threshold_grid,
 )
-from aqtaudio.detection.posteriors import smooth, softmax
+from aqtaudio.detection.posteriors import Smoother, softmax
 from aqtaudio.errors import BadInput
 
 CLASSES = ("yes", "no", "unknown", "silence")
@@ -27,7 +27,7 @@ SHARP = DetectorSettings(smoothing_ms=0, threshold=0.5, refractory_ms=100)
 def wandering(blocks: int, seed: int) -> np.ndarray:
     """Logits that stay a while where they are, as a model's do."""
     steps = np.random.default_rng(seed).normal(0, 1.5, (blocks, len(CLASSES)))
-    return smooth(steps.cumsum(axis=0) % 9, 3).astype(np.float32)
+    return Smoother(steps.shape[1], 3).push(steps.cumsum(axis=0) % 9).astype(np.float32)
 
 
 def planted(**peaks: dict[int, float]) -> np.ndarray:
@@ -50,7 +50,8 @@ def fired(logits: np.ndarray, at: DetectorSettings = SHARP) -> list[tuple[str, i
 
 
 def by_the_book(logits: np.ndarray, at: DetectorSettings) -> list[tuple[str, int]]:
-    smoothed = smooth(softmax(logits), max(1, round(at.smoothing_ms / BLOCK_MS)))
+    smoother = Smoother(logits.shape[1], max(1, round(at.smoothing_ms / BLOCK_MS)))
+    smoothed = smoother.push(softmax(logits))
     found, last_ms, above = [], -np.inf, dict.fromkeys(TARGETS, False)
     for block, row in enumerate(smoothed):
         values = {label: row[CLASSES.index(label)] for label in TARGETS}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqtaudio.detection.posteriors import Smoother, smooth, softmax
+from aqtaudio.detection.posteriors import Smoother, softmax
 from aqtaudio.errors import BadInput
 
 
@@ -31,7 +31,7 @@ def test_softmax_is_a_distribution_and_a_row_knows_no_other(blocks: int, classes
 def test_smooth_is_the_mean_of_what_is_there(blocks: int, window: int, seed: int):
     posteriors = softmax(logits(blocks, 3, seed))
     expected = [posteriors[max(0, i + 1 - window) : i + 1].mean(axis=0) for i in range(blocks)]
-    smoothed = smooth(posteriors, window)
+    smoothed = Smoother(posteriors.shape[1], window).push(posteriors)
     np.testing.assert_allclose(smoothed, np.reshape(expected, (blocks, 3)), rtol=1e-12)
 
 
@@ -41,7 +41,9 @@ def test_stream_is_whole(cuts: list[int], window: int, seed: int):
     posteriors = softmax(logits(sum(cuts), 4, seed))
     smoother = Smoother(4, window)
     pieces = [smoother.push(piece) for piece in np.split(posteriors, np.cumsum(cuts)[:-1])]
-    np.testing.assert_array_equal(np.concatenate(pieces), smooth(posteriors, window))
+    np.testing.assert_array_equal(
+        np.concatenate(pieces), Smoother(posteriors.shape[1], window).push(posteriors)
+    )
 
 
 def test_memory_is_constant():
