@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.data.keywords import class_names
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.settings import added, from_json, to_json
@@ -98,7 +100,7 @@ class Experiment:
 
     model: nn.Module = DSCNN()
     task: Keywords = Keywords()
-    frontend: LogMel | Mfcc = Mfcc()
+    frontend: LogMel | Mfcc | MicroFrontend = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
     optimizer: Optimizer = Optimizer()
@@ -121,6 +123,11 @@ class Experiment:
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
         clip_frames = self.frontend.frames(self.clip_samples)
+        if clip_frames == 0:
+            raise BadInput(
+                f"task.clip_ms {self.task.clip_ms} is shorter than the front end's window, "
+                f"{self.frontend.window_ms} ms"
+            )
         if not 0 <= self.stream_block_frames <= clip_frames:
             raise BadInput(
                 f"stream_block_frames is {self.stream_block_frames}; allowed: 0 (whole clips) to "
@@ -132,7 +139,9 @@ class Experiment:
                 f"stream_context_clips is {self.stream_context_clips}; allowed: 0 to {least - 1}, "
                 "the other clips of a batch"
             )
-        if self.stream_block_frames and self.frontend.hop_samples > self.frontend.window_samples:
+        if self.streams and not self.frontend.streams:
+            raise BadInput(f"{type(self.frontend).__name__} takes whole clips: it does not stream")
+        if self.streams and self.frontend.hop_samples > self.frontend.window_samples:
             raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
 
     @property
@@ -167,9 +176,17 @@ class Experiment:
         """Time between two calls of a stream's program."""
         return self.stream_block_frames * self.hop_ms
 
-    def features(self, audio: jax.Array) -> jax.Array:
-        """Features [B, *feature_shape] of clips, float32 [B, N] in [-1, 1): the latest frames."""
-        return self.frontend(audio)[:, -self.feature_shape[0] :]
+    def features(self, audio: jax.Array, clips_before: int = 0) -> jax.Array:
+        """Features [B, *feature_shape] of clips, float32 [B, N] in [-1, 1): the latest frames.
+
+        Args:
+          audio: the clips.
+          clips_before: others of the batch that the front end has heard before each.
+        """
+        state = self.frontend.initial_state(len(audio))
+        for number in range(clips_before, 0, -1):
+            _, state = self.frontend.push(jnp.roll(audio, number, 0), state)
+        return self.frontend.push(audio, state)[0][:, -self.feature_shape[0] :]
 
     def built_model(self) -> nn.Module:
         """The model with as many outputs as the task has classes."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
-from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.frontends.frontend import Frontend, State
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import Run
@@ -33,7 +33,8 @@ class Framer:
 
     def __init__(self, experiment: Experiment):
         frontend, frames = experiment.frontend, experiment.stream_block_frames
-        self._features = _features(frontend)
+        self._push = _pushing(frontend)
+        self._state = frontend.initial_state(1)
         self._shape = experiment.input_shape
         self._sample_rate_hz = frontend.sample_rate_hz
         self._hop_samples = frames * frontend.hop_samples
@@ -57,7 +58,8 @@ class Framer:
         while left:
             count = CHUNK_BLOCKS if left >= CHUNK_BLOCKS else 1
             end = place + count * self._hop_samples
-            features = self._features(audio[place : end + self._more_samples])
+            window = audio[place : end + self._more_samples]
+            features, self._state = self._push(window, self._state)
             blocks.append(np.asarray(features).reshape(count, *self._shape))
             place, left = end, left - count
         self._kept = audio[place:]
@@ -65,8 +67,11 @@ class Framer:
 
 
 @functools.cache
-def _features(frontend: LogMel):
-    return compiled(lambda audio: frontend(audio.astype(jnp.float32)[None] / 32768))
+def _pushing(frontend: Frontend) -> Callable:
+    def push(samples: jax.Array, state: State) -> tuple[jax.Array, State]:
+        return frontend.push(samples.astype(jnp.float32)[None] / 32768, state)
+
+    return compiled(push)
 
 
 class Stream:

@@ -1,9 +1,7 @@
 """Log-mel and MFCC features: audio in [-1, 1) to frames of features, jitted and batched.
 
-The settings are a frozen dataclass, which is also the function: `LogMel()(audio)`. Windows, mel
-weights and cosine transforms are computed once per settings, in float64, and enter the compiled
-function as constants. Frames are whole windows only: nothing is padded, so a clip of N samples
-gives 1 + (N - window) // hop of them.
+Windows, mel weights and cosine transforms are computed once per settings, in float64, and enter the
+compiled function as constants.
 
 Conventions (these are what differs between libraries, so they are settings or fixed here):
 
@@ -24,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.frontend import Frontend, State, cut
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
 # time that they take in one go. Accelerators have four large steps instead of one.
@@ -31,15 +30,12 @@ CHUNK_CLIPS = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class LogMel:
+class LogMel(Frontend):
     """Log-mel features: audio float32 [B, N] in [-1, 1) to float32 [B, T, F], F = `mel_bands`.
 
     Raises BadInput for settings that make no sense.
 
     Attributes:
-        sample_rate_hz: of the audio.
-        window_ms: length of a frame, rounded to whole samples.
-        hop_ms: from one frame to the next, rounded to whole samples.
         fft_length: samples of the transform, None for the next power of two.
         mel_bands: number of triangular filters.
         lower_hz: where the lowest filter begins.
@@ -57,9 +53,6 @@ class LogMel:
             an 8-bit input edge.
     """
 
-    sample_rate_hz: int = 16_000
-    window_ms: float = 40.0
-    hop_ms: float = 20.0
     fft_length: int | None = None
     mel_bands: int = 40
     lower_hz: float = 20.0
@@ -84,39 +77,13 @@ class LogMel:
         return self.mel_bands
 
     @property
-    def window_samples(self) -> int:
-        """Samples per frame."""
-        return round(self.window_ms * self.sample_rate_hz / 1000)
-
-    @property
-    def hop_samples(self) -> int:
-        """Samples from one frame to the next."""
-        return round(self.hop_ms * self.sample_rate_hz / 1000)
-
-    @property
     def fft_samples(self) -> int:
         """Samples of the transform: `fft_length`, or the next power of two."""
         return self.fft_length or 1 << (self.window_samples - 1).bit_length()
 
-    def frames(self, samples: int) -> int:
-        """Returns the number of whole frames, T, in a clip of that many samples."""
-        return max(0, 1 + (samples - self.window_samples) // self.hop_samples)
-
-    def feature_shape(self, samples: int) -> tuple[int, int]:
-        """Returns (T, F) of a clip of that many samples."""
-        return self.frames(samples), self.features
-
-    def __call__(self, audio: jax.Array) -> jax.Array:
-        """Returns features, float32 [B, T, F], of audio, float32 [B, N] in [-1, 1).
-
-        Raises BadInput when the clips are shorter than one window.
-        """
-        if self.frames(audio.shape[-1]) == 0:
-            raise BadInput(
-                f"clips of {audio.shape[-1]} samples are shorter than the window"
-                f" of {self.window_samples} samples"
-            )
-        return _features(self, audio)
+    def push(self, audio: jax.Array, state: State) -> tuple[jax.Array, State]:
+        """Returns features float32 [B, T, F] of audio float32 [B, N]; there is no state."""
+        return _features(self, audio), state
 
     def projection(self) -> np.ndarray | None:
         """Returns what the log-mel frames are multiplied with, float64 [bands, F], or None."""
@@ -274,8 +241,7 @@ def _features(settings: LogMel, audio: jax.Array) -> jax.Array:
 
 def _clip_features(settings: LogMel, constants: _Constants, audio: jax.Array) -> jax.Array:
     """[N] to [T, F]."""
-    starts = np.arange(settings.frames(audio.shape[0])) * settings.hop_samples
-    frames = audio[starts[:, None] + np.arange(settings.window_samples)]
+    frames = cut(audio, settings)
     spectrum = jnp.fft.rfft(frames * constants.window, settings.fft_samples)[:, constants.bins]
     power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
     energy = power if settings.spectrum == "power" else jnp.sqrt(power)

@@ -54,12 +54,13 @@ def initial_state(variables: dict[str, Any], phase: Phase) -> State:
 def make_features(experiment: Experiment, noise: jax.Array) -> Callable:
     """(key, int16 clips [B, N]) -> augmented features [B, T, F]."""
     settings = experiment.augmentation
+    clips_before = experiment.stream_context_clips if experiment.streams else 0
 
     def features(key: jax.Array, clips: jax.Array) -> jax.Array:
         audio_key, mask_key = jax.random.split(key)
         audio = clips.astype(jnp.float32) / 32768
         audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
-        return mask_features(mask_key, experiment.features(audio), settings)
+        return mask_features(mask_key, experiment.features(audio, clips_before), settings)
 
     return features
 

@@ -1,0 +1,331 @@
+"""The TensorFlow micro front end, bit for bit: what microcontrollers compute, jitted and batched.
+
+Window, fixed-point FFT, mel filters, square root, noise reduction, PCAN gain control, logarithm:
+integers throughout (tensorflow/lite/experimental/microfrontend; the signal library of
+tflite-micro). Two builds are in use: the C library, whose filter weights are rounded, and TFLite
+Micro's operators, whose weights are truncated and whose features end at 15 bits.
+"""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.frontends import fixed_fft, micro_tables
+from aqtaudio.frontends.frontend import Frontend, cut, int16_samples
+from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS, WINDOW_BITS
+
+# Windows transformed at a time on a CPU: their spectra stay in its cache.
+CHUNK_WINDOWS = 256
+LOG_COEFFICIENT = 45426  # ln 2 in 1/65536
+UNITS_PER_NEPER = 25.6
+"""Feature steps per unit of what models are trained on: 10 / 256 (kws_streaming, microWakeWord)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MicroFrontend(Frontend):
+    """Micro features: audio float32 [B, N] in [-1, 1) to float32 [B, T, F], F = `channels`.
+
+    Raises BadInput for settings that make no sense.
+
+    Attributes:
+        window_ms: whole samples of it count.
+        hop_ms: whole samples of it count.
+        variant: "c", the C library and TensorFlow's operator; "tflm", TFLite Micro's operators.
+        channels: mel filters.
+        lower_hz: where the lowest begins.
+        upper_hz: where the highest ends.
+        smoothing_bits: fraction bits of the noise estimate.
+        even_smoothing: share of a frame in the noise estimate of even channels.
+        odd_smoothing: the same of odd channels.
+        min_signal_remaining: share of a signal that noise reduction leaves at least.
+        pcan: whether gain control is on.
+        pcan_strength: exponent of the noise in its gain.
+        pcan_offset: added to the noise.
+        gain_bits: fraction bits of the gain.
+        log: whether the logarithm is taken; only "c" can do without.
+        scale_shift: fraction bits of the logarithm.
+        window_cosine: "float64", or "float32" for devices whose window was computed so.
+        mean: subtracted from features / 25.6; one value per channel, the last one repeated.
+        scale: what they are then divided by. The defaults put the values of speech, 0 to 26,
+            evenly around zero.
+    """
+
+    window_ms: float = 30.0
+    hop_ms: float = 20.0
+    variant: Literal["c", "tflm"] = "c"
+    channels: int = 40
+    lower_hz: float = 125.0
+    upper_hz: float = 7500.0
+    smoothing_bits: int = 10
+    even_smoothing: float = 0.025
+    odd_smoothing: float = 0.06
+    min_signal_remaining: float = 0.05
+    pcan: bool = True
+    pcan_strength: float = 0.95
+    pcan_offset: float = 80.0
+    gain_bits: int = 21
+    log: bool = True
+    scale_shift: int = 6
+    window_cosine: Literal["float64", "float32"] = "float64"
+    mean: tuple[float, ...] = (13.0,)
+    scale: tuple[float, ...] = (6.5,)
+
+    def __post_init__(self):
+        for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _check(self)
+
+    @property
+    def features(self) -> int:
+        """Features per frame, F."""
+        return self.channels
+
+    @property
+    def window_samples(self) -> int:
+        """Samples per frame."""
+        return int(self.window_ms * self.sample_rate_hz / 1000)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one frame to the next."""
+        return int(self.hop_ms * self.sample_rate_hz / 1000)
+
+    @property
+    def fft_samples(self) -> int:
+        """Samples of the transform, the next power of two."""
+        return 1 << (self.window_samples - 1).bit_length()
+
+    @property
+    def correction_bits(self) -> int:
+        """Fraction bits that the transform takes away, less those that filters add."""
+        return self.fft_samples.bit_length() - 1 - micro_tables.FILTER_BITS // 2
+
+    @property
+    def snr_shift(self) -> int:
+        """What the signal times its gain is shifted by; TFLite Micro's is fixed."""
+        return 6 if self.variant == "tflm" else self.gain_bits - self.correction_bits - SNR_BITS
+
+    def initial_state(self, clips: int) -> jax.Array:
+        """Returns the noise estimate, uint32 [clips, channels]."""
+        return jnp.zeros((clips, self.channels), jnp.uint32)
+
+    def push(self, audio: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns normalised features [B, T, F] and the noise estimate."""
+        steps, state = self.integers(int16_samples(audio), state)
+        return self.normalised(steps), state
+
+    def normalised(self, steps: jax.Array) -> jax.Array:
+        """Returns float32 features [..., channels] of the device's [..., channels].
+
+        An exact difference and one product: no compiler can round it in another way.
+        """
+        mean = np.rint(UNITS_PER_NEPER * _per_channel(self, self.mean)).astype(np.int32)
+        gain = (1 / (UNITS_PER_NEPER * _per_channel(self, self.scale))).astype(np.float32)
+        return (steps - mean).astype(jnp.float32) * gain
+
+    def integers(self, samples: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the device's features, int32 [B, T, channels], of 16-bit samples [B, N]."""
+        return _integers(self, samples, state)
+
+
+def _per_channel(settings: MicroFrontend, values: tuple[float, ...]) -> np.ndarray:
+    return np.pad(np.asarray(values, np.float64), (0, settings.channels - len(values)), "edge")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The integer tables of some settings, see `micro_tables`."""
+
+    window: np.ndarray
+    filters: micro_tables.Filters
+    gains: np.ndarray
+    logarithms: np.ndarray
+
+
+@functools.lru_cache(maxsize=64)
+def tables(settings: MicroFrontend) -> Tables:
+    """Returns the tables of these settings."""
+    s = settings
+    input_bits = s.smoothing_bits - s.correction_bits
+    return Tables(
+        micro_tables.window(s.window_samples, s.window_cosine == "float32"),
+        micro_tables.filters(
+            s.fft_samples // 2 + 1,
+            s.sample_rate_hz,
+            s.channels,
+            s.lower_hz,
+            s.upper_hz,
+            rounded=s.variant == "c",
+        ),
+        micro_tables.gains(s.pcan_strength, s.pcan_offset, s.gain_bits, input_bits),
+        micro_tables.logarithms(),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _integers(
+    settings: MicroFrontend, samples: jax.Array, estimate: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Features int32 [B, T, C] and noise estimate [B, C] of samples [B, N]."""
+    windows = cut(samples.astype(jnp.int16), settings)
+    clips, frames, length = windows.shape
+    signal = _in_chunks(settings, windows.reshape(-1, length)).reshape(clips, frames, -1)
+    with jax.enable_x64(True):
+        signal, estimates, estimate = _without_noise(settings, signal, estimate)
+        if settings.pcan:
+            signal = _with_gain(settings, signal, estimates)
+        if settings.log:
+            signal = _logarithm(settings, signal)
+        most = 65535 if settings.variant == "c" else 32767
+        return jnp.minimum(signal, most).astype(jnp.int32), estimate
+
+
+def _in_chunks(settings: MicroFrontend, windows: jax.Array) -> jax.Array:
+    """Channels uint32 [R, C] of windows int16 [R, W]."""
+    rows, length = windows.shape
+    size = CHUNK_WINDOWS if jax.default_backend() == "cpu" else rows
+    size = max(1, min(size, rows))
+    count = -(-rows // size)
+    padded = jnp.pad(windows, ((0, count * size - rows), (0, 0))).reshape(count, size, length)
+    channels = functools.partial(_channels, settings, tables(settings))
+    if count == 1:
+        return channels(padded[0])[:rows]
+    return jax.lax.map(channels, padded).reshape(count * size, -1)[:rows]
+
+
+def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> jax.Array:
+    """Square roots of filter sums, uint32 [R, C], of windows int16 [R, W].
+
+    Windows go along the last axis, where vector units work.
+    """
+    windows = windows.T.astype(jnp.int32)
+    weighted = ((windows * tables.window[:, None]) >> WINDOW_BITS).astype(jnp.int16)
+    loudest = jnp.max(jnp.abs(weighted.astype(jnp.int16)), 0)  # |-32768| wraps and is ignored
+    shift = 15 - _bit_length(jnp.maximum(loudest, 0).astype(jnp.uint32))
+    scaled = (weighted.astype(jnp.int32) << shift).astype(jnp.int16)
+    padding = settings.fft_samples - settings.window_samples
+    re, im = fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0))))
+    bins = slice(tables.filters.start, tables.filters.end)
+    energy = (re[bins] * re[bins] + im[bins] * im[bins]).astype(jnp.uint32)
+    with jax.enable_x64(True):
+        # Sums of integers below 2^53: exact in float64, whatever the order.
+        sums = energy.astype(jnp.float64).T @ tables.filters.weights.astype(np.float64)
+        root = jnp.floor(jnp.sqrt(sums))
+        up = (sums - root * root > root) & ~((sums < 2.0**32) & (root == 0xFFFF))
+        return (root + up).astype(jnp.uint32) >> shift[:, None].astype(jnp.uint32)
+
+
+def _without_noise(
+    settings: MicroFrontend, signal: jax.Array, estimate: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Signal less noise uint32 [B, T, C], the estimate of every frame, and the last one."""
+    s = settings
+    shares = [int(s.even_smoothing * SMOOTHING_ONE), int(s.odd_smoothing * SMOOTHING_ONE)]
+    new = np.resize(shares, s.channels).astype(np.uint64)
+    least = np.uint64(int(s.min_signal_remaining * SMOOTHING_ONE))
+    up = signal << np.uint32(s.smoothing_bits)
+
+    def track(estimate: jax.Array, up: jax.Array) -> tuple[jax.Array, jax.Array]:
+        sums = up.astype(jnp.uint64) * new + estimate.astype(jnp.uint64) * (SMOOTHING_ONE - new)
+        estimate = (sums // SMOOTHING_ONE).astype(jnp.uint32)
+        return estimate, estimate
+
+    last, estimates = jax.lax.scan(track, estimate, up.swapaxes(0, 1))
+    estimates = estimates.swapaxes(0, 1)
+    rest = (up - jnp.minimum(estimates, up)) >> np.uint32(s.smoothing_bits)
+    floor = (signal.astype(jnp.uint64) * least // SMOOTHING_ONE).astype(jnp.uint32)
+    return jnp.maximum(rest, floor), estimates, last
+
+
+def _with_gain(settings: MicroFrontend, signal: jax.Array, estimates: jax.Array) -> jax.Array:
+    """PCAN: the signal over a power of its noise, uint32 [B, T, C]."""
+    gain = _gain(tables(settings).gains, estimates).astype(jnp.uint64)
+    snr = ((signal.astype(jnp.uint64) * gain) >> np.uint64(settings.snr_shift)).astype(jnp.uint32)
+    square = (snr * snr) >> np.uint32(2 + 2 * SNR_BITS - SHRUNK_BITS)
+    straight = (snr >> np.uint32(SNR_BITS - SHRUNK_BITS)) - np.uint32(1 << SHRUNK_BITS)
+    return jnp.where(snr < 2 << SNR_BITS, square, straight)
+
+
+def _gain(table: np.ndarray, x: jax.Array) -> jax.Array:
+    """int32: the quadratic of x's octave; x is uint32."""
+    octave = _bit_length(x)
+    y0, a1, a2 = (jnp.asarray(column)[octave] for column in table.T)
+    above = jnp.maximum(octave - 11, 0).astype(jnp.uint32)
+    below = jnp.maximum(11 - octave, 0).astype(jnp.uint32)
+    fraction = (((x << below) >> above) & 0x3FF).astype(jnp.int32)
+    slope = ((a2 * fraction) >> 5) + (a1 << 5)
+    value = y0 + ((slope * fraction + (1 << 14)) >> 15)
+    return jnp.where(x <= 2, y0, value).astype(jnp.int16).astype(jnp.int32)
+
+
+def _logarithm(settings: MicroFrontend, signal: jax.Array) -> jax.Array:
+    """uint32: the natural logarithm in steps of 2^-scale_shift."""
+    bits = settings.correction_bits
+    x = signal << np.uint32(bits) if bits >= 0 else signal >> np.uint32(-bits)
+    integer = _bit_length(jnp.maximum(x, 1)) - 1
+    shift = integer.astype(jnp.uint64)
+    fraction = (((x.astype(jnp.uint64) << np.uint64(16)) >> shift) & 0xFFFF).astype(jnp.int32)
+    table = jnp.asarray(tables(settings).logarithms)
+    segment = fraction >> 9
+    low, high = table[segment], table[segment + 1]
+    # The library shifts by 16 where 9 would interpolate.
+    fraction = fraction + low + (((high - low) * (fraction & 511)) >> 16)
+    log2 = ((integer << 16) + fraction).astype(jnp.uint64)
+    natural = ((log2 * LOG_COEFFICIENT + 32768) >> np.uint64(16)).astype(jnp.uint32)
+    scaled = (natural << np.uint32(settings.scale_shift)) + np.uint32(32768)
+    return jnp.where(x > 1, scaled >> np.uint32(16), 0)
+
+
+def _bit_length(x: jax.Array) -> jax.Array:
+    """int32 bits that uint32 x takes."""
+    return 32 - jax.lax.clz(x).astype(jnp.int32)
+
+
+def _check(settings: MicroFrontend) -> None:
+    """Raises BadInput, naming the setting and what is allowed."""
+    s = settings
+    rules = (
+        (s.sample_rate_hz > 0, f"sample_rate_hz {s.sample_rate_hz} must be positive"),
+        (4 < s.window_samples <= 32768, f"window_ms {s.window_ms} must be 5 to 32768 samples"),
+        (
+            0 < s.hop_samples <= s.window_samples,
+            f"hop_ms {s.hop_ms} must be at least a sample and at most window_ms, {s.window_ms}",
+        ),
+        (s.variant in ("c", "tflm"), f"variant {s.variant!r}: c or tflm"),
+        (s.channels > 0, f"channels {s.channels} must be positive"),
+        (
+            0 <= s.lower_hz < s.upper_hz,
+            f"lower_hz {s.lower_hz}, upper_hz {s.upper_hz} must rise from 0 Hz",
+        ),
+        (0 <= s.smoothing_bits <= 16, f"smoothing_bits {s.smoothing_bits}: 0 to 16"),
+        *(
+            (0 <= getattr(s, name) <= 1, f"{name} {getattr(s, name)}: 0 to 1")
+            for name in ("even_smoothing", "odd_smoothing", "min_signal_remaining")
+        ),
+        (s.pcan_strength >= 0, f"pcan_strength {s.pcan_strength} must not be negative"),
+        (s.pcan_offset > 0, f"pcan_offset {s.pcan_offset} must be positive"),
+        (0 <= s.gain_bits <= 30, f"gain_bits {s.gain_bits}: 0 to 30"),
+        (0 <= s.scale_shift <= 15, f"scale_shift {s.scale_shift}: 0 to 15"),
+        (s.log or s.variant == "c", "log false: TFLite Micro's operators always take it"),
+        (s.window_cosine in ("float64", "float32"), f"window_cosine {s.window_cosine!r}"),
+        (1 <= len(s.mean) <= s.channels, f"mean has {len(s.mean)} values: 1 to {s.channels}"),
+        (
+            1 <= len(s.scale) <= s.channels and min(s.scale) > 0,
+            f"scale {s.scale}: 1 to {s.channels} values, each positive",
+        ),
+    )
+    for holds, message in rules:
+        if not holds:
+            raise BadInput(f"front end: {message}")
+    input_bits = s.smoothing_bits - s.correction_bits
+    if s.pcan and not (0 <= s.snr_shift < 64 and 0 <= input_bits < 32):
+        raise BadInput(
+            f"front end: a {s.fft_samples} point transform allows no gain_bits {s.gain_bits} with"
+            f" smoothing_bits {s.smoothing_bits}"
+        )
+    tables(s)

@@ -1,0 +1,148 @@
+"""The integer tables of the micro front end: window, mel filters, gains, logarithm.
+
+A device computes them when it starts, so they depend on its mathematics library: another one gives
+single entries that differ by one. Here they are computed on the host as C code on x86-64 does.
+"""
+
+import dataclasses
+import hashlib
+import math
+
+import numpy as np
+
+from aqtaudio.errors import BadInput
+
+WINDOW_BITS = 12
+FILTER_BITS = 12
+SMOOTHING_ONE = 1 << 14
+SNR_BITS = 12
+SHRUNK_BITS = 6
+INTERVALS = 32
+
+f32 = np.float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """Triangles over spectrum bins `start` to `end`, in 1/4096.
+
+    Attributes:
+        start: first bin that counts.
+        end: one past the last.
+        weights: int64 [end - start, channels], rising and falling sides together.
+    """
+
+    start: int
+    end: int
+    weights: np.ndarray
+
+
+def window(samples: int, in_float32: bool = False) -> np.ndarray:
+    """Returns the Hann window between samples, int32 [samples] in 1/4096.
+
+    Args:
+        samples: of the window.
+        in_float32: whether cosines are float32, as in some builds. With 480 samples entry 17 is
+            54 then, else 53.
+    """
+    step = f32(math.pi * 2.0 / samples)
+    if in_float32:
+        cosines = [f32(math.cos(f32(step * f32(i + 0.5)))) for i in range(samples)]
+        curve = [f32(f32(0.5) - f32(0.5) * cosine) for cosine in cosines]
+    else:
+        curve = [f32(0.5 - 0.5 * math.cos(float(step) * (i + 0.5))) for i in range(samples)]
+    return _rounded(np.asarray(curve))
+
+
+def filters(
+    bins: int, sample_rate_hz: int, channels: int, lower_hz: float, upper_hz: float, rounded: bool
+) -> Filters:
+    """Returns the mel filters as C code and TFLite Micro compute them, in float32.
+
+    Each bin belongs to one interval between two centres. It counts in the channel that rises there
+    with what is left of 1 by the one that falls.
+
+    Args:
+        bins: of the spectrum.
+        sample_rate_hz: of the audio.
+        channels: filters.
+        lower_hz: where the lowest begins.
+        upper_hz: where the highest ends.
+        rounded: weights rounded (the C library) or truncated (TFLite Micro).
+    """
+    low, high = _mel(f32(lower_hz)), _mel(f32(upper_hz))
+    spacing = f32((high - low) / f32(channels + 1))
+    centres = [low] + [f32(low + f32(spacing * f32(i + 1))) for i in range(channels + 1)]
+    hz_per_bin = f32(0.5 * sample_rate_hz / f32(bins - 1))
+    start = int(1.5 + float(f32(f32(lower_hz) / hz_per_bin)))
+    quantized = _rounded if rounded else _truncated
+    rows, bin_ = [], start
+    for interval in range(channels + 1):
+        below, above = centres[interval : interval + 2]
+        while (mel := _mel(f32(f32(bin_) * hz_per_bin))) <= above:
+            share = f32(f32(above - mel) / f32(above - below))
+            rest = 1.0 - float(share) if rounded else f32(f32(1) - share)
+            row = np.zeros(channels + 2, np.int64)
+            row[interval : interval + 2] = quantized(np.asarray([share, rest]))
+            rows.append(row)
+            bin_ += 1
+    if not rows or bin_ >= bins:
+        raise BadInput(
+            f"front end: filters from {lower_hz} to {upper_hz} Hz need bins {start} to {bin_ - 1}"
+            f" of a spectrum that has 0 to {bins - 2} for them"
+        )
+    # The falling side of a channel below the first and the rising side above the last are left out.
+    weights = np.stack(rows)[:, 1:-1]
+    if weights.min() < 0:
+        raise BadInput(f"front end: lower_hz {lower_hz} makes a filter weight negative")
+    return Filters(start, bin_, weights)
+
+
+def gains(strength: float, offset: float, gain_bits: int, input_bits: int) -> np.ndarray:
+    """Returns 2^gain_bits (x / 2^input_bits + offset)^-strength for 32-bit x, int32 [33, 3].
+
+    Row i is the quadratic of the octave from 2^(i-1), as (y0, a1, a2) in 16 bits; rows 0, 1 and 2
+    hold the value at 0, 1 and 2 first.
+    """
+
+    def gain(x: int) -> int:
+        base = f32(f32(f32(x) / f32(1 << input_bits)) + f32(offset))
+        value = f32(f32(1 << gain_bits) * f32(math.pow(float(base), -float(f32(strength)))))
+        return 32767 if value > 32767 else int(f32(value + f32(0.5)))
+
+    table = np.zeros((INTERVALS + 1, 3), np.int64)
+    table[0, 0], table[1, 0] = gain(0), gain(1)
+    for i in range(2, INTERVALS + 1):
+        x0 = 1 << (i - 1)
+        y0, y1 = gain(x0), gain(x0 + x0 // 2)
+        y2 = gain(2 * x0 if i < INTERVALS else 2 * x0 - 1)
+        a1 = 4 * (y1 - y0) - (y2 - y0)
+        table[i] = y0, a1, y2 - y0 - a1
+    return table.astype(np.int16).astype(np.int32)
+
+
+def logarithms() -> np.ndarray:
+    """Returns what log2(1 + i / 128) is above i / 128, int32 [129] in 1/65536."""
+    x = np.arange(129) / 128
+    return np.rint(65536 * (np.log2(1 + x) - x)).astype(np.int32)
+
+
+def digest(*tables: np.ndarray) -> str:
+    """Returns a hash of tables that is the same on every machine."""
+    found = hashlib.sha256()
+    for table in tables:
+        found.update(np.ascontiguousarray(table, "<i4").tobytes())
+    return found.hexdigest()
+
+
+def _mel(frequency_hz: f32) -> f32:
+    return f32(1127.0 * math.log1p(float(frequency_hz) / 700.0))
+
+
+def _rounded(share: np.ndarray) -> np.ndarray:
+    """1/4096 steps, rounded; the product is exact."""
+    return np.floor(share.astype(np.float64) * (1 << FILTER_BITS) + 0.5).astype(np.int32)
+
+
+def _truncated(share: np.ndarray) -> np.ndarray:
+    return np.trunc(share.astype(np.float64) * (1 << FILTER_BITS)).astype(np.int32)
