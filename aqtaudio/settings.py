@@ -41,6 +41,18 @@ def settings(value: Any, prefix: str = "") -> dict[str, Any]:
     return result
 
 
+def differences(theirs: Any, ours: Any, there: str = "there", here: str = "here") -> str:
+    """Every path whose value differs, in words; "" where none does."""
+    if type(theirs) is not type(ours):
+        return f"{type(theirs).__name__} {there}, {type(ours).__name__} {here}"
+    values = settings(theirs)
+    return "; ".join(
+        f"{path} is {values[path]!r} {there}, {value!r} {here}"
+        for path, value in settings(ours).items()
+        if values[path] != value
+    )
+
+
 def _children(value: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(value):
         names = (f.name for f in dataclasses.fields(value) if f.init)

@@ -10,8 +10,7 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
-from aqtaudio.settings import from_json, to_json
-from aqtaudio.settings import settings as settings_of
+from aqtaudio.settings import differences, from_json, to_json
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh
@@ -84,8 +83,8 @@ def parent_settings(experiment: Experiment) -> Experiment:
     parent = Path(str(experiment.init_from))
     settings = load_json(parent / "config.json")
     for field in ("model", "task", "frontend"):
-        if differences := _differences(getattr(settings, field), getattr(experiment, field)):
-            raise BadInput(f"init_from {parent}: another {field} ({differences})")
+        if found := differences(getattr(settings, field), getattr(experiment, field)):
+            raise BadInput(f"init_from {parent}: another {field} ({found})")
     steps, done = settings.optimizer.steps, None
     directory = phase_directory(parent, "float")
     if exists(directory):
@@ -95,17 +94,6 @@ def parent_settings(experiment: Experiment) -> Experiment:
         found = "no checkpoint" if done is None else f"a checkpoint of step {done}"
         raise BadInput(f"init_from {parent}: {found}; its float phase must have ended, at {steps}")
     return settings
-
-
-def _differences(theirs: Any, ours: Any) -> str:
-    if type(theirs) is not type(ours):
-        return f"{type(theirs).__name__} there, {type(ours).__name__} here"
-    there = settings_of(theirs)
-    return "; ".join(
-        f"{path} is {there[path]!r} there, {value!r} here"
-        for path, value in settings_of(ours).items()
-        if there[path] != value
-    )
 
 
 def _built(experiment: Experiment) -> dict[str, Any]:
