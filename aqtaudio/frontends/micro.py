@@ -21,6 +21,7 @@ from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS
 
 # Windows transformed at a time on a CPU: their spectra stay in its cache.
 CHUNK_WINDOWS = 256
+GROUP_CHANNELS = 8
 LOG_COEFFICIENT = 45426  # ln 2 in 1/65536
 UNITS_PER_NEPER = 25.6
 """Feature steps per unit of what models are trained on: 10 / 256 (kws_streaming, microWakeWord)."""
@@ -205,19 +206,42 @@ def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> ja
     """
     windows = windows.T.astype(jnp.int32)
     weighted = ((windows * tables.window[:, None]) >> WINDOW_BITS).astype(jnp.int16)
-    loudest = jnp.max(jnp.abs(weighted.astype(jnp.int16)), 0)  # |-32768| wraps and is ignored
+    loudest = jnp.max(jnp.abs(weighted), 0)  # |-32768| wraps and is ignored
     shift = 15 - _bit_length(jnp.maximum(loudest, 0).astype(jnp.uint32))
     scaled = (weighted.astype(jnp.int32) << shift).astype(jnp.int16)
     padding = settings.fft_samples - settings.window_samples
-    re, im = fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0))))
-    bins = slice(tables.filters.start, tables.filters.end)
-    energy = (re[bins] * re[bins] + im[bins] * im[bins]).astype(jnp.uint32)
+    first, second = fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0))))
     with jax.enable_x64(True):
-        # Sums of integers below 2^53: exact in float64, whatever the order.
-        sums = energy.astype(jnp.float64).T @ tables.filters.weights.astype(np.float64)
+        sums = _filtered(tables.filters.by_halves(settings.fft_samples), first, second)
         root = jnp.floor(jnp.sqrt(sums))
         up = (sums - root * root > root) & ~((sums < 2.0**32) & (root == 0xFFFF))
-        return (root + up).astype(jnp.uint32) >> shift[:, None].astype(jnp.uint32)
+        return ((root + up).astype(jnp.uint32) >> shift.astype(jnp.uint32)).T
+
+
+def _filtered(
+    weights: tuple[np.ndarray, np.ndarray], first: fixed_fft.Complex, second: fixed_fft.Complex
+) -> jax.Array:
+    """Filter sums float64 [C, R] of both halves of the spectrum, [N / 4, R] each.
+
+    Sums of integers below 2^53: exact, whatever the order.
+    """
+
+    def energy(bins: fixed_fft.Complex) -> jax.Array:
+        return (bins[0] * bins[0] + bins[1] * bins[1]).astype(jnp.uint32).astype(jnp.float64)
+
+    low, high = weights
+    above = int(np.argmax(high.any(axis=1)))  # the channels below have nothing there
+    return _banded(low, energy(first)).at[above:].add(_banded(high[above:], energy(second)))
+
+
+def _banded(weights: np.ndarray, energy: jax.Array) -> jax.Array:
+    """weights [C, N] @ energy [N, R] by groups of neighbours, which share few bins."""
+    sums = []
+    for group in np.array_split(weights.astype(np.float64), -(-len(weights) // GROUP_CHANNELS)):
+        used = np.flatnonzero(group.any(axis=0))
+        bins = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
+        sums.append(group[:, bins] @ energy[bins])
+    return jnp.concatenate(sums)
 
 
 def _without_noise(

@@ -36,6 +36,15 @@ class Filters:
     end: int
     weights: np.ndarray
 
+    def by_halves(self, fft_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns int64 [channels, N / 4] for each of the halves that `fixed_fft.rfft` returns."""
+        quarter = fft_samples // 4
+        whole = np.zeros((self.weights.shape[1], 2 * quarter + 1), np.int64)
+        whole[:, self.start : self.end] = self.weights.T
+        low = whole[:, 1 : quarter + 1].copy()
+        low[:, -1] = 0
+        return low, whole[:, 2 * quarter - 1 : quarter - 1 : -1]
+
 
 def window(samples: int, in_float32: bool = False) -> np.ndarray:
     """Returns the Hann window between samples, int32 [samples] in 1/4096.
