@@ -76,6 +76,7 @@ class Optimizer:
 
 
 ENGINES = ("auto", "carrier", "integer")
+MAY_DIFFER = ("frontend", "task")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Experiment:
     Training has a float phase (`optimizer`) and, unless `recipe.mode` is "float", a quantized one
     (`finetune`) that starts from the folded, calibrated float model. `init_from` is a run directory
     whose float model the float phase starts from; with `optimizer.steps` 0 it is taken as it is.
+    That run has the same model, task and front end but for what `init_differs` names.
 
     Attributes:
       calibration_batches: training batches that activation ranges are taken from.
@@ -96,6 +98,8 @@ class Experiment:
         whole clips.
       stream_context_clips: clips that a stream has heard before each training clip. Models with
         memory that were only trained from silence fail in a stream.
+      init_differs: what may be another than in the run that `init_from` names: "frontend", whose
+        features must have the same shape, and "task", whose new outputs start fresh.
     """
 
     model: nn.Module = DSCNN()
@@ -113,6 +117,7 @@ class Experiment:
     checkpoint_every: int = 500
     stream_block_frames: int = added(0)
     stream_context_clips: int = added(1)
+    init_differs: tuple[str, ...] = added(())
 
     def __post_init__(self):
         for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
@@ -120,6 +125,9 @@ class Experiment:
                 raise BadInput(f"{name} is {getattr(self, name)}; at least 1 is needed")
         if self.engine not in ENGINES:
             raise BadInput(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
+        for name in self.init_differs:
+            if name not in MAY_DIFFER:
+                raise BadInput(f"init_differs names {name!r}; allowed: {', '.join(MAY_DIFFER)}")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
         clip_frames = self.frontend.frames(self.clip_samples)

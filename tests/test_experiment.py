@@ -129,6 +129,7 @@ ADDED = {
     "augmentation.babble_max_volume": 0.2,
     "stream_block_frames": 2,
     "stream_context_clips": 3,
+    "init_differs": ("frontend",),
 }
 
 
@@ -189,6 +190,7 @@ def test_every_other_setting_is_in_the_identity(path):
         ("init_from", "runs/a", "runs/a"),
         ("init_from", "none", None),
         ("seed", 3, 3),
+        ("init_differs", "task,frontend", ("task", "frontend")),
     ],
 )
 def test_strings_become_the_type_of_the_field(path, given, value):
@@ -236,6 +238,7 @@ def test_strings_become_the_type_of_the_field(path, given, value):
         ("calibration_batches", "0"),
         ("evaluate_every", "0"),
         ("checkpoint_every", "-5"),
+        ("init_differs", "frontend,model"),
     ],
 )
 def test_values_that_do_not_fit(path, given):

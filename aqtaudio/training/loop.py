@@ -28,7 +28,7 @@ from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings
-from aqtaudio.training.restore import fresh, restore
+from aqtaudio.training.restore import fitted, fresh, restore
 from aqtaudio.training.step import (
     State,
     initial_state,
@@ -112,6 +112,8 @@ class Trainer:
         if experiment.init_from:
             parent = Path(experiment.init_from)
             variables = restore(parent, parent_settings(experiment), "float")
+            if "task" in experiment.init_differs:
+                variables = fitted(variables, fresh(experiment))
         else:
             variables = fresh(experiment)
         params = low_rank.decompose(variables["params"], experiment.recipe)

@@ -83,8 +83,16 @@ def parent_settings(experiment: Experiment) -> Experiment:
     parent = Path(str(experiment.init_from))
     settings = load_json(parent / "config.json")
     for field in ("model", "task", "frontend"):
+        if field in experiment.init_differs:
+            continue
         if found := differences(getattr(settings, field), getattr(experiment, field)):
             raise BadInput(f"init_from {parent}: another {field} ({found})")
+    theirs, ours = (run.frontend.feature_shape(run.clip_samples) for run in (settings, experiment))
+    if theirs != ours:
+        raise BadInput(
+            f"init_from {parent}: features of another shape (frames, features): {theirs} there, "
+            f"{ours} here; a model takes one shape"
+        )
     steps, done = settings.optimizer.steps, None
     directory = phase_directory(parent, "float")
     if exists(directory):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
+from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.training.checkpoint import Checkpoints, exists
@@ -24,6 +25,20 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
     key = jax.random.key(experiment.seed)
     variables = experiment.built_model().init(key, start(features, Floating()))
     return {"batch_stats": {}} | variables  # a model may have no batch norm
+
+
+def fitted(inherited: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
+    """`inherited` with fresh layers where shapes differ: the logits of a task of other classes.
+
+    Decomposed layers become whole: the singular values of the old outputs say nothing of new ones.
+    """
+    layers, new = flatten(low_rank.merge(inherited["params"])), flatten(fresh["params"])
+
+    def fits(name: str) -> bool:
+        return jax.tree.map(jnp.shape, layers[name]) == jax.tree.map(jnp.shape, new[name])
+
+    params = {name: (layers if fits(name) else new)[name] for name in new}
+    return inherited | {"params": unflatten(params)}
 
 
 def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 
+from aqtaudio.compression import low_rank
 from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
+from aqtaudio.compression.recipe import low_rank as low_rank_recipe
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
@@ -20,6 +22,7 @@ from aqtaudio.settings import overlay
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable
+from aqtaudio.training.restore import fitted, fresh
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,61 @@ def test_what_no_kernel_runs_is_refused_with_its_rule(mode: str):
 def test_a_model_without_batch_norm_trains_too(mode: str):
     model = KeywordGRU(units=3, hidden=(2, 2))
     require_trainable(Experiment(model=model, recipe=Recipe(mode)))
+
+
+# --- what may differ from the parent
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"frontend": LogMel(RATE_HZ, upper_hz=3500.0, mel_bands=10)}, None),
+        ({"frontend": LogMel(RATE_HZ, upper_hz=3500.0)}, r"\(24, 10\) there, \(24, 40\) here"),
+        ({"frontend.hop_ms": 10.0}, r"\(24, 10\) there, \(47, 10\) here"),
+        ({"task.keywords": ("low", "other")}, "another task"),
+        ({"model.width": 16}, "another model"),
+    ],
+)
+def test_another_front_end_of_the_same_shape(change, named, tiny_run):
+    asked = {"init_from": str(tiny_run), "init_differs": ("frontend",), **change}
+    if named is None:
+        require_trainable(overlay(EXPERIMENT, asked))
+        return
+    with pytest.raises(BadInput, match=named):
+        require_trainable(overlay(EXPERIMENT, asked))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "new"), [(("other",), ["logits"]), (("other", "low"), []), (("low", "high"), [])]
+)
+def test_a_parent_of_another_task_gives_every_layer_that_fits(keywords, new, tiny_run, tone_corpus):
+    changes = {"task.keywords": keywords, "init_differs": ("task",), "optimizer.steps": 0}
+    child = overlay(EXPERIMENT, {"init_from": str(tiny_run), "recipe": FLOAT, **changes})
+    require_trainable(child)
+    data = KeywordData.load(tone_corpus, keywords, RATE_HZ, RATE_HZ // 2)
+    evaluation = data.evaluation_arrays(data.evaluation_list("val"))
+    start = Trainer(child, data, tiny_run / "never", evaluation)._float_start()
+    parent = Run(tiny_run).variables("float")
+    assert start["params"]["logits"]["kernel"].shape[-1] == len(keywords) + 2
+    assert set(start["params"]) == set(parent["params"])
+    for name, layer in start["params"].items():
+        same = (
+            jax.tree.map(np.array_equal, layer, parent["params"][name]) if name not in new else {}
+        )
+        assert all(jax.tree.leaves(same)), name
+    assert jax.tree.all(jax.tree.map(np.array_equal, start["batch_stats"], parent["batch_stats"]))
+
+
+def test_a_decomposed_parent_of_another_task():
+    """The logits start fresh as a whole, whatever form they were trained in."""
+    recipe = low_rank_recipe("logits|pointwise_1", 0.02, 0.8)
+    experiment = overlay(EXPERIMENT, {"recipe": recipe})
+    parent, new = (
+        fresh(experiment),
+        fresh(overlay(experiment, {"task.keywords": ("low",), "seed": 1})),
+    )
+    parent |= {"params": low_rank.decompose(parent["params"], recipe)}
+    found = fitted(parent, new)["params"]
+    assert np.array_equal(found["logits"]["kernel"], new["params"]["logits"]["kernel"])
+    merged = low_rank.merge(parent["params"])
+    assert np.array_equal(found["pointwise_1"]["kernel"], merged["pointwise_1"]["kernel"])
