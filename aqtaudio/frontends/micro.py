@@ -154,7 +154,7 @@ def tables(settings: MicroFrontend) -> Tables:
     s = settings
     input_bits = s.smoothing_bits - s.correction_bits
     return Tables(
-        micro_tables.window(s.window_samples, s.window_cosine == "float32"),
+        micro_tables.window(s.window_samples, s.window_cosine == "float32", s.variant == "tflm"),
         micro_tables.filters(
             s.fft_samples // 2 + 1,
             s.sample_rate_hz,
@@ -166,6 +166,21 @@ def tables(settings: MicroFrontend) -> Tables:
         micro_tables.gains(s.pcan_strength, s.pcan_offset, s.gain_bits, input_bits),
         micro_tables.logarithms(),
     )
+
+
+def smoothing(settings: MicroFrontend) -> tuple[int, int, int]:
+    """Returns even_smoothing, odd_smoothing and min_signal_remaining in 1/16384.
+
+    The C library holds them in float32. In TFLite Micro's Python odd_smoothing 0 means the same as
+    for even channels.
+    """
+    s = settings
+    if s.variant == "c":
+        shares = map(np.float32, (s.even_smoothing, s.odd_smoothing, s.min_signal_remaining))
+    else:
+        shares = (s.even_smoothing, s.odd_smoothing or s.even_smoothing, s.min_signal_remaining)
+    even, odd, least = (int(share * SMOOTHING_ONE) for share in shares)
+    return even, odd, least
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -206,8 +221,7 @@ def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> ja
     """
     windows = windows.T.astype(jnp.int32)
     weighted = ((windows * tables.window[:, None]) >> WINDOW_BITS).astype(jnp.int16)
-    loudest = jnp.max(jnp.abs(weighted), 0)  # |-32768| wraps and is ignored
-    shift = 15 - _bit_length(jnp.maximum(loudest, 0).astype(jnp.uint32))
+    shift = 15 - _bit_length(_loudest(settings, weighted).astype(jnp.uint32))
     scaled = (weighted.astype(jnp.int32) << shift).astype(jnp.int16)
     padding = settings.fft_samples - settings.window_samples
     first, second = fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0))))
@@ -216,6 +230,24 @@ def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> ja
         root = jnp.floor(jnp.sqrt(sums))
         up = (sums - root * root > root) & ~((sums < 2.0**32) & (root == 0xFFFF))
         return ((root + up).astype(jnp.uint32) >> shift.astype(jnp.uint32)).T
+
+
+def _loudest(settings: MicroFrontend, weighted: jax.Array) -> jax.Array:
+    """The largest magnitude int16 [R] of windows [W, R], as the libraries find it.
+
+    |-32768| wraps. The C library ignores it. TFLite Micro takes it for the largest so far, a
+    negative one, from which it recovers with the first value that does not rise or is positive.
+    """
+    size = jnp.maximum(jnp.abs(weighted), 0)
+    if settings.variant == "c":
+        return jnp.max(size, 0)
+    index = jnp.arange(len(weighted))[:, None]
+    lowest = jnp.max(jnp.where(weighted == -32768, index, -1), 0)
+    rises = (weighted < 0) & (weighted > jnp.roll(weighted, 1, 0))
+    recovers = jnp.where((index > lowest) & ~rises, index, len(weighted))
+    first = jnp.where(lowest < 0, 0, jnp.min(recovers, 0))
+    found = jnp.max(jnp.where(index >= first, size, 0), 0)
+    return jnp.where(found > 0, found, 32767)  # 0 and negative numbers have 32 bits there
 
 
 def _filtered(
@@ -249,9 +281,8 @@ def _without_noise(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Signal less noise uint32 [B, T, C], the estimate of every frame, and the last one."""
     s = settings
-    shares = [int(s.even_smoothing * SMOOTHING_ONE), int(s.odd_smoothing * SMOOTHING_ONE)]
+    *shares, least = smoothing(s)
     new = np.resize(shares, s.channels).astype(np.uint64)
-    least = np.uint64(int(s.min_signal_remaining * SMOOTHING_ONE))
     up = signal << np.uint32(s.smoothing_bits)
 
     def track(estimate: jax.Array, up: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -262,13 +293,13 @@ def _without_noise(
     last, estimates = jax.lax.scan(track, estimate, up.swapaxes(0, 1))
     estimates = estimates.swapaxes(0, 1)
     rest = (up - jnp.minimum(estimates, up)) >> np.uint32(s.smoothing_bits)
-    floor = (signal.astype(jnp.uint64) * least // SMOOTHING_ONE).astype(jnp.uint32)
+    floor = (signal.astype(jnp.uint64) * np.uint64(least) // SMOOTHING_ONE).astype(jnp.uint32)
     return jnp.maximum(rest, floor), estimates, last
 
 
 def _with_gain(settings: MicroFrontend, signal: jax.Array, estimates: jax.Array) -> jax.Array:
     """PCAN: the signal over a power of its noise, uint32 [B, T, C]."""
-    gain = _gain(tables(settings).gains, estimates).astype(jnp.uint64)
+    gain = _gain(tables(settings).gains, estimates).astype(jnp.uint32).astype(jnp.uint64)
     snr = ((signal.astype(jnp.uint64) * gain) >> np.uint64(settings.snr_shift)).astype(jnp.uint32)
     square = (snr * snr) >> np.uint32(2 + 2 * SNR_BITS - SHRUNK_BITS)
     straight = (snr >> np.uint32(SNR_BITS - SHRUNK_BITS)) - np.uint32(1 << SHRUNK_BITS)
@@ -335,6 +366,10 @@ def _check(settings: MicroFrontend) -> None:
         (s.pcan_offset > 0, f"pcan_offset {s.pcan_offset} must be positive"),
         (0 <= s.gain_bits <= 30, f"gain_bits {s.gain_bits}: 0 to 30"),
         (0 <= s.scale_shift <= 15, f"scale_shift {s.scale_shift}: 0 to 15"),
+        (
+            s.correction_bits >= 0 or s.variant == "c",
+            f"window_ms {s.window_ms}: TFLite Micro's operators need at least 33 samples",
+        ),
         (s.log or s.variant == "c", "log false: TFLite Micro's operators always take it"),
         (s.window_cosine in ("float64", "float32"), f"window_cosine {s.window_cosine!r}"),
         (1 <= len(s.mean) <= s.channels, f"mean has {len(s.mean)} values: 1 to {s.channels}"),
@@ -347,7 +382,8 @@ def _check(settings: MicroFrontend) -> None:
         if not holds:
             raise BadInput(f"front end: {message}")
     input_bits = s.smoothing_bits - s.correction_bits
-    if s.pcan and not (0 <= s.snr_shift < 64 and 0 <= input_bits < 32):
+    snr_shift, least = s.gain_bits - s.correction_bits - SNR_BITS, int(s.variant == "tflm")
+    if s.pcan and not (least <= snr_shift < 64 and 0 <= input_bits < 32):
         raise BadInput(
             f"front end: a {s.fft_samples} point transform allows no gain_bits {s.gain_bits} with"
             f" smoothing_bits {s.smoothing_bits}"

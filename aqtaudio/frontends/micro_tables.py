@@ -1,7 +1,8 @@
 """The integer tables of the micro front end: window, mel filters, gains, logarithm.
 
-A device computes them when it starts, so they depend on its mathematics library: another one gives
-single entries that differ by one. Here they are computed on the host as C code on x86-64 does.
+A device with the C library computes them when it starts, so they depend on its mathematics library:
+another one gives single entries that differ by one. Here they are computed on the host as C code on
+x86-64 does. TFLite Micro's are in the model file, computed by Python; single entries differ too.
 """
 
 import dataclasses
@@ -46,14 +47,18 @@ class Filters:
         return low, whole[:, 2 * quarter - 1 : quarter - 1 : -1]
 
 
-def window(samples: int, in_float32: bool = False) -> np.ndarray:
+def window(samples: int, in_float32: bool = False, in_python: bool = False) -> np.ndarray:
     """Returns the Hann window between samples, int32 [samples] in 1/4096.
 
     Args:
         samples: of the window.
         in_float32: whether cosines are float32, as in some builds. With 480 samples entry 17 is
             54 then, else 53.
+        in_python: whether it is computed as for TFLite Micro: in float64, halves to even.
     """
+    if in_python and not in_float32:
+        angles = np.pi * 2 / samples * (np.arange(samples) + 0.5)
+        return np.round((0.5 - 0.5 * np.cos(angles)) * (1 << WINDOW_BITS)).astype(np.int32)
     step = f32(math.pi * 2.0 / samples)
     if in_float32:
         cosines = [f32(math.cos(f32(step * f32(i + 0.5)))) for i in range(samples)]
@@ -66,7 +71,7 @@ def window(samples: int, in_float32: bool = False) -> np.ndarray:
 def filters(
     bins: int, sample_rate_hz: int, channels: int, lower_hz: float, upper_hz: float, rounded: bool
 ) -> Filters:
-    """Returns the mel filters as C code and TFLite Micro compute them, in float32.
+    """Returns the mel filters as the C library or TFLite Micro's Python compute them, in float32.
 
     Each bin belongs to one interval between two centres. It counts in the channel that rises there
     with what is left of 1 by the one that falls.
@@ -77,18 +82,24 @@ def filters(
         channels: filters.
         lower_hz: where the lowest begins.
         upper_hz: where the highest ends.
-        rounded: weights rounded (the C library) or truncated (TFLite Micro).
+        rounded: weights rounded (the C library) or truncated (TFLite Micro). The latter has mel
+            values in float32 throughout and halves of the first bin's number to even, too.
     """
-    low, high = _mel(f32(lower_hz)), _mel(f32(upper_hz))
+    mel_of = _mel if rounded else _mel_in_float32
+    low, high = mel_of(f32(lower_hz)), mel_of(f32(upper_hz))
     spacing = f32((high - low) / f32(channels + 1))
     centres = [low] + [f32(low + f32(spacing * f32(i + 1))) for i in range(channels + 1)]
-    hz_per_bin = f32(0.5 * sample_rate_hz / f32(bins - 1))
-    start = int(1.5 + float(f32(f32(lower_hz) / hz_per_bin)))
+    if rounded:
+        hz_per_bin = f32(0.5 * sample_rate_hz / f32(bins - 1))
+        start = int(1.5 + float(f32(f32(lower_hz) / hz_per_bin)))
+    else:
+        hz_per_bin = 0.5 * sample_rate_hz / (bins - 1)
+        start = round(1 + lower_hz / hz_per_bin)
     quantized = _rounded if rounded else _truncated
     rows, bin_ = [], start
     for interval in range(channels + 1):
         below, above = centres[interval : interval + 2]
-        while (mel := _mel(f32(f32(bin_) * hz_per_bin))) <= above:
+        while (mel := mel_of(f32(bin_ * hz_per_bin))) <= above:
             share = f32(f32(above - mel) / f32(above - below))
             rest = 1.0 - float(share) if rounded else f32(f32(1) - share)
             row = np.zeros(channels + 2, np.int64)
@@ -146,6 +157,10 @@ def digest(*tables: np.ndarray) -> str:
 
 def _mel(frequency_hz: f32) -> f32:
     return f32(1127.0 * math.log1p(float(frequency_hz) / 700.0))
+
+
+def _mel_in_float32(frequency_hz: f32) -> f32:
+    return f32(f32(1127) * f32(math.log1p(float(frequency_hz / f32(700)))))
 
 
 def _rounded(share: np.ndarray) -> np.ndarray:
