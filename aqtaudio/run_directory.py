@@ -14,17 +14,25 @@ from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.program import program as programs
 from aqtaudio.program.program import Program
+from aqtaudio.settings import differences
 
 FILES = ("config.json", "program.npz", "program.json", "model.tflite", "evaluation.tsv", "row.json")
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run on disk. Everything is read when it is first asked for."""
+    """A finished run on disk. Everything is read when it is first asked for.
+
+    Attributes:
+      path: its folder.
+      frontend: what it hears through instead of the front end it was trained on, see `hearing`.
+    """
 
     path: Path
+    frontend: Frontend | None = None
 
     def __post_init__(self):
         if not self.path.is_dir():
@@ -32,8 +40,30 @@ class Run:
 
     @functools.cached_property
     def experiment(self) -> Experiment:
-        """The settings it was made with."""
-        return load_json(self.path / "config.json")
+        """The settings it was made with, but for the front end it hears through."""
+        experiment = load_json(self.path / "config.json")
+        if self.frontend is None:
+            return experiment
+        return dataclasses.replace(experiment, frontend=self.frontend)
+
+    def hearing(self, frontend: Frontend) -> "Run":
+        """The same model behind another front end.
+
+        Raises BadInput where the model cannot take its features, or the run's clips are at another
+        sample rate.
+        """
+        heard = dataclasses.replace(self, frontend=frontend)
+        own, other = self.experiment, heard.experiment
+        changed = differences(own.frontend, frontend, "in the run", "requested")
+        if frontend.sample_rate_hz != own.frontend.sample_rate_hz:
+            raise BadInput(f"{self.path}: its clips are at another sample rate ({changed})")
+        if other.feature_shape != own.feature_shape:
+            (frames, features), (others, other_features) = own.feature_shape, other.feature_shape
+            raise BadInput(
+                f"{self.path}: its model takes {frames} frames of {features} features, the front "
+                f"end gives {others} of {other_features} ({changed})"
+            )
+        return heard
 
     @functools.cached_property
     def program(self) -> Program:
@@ -56,14 +86,7 @@ class Run:
 
     def data(self, folder: Path, splits: tuple[str, ...]) -> KeywordData:
         """The recordings of `folder` as this run sees them."""
-        experiment = self.experiment
-        return KeywordData.load(
-            folder,
-            experiment.task.keywords,
-            experiment.frontend.sample_rate_hz,
-            experiment.clip_samples,
-            splits,
-        )
+        return self.experiment.load_data(folder, splits)
 
     def items(self, data: KeywordData, split: str) -> list[EvaluationItem]:
         """The clips that figures are made on: the run's own list where `data` holds all of it."""
