@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from aqtaudio import __version__, verbs
+from aqtaudio import __version__, frontend_verbs, verbs
 from aqtaudio.errors import BadInput
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
@@ -91,6 +91,23 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=_positive, metavar="N")
     _add_json(command)
 
+    frontends = commands.add_parser("frontend", help="front ends of devices: compare")
+    kinds = frontends.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    command = verb(
+        "compare", frontend_verbs.compare, "how two front ends differ on recordings", kinds
+    )
+    command.add_argument("a", metavar="A", help="a name, a run, a config or a frontend.json")
+    command.add_argument("b", metavar="B")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--split", choices=("train", "val", "test"), default="val")
+    command.add_argument(
+        "--run", type=Path, metavar="RUN", dest="run_folder", help="its accuracy under both"
+    )
+    command.add_argument("--limit", type=_positive, metavar="N")
+    command.add_argument("--worst", type=_positive, default=5, metavar="N")
+    command.add_argument("--out", type=Path, metavar="DIR", help="for pictures and JSON")
+    _add_json(command)
+
     command = verb(
         "listen", verbs.listen, "keywords in a recording or a microphone, as they are said"
     )
@@ -101,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         help="-: standard input, raw mono little-endian 16-bit samples at the front end's rate",
     )
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    _add_frontend(command)
     _add_detector(command)
     _add_json(command)
 
@@ -153,6 +171,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _add_frontend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--frontend",
+        metavar="FRONTEND",
+        help="what the device has (a name, run, config or frontend.json): refused unless the run's",
+    )
 
 
 def _add_detector(command: argparse.ArgumentParser, threshold: bool = True) -> None:

@@ -46,7 +46,7 @@ HELD = {
     "jax.experimental.jax2tf": {"program/tflite.py"},
     "tflite_micro": {"program/micro_worker.py"},
     "ai_edge_litert": {"program/micro_worker.py", "program/flatbuffer.py"},
-    "matplotlib": {"study/figures.py", "study/marks.py"},
+    "matplotlib": {"study/figures.py", "study/marks.py", "adaptation/compare_figures.py"},
     "moocore": {"study/pareto.py"},
     "orbax": {"training/checkpoint.py"},
     "tensorboardX": {"training/metrics_log.py"},
