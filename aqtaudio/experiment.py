@@ -5,7 +5,9 @@ A config file is Python that defines `EXPERIMENT = Experiment(...)`.
 
 import dataclasses
 import json
+import re
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +17,9 @@ import jax.numpy as jnp
 
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.data.keywords import class_names
+from aqtaudio.data.keywords import KeywordData, class_names
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
@@ -56,6 +59,11 @@ class Optimizer:
       warmup_steps: linear, from zero.
       weight_decay: decoupled, kernels only.
       label_smoothing: share of the target spread over all classes.
+      trains: layers whose path matches this regular expression are trained; the others keep their
+        parameters, batch statistics and learned ranges.
+      patience: the phase ends after so many evaluations without a lower loss on the validation
+        clips, and in any case with the best state of all evaluations, its start included. 0: it
+        ends with its last state. Otherwise `evaluate_every` is part of what a run is.
     """
 
     steps: int = 3000
@@ -64,6 +72,8 @@ class Optimizer:
     warmup_steps: int = 100
     weight_decay: float = 1e-3
     label_smoothing: float = 0.1
+    trains: str = added(".*")
+    patience: int = added(0)
 
     def __post_init__(self):
         if self.steps < 0 or self.batch_size < 1 or self.warmup_steps < 0:
@@ -73,6 +83,12 @@ class Optimizer:
                 "optimizer: learning_rate must be above 0, weight_decay >= 0, "
                 "label_smoothing in [0, 1)"
             )
+        if self.patience < 0:
+            raise BadInput(f"optimizer: patience is {self.patience}; allowed: >= 0")
+        try:
+            re.compile(self.trains)
+        except re.error as error:
+            raise BadInput(f"optimizer: trains {self.trains!r}: {error}") from error
 
 
 ENGINES = ("auto", "carrier", "integer")
@@ -93,7 +109,8 @@ class Experiment:
       seed: of initial weights, batches and augmentation.
       engine: what native training computes its dots in: "integer" (int8), "carrier" (the same
         integers in float32), or "auto", the faster on the device.
-      evaluate_every, checkpoint_every: steps. Like `engine`, they are not part of what a run is.
+      evaluate_every, checkpoint_every: steps. Like `engine`, they are not part of what a run is,
+        but for the `patience` of an optimizer.
       stream_block_frames: frames that the program takes per call, with state: a stream. 0: it takes
         whole clips.
       stream_context_clips: clips that a stream has heard before each training clip. Models with
@@ -104,7 +121,7 @@ class Experiment:
 
     model: nn.Module = DSCNN()
     task: Keywords = Keywords()
-    frontend: LogMel | Mfcc | MicroFrontend = Mfcc()
+    frontend: LogMel | Mfcc | MicroFrontend | DeviceFeatures = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
     optimizer: Optimizer = Optimizer()
@@ -155,7 +172,7 @@ class Experiment:
     @property
     def clip_samples(self) -> int:
         """Length of one clip."""
-        return self.task.clip_samples(self.frontend.sample_rate_hz)
+        return self.frontend.clip_samples(self.task.clip_ms)
 
     @property
     def streams(self) -> bool:
@@ -196,18 +213,28 @@ class Experiment:
             _, state = self.frontend.push(jnp.roll(audio, number, 0), state)
         return self.frontend.push(audio, state)[0][:, -self.feature_shape[0] :]
 
+    def load_data(self, folder: Path, splits: Sequence[str] = ("train", "val")) -> KeywordData:
+        """The recordings of a manifest folder as a run of these settings sees them."""
+        frontend = self.frontend
+        bands = None if frontend.takes_audio else frontend.features
+        rate_hz, keywords = frontend.sample_rate_hz, self.task.keywords
+        return KeywordData.load(folder, keywords, rate_hz, self.clip_samples, splits, bands)
+
     def built_model(self) -> nn.Module:
         """The model with as many outputs as the task has classes."""
         return self.model.clone(classes=len(self.task.classes))
 
 
-NOT_IDENTITY = ("engine", "evaluate_every", "checkpoint_every")
+NOT_IDENTITY = ("engine", "checkpoint_every")
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
     """What changes a run's numbers, as JSON: the part that its id is a hash of."""
     value = to_json(experiment, added_defaults=False)
-    return {name: child for name, child in value.items() if name not in NOT_IDENTITY}
+    skipped = set(NOT_IDENTITY)
+    if not (experiment.optimizer.patience or experiment.finetune.patience):
+        skipped.add("evaluate_every")
+    return {name: child for name, child in value.items() if name not in skipped}
 
 
 def load_config(path: Path) -> Experiment:

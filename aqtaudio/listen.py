@@ -34,6 +34,7 @@ def listen(
     show: Callable[[Detection], None],
 ) -> float:
     """Shows the keywords in int16 samples at the front end's rate. Returns how many seconds."""
+    _require_audio(run)
     samples = 0
     with Stream(run, runtime) as stream:
         keywords, block_ms = run.experiment.task.keywords, stream.block_ms
@@ -62,6 +63,7 @@ def detect(
     if not 0 <= false_alarms_per_hour < math.inf:
         raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; allowed: 0 and more")
     require_stream(run)
+    _require_audio(run)
     data = run.data(folder, (split,))
     words, background = _words(run, data, split), data.others(split)
     if min(len(words), len(background)) < 2:
@@ -86,6 +88,12 @@ def detect(
         "background": {name: alone[name] for name in kept},
         "curve": [_plain(point) for point in envelope([point for point, _ in measured])],
     }
+
+
+def _require_audio(run: Run) -> None:
+    """Raises BadInput where only the device can compute features."""
+    if not run.experiment.frontend.takes_audio:
+        raise BadInput(f"{run.path}: it was trained on a device's features, and takes no audio")
 
 
 def _trade_off(

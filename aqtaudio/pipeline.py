@@ -17,7 +17,6 @@ from aqtaudio import float_model
 from aqtaudio.compression import low_rank
 from aqtaudio.data import evaluation_list
 from aqtaudio.data.evaluation_list import EvaluationItem
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate_clips, from_silence, parity, random_codes, real_codes
@@ -52,12 +51,7 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     from aqtaudio.training.preflight import require_trainable
 
     require_trainable(experiment)
-    data = KeywordData.load(
-        data_folder,
-        experiment.task.keywords,
-        experiment.frontend.sample_rate_hz,
-        experiment.clip_samples,
-    )
+    data = experiment.load_data(data_folder)
     items = data.evaluation_list("val")
     _require_same_recordings(out, items)
     clips, classes = data.evaluation_arrays(items)

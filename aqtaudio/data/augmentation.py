@@ -61,6 +61,18 @@ class Augmentation:
         if self.speed_change >= 1:
             raise BadInput(f"augmentation: speed_change {self.speed_change} must be under 1")
 
+    def without_audio(self) -> "Augmentation":
+        """The same with masks only: for features that a device computed."""
+        names = (field.name for field in dataclasses.fields(self))
+        return dataclasses.replace(self, **{n: 0.0 for n in names if not n.startswith("spec_")})
+
+    @property
+    def changes_audio(self) -> bool:
+        """Whether anything but masks is on."""
+        noise = self.noise_probability and self.noise_max_volume
+        babble = self.babble_probability and self.babble_max_volume
+        return any((self.time_shift_ms, self.speed_change, self.gain_db, noise, babble))
+
 
 @functools.partial(jax.jit, static_argnames=("settings", "sample_rate_hz"))
 def augment_audio(

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from aqtaudio.data import manifest
+from aqtaudio.data import device_dump, manifest
 from aqtaudio.data.manifest import Recording
+from aqtaudio.errors import BadInput
 
 ERROR = "error"
 WARNING = "warning"
@@ -76,6 +77,8 @@ def _examine(folder: Path, recording: Recording, deep: bool) -> tuple[list[Probl
 
     if not (folder / path).is_file():
         return [error("missing", "no such file")], ""
+    if Path(path).suffix == device_dump.SUFFIX:
+        return _examine_features(folder, recording)
     try:
         with soundfile.SoundFile(folder / path) as file:
             problems = list(_header_problems(file, recording))
@@ -99,10 +102,24 @@ def _header_problems(file: soundfile.SoundFile, recording: Recording) -> Iterato
     if file.samplerate != recording.sample_rate_hz:
         message = f"{file.samplerate} Hz; the manifest says {recording.sample_rate_hz}"
         yield Problem("rate", path, message, ERROR)
-    seconds = file.frames / file.samplerate
+    yield from _duration_problems(file.frames / file.samplerate, recording)
+
+
+def _duration_problems(seconds: float, recording: Recording) -> Iterator[Problem]:
     if abs(seconds - recording.seconds) > SECONDS_TOLERANCE:
         message = f"{seconds:.3f} s; the manifest says {recording.seconds:.3f}"
-        yield Problem("duration", path, message, ERROR)
+        yield Problem("duration", recording.path, message, ERROR)
+
+
+def _examine_features(folder: Path, recording: Recording) -> tuple[list[Problem], str]:
+    """As `_examine`, of features that a device dumped."""
+    try:
+        features = device_dump.load(folder / recording.path)
+    except BadInput as refused:
+        return [Problem("unreadable", recording.path, str(refused), ERROR)], ""
+    problems = list(_duration_problems(features.size / recording.sample_rate_hz, recording))
+    digest = hashlib.sha1(features.tobytes()).hexdigest() if features.any() else ""
+    return problems, digest
 
 
 def _sample_problems(samples: np.ndarray, recording: Recording) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ class Pool:
       starts: where clips may start, all recordings one after the other.
       first_start: by row, where the row's part of `starts` begins; one entry more than rows.
       per_keyword: clips of a typical keyword.
+      quiet_share: of the silence clips, that are made quieter.
     """
 
     keywords: np.ndarray
@@ -33,6 +34,7 @@ class Pool:
     starts: np.ndarray
     first_start: np.ndarray
     per_keyword: float
+    quiet_share: float = QUIET_SHARE
 
     @property
     def unknown_counts(self) -> list[int]:
@@ -70,7 +72,7 @@ def draw(pool: Pool, seed: int, epoch: int) -> Epoch:
     silence = rng.choice(pool.silence, pool.silence_count, p=length / length.sum())
     rows = np.concatenate([pool.keywords, *unknown, silence])
     gains = np.ones(len(rows), np.float32)
-    quiet = rng.random(len(silence)) < QUIET_SHARE
+    quiet = rng.random(len(silence)) < pool.quiet_share
     exponent = rng.uniform(*QUIET_GAIN_LOG10, size=len(silence))
     gains[len(rows) - len(silence) :][quiet] = 10.0 ** exponent[quiet]
     choices = pool.first_start[rows + 1] - pool.first_start[rows]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aqtaudio.data import audio, crops, epochs, manifest
+from aqtaudio.data import audio, crops, device_dump, epochs, manifest
 from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
@@ -59,11 +59,16 @@ class KeywordData:
         keywords: Sequence[str],
         sample_rate_hz: int = 16000,
         clip_samples: int = 16000,
+        quiet_share: float = epochs.QUIET_SHARE,
     ):
-        """Takes recordings and their audio (int16 [samples] each); `load` reads them."""
+        """Takes recordings and their audio (int16 [samples] each); `load` reads them.
+
+        `quiet_share`: of the silence clips of training, that are made quieter.
+        """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
         self.clip_samples = clip_samples
+        self._quiet_share = quiet_share
         # Everything below goes by path, so that the order of the manifest changes no number.
         order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
         self._recordings = [recordings[row] for row in order]
@@ -82,8 +87,12 @@ class KeywordData:
         sample_rate_hz: int = 16000,
         clip_samples: int = 16000,
         splits: Sequence[str] = ("train", "val"),
+        bands: int | None = None,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from a manifest folder.
+
+        `bands`: the folder holds no audio but features that a device dumped (`device_dump`), so
+        many per frame, every recording one clip long.
 
         Raises:
           BadInput: a bad folder or file, or a class without recordings in one of the splits.
@@ -93,11 +102,15 @@ class KeywordData:
         _check_classes(folder, recordings, keywords, splits)
 
         def read(recording: Recording) -> np.ndarray:
-            return audio.load_int16(folder / recording.path, sample_rate_hz)
+            path = folder / recording.path
+            if bands is None:
+                return audio.load_int16(path, sample_rate_hz)
+            return device_dump.load(path, (clip_samples // bands, bands)).reshape(-1)
 
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
-        return cls(recordings, samples, keywords, sample_rate_hz, clip_samples)
+        quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
+        return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, quiet_share)
 
     # Evaluation.
 
@@ -282,6 +295,7 @@ class KeywordData:
                 starts=np.concatenate(starts),
                 first_start=np.cumsum([0, *map(len, starts)]),
                 per_keyword=float(np.median([len(rows) for rows in keyword_rows])),
+                quiet_share=self._quiet_share,
             )
         return self._pool
 

@@ -25,12 +25,14 @@ class Frontend:
         hop_ms: from one frame to the next.
         streams: whether a frame is known as soon as its window is. A front end that scales a clip
             by its loudest value does not stream.
+        takes_audio: whether it computes features; False where a device has (`DeviceFeatures`).
     """
 
     sample_rate_hz: int = 16_000
     window_ms: float = 40.0
     hop_ms: float = 20.0
     streams: ClassVar[bool] = True
+    takes_audio: ClassVar[bool] = True
 
     @property
     def features(self) -> int:
@@ -46,6 +48,10 @@ class Frontend:
     def hop_samples(self) -> int:
         """Samples from one frame to the next."""
         return round(self.hop_ms * self.sample_rate_hz / 1000)
+
+    def clip_samples(self, clip_ms: int) -> int:
+        """Returns the number of samples in a clip of that length."""
+        return clip_ms * self.sample_rate_hz // 1000
 
     def frames(self, samples: int) -> int:
         """Returns the number of whole frames, T, in a clip of that many samples."""

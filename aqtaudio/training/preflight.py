@@ -21,10 +21,15 @@ from aqtaudio.vocabulary.signal import start
 
 
 def require_trainable(experiment: Experiment) -> None:
-    """Raises BadInput when the model cannot be built, the recipe does not fit it, or the run that
-    `init_from` names is not a finished one of the same model.
+    """Raises BadInput when the model cannot be built, the recipe does not fit it, the augmentation
+    does not fit the front end, or `init_from` names no run that this one can start from.
     """
     experiment.recipe.require_consistent()
+    if experiment.augmentation.changes_audio and not experiment.frontend.takes_audio:
+        raise BadInput(
+            "augmentation changes audio, and a device's features are none; allowed: spec masks "
+            "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)"
+        )
     if experiment.init_from:
         parent_settings(experiment)
     _require_importable(experiment)
