@@ -86,7 +86,14 @@ class Run:
 
     def data(self, folder: Path, splits: tuple[str, ...]) -> KeywordData:
         """The recordings of `folder` as this run sees them."""
-        return self.experiment.load_data(folder, splits)
+        experiment = self.experiment
+        return KeywordData.load(
+            folder,
+            experiment.task.keywords,
+            experiment.frontend.sample_rate_hz,
+            experiment.clip_samples,
+            splits,
+        )
 
     def items(self, data: KeywordData, split: str) -> list[EvaluationItem]:
         """The clips that figures are made on: the run's own list where `data` holds all of it."""
