@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--split", choices=("train", "val", "test"), default="val")
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
     command.add_argument("--limit", type=_positive, metavar="N")
+    _add_frontend(command)
     _add_json(command)
 
     frontends = commands.add_parser("frontend", help="front ends of devices: compare")
@@ -118,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         help="-: standard input, raw mono little-endian 16-bit samples at the front end's rate",
     )
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    _add_frontend(command)
     _add_detector(command)
     _add_json(command)
 
@@ -170,6 +172,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _add_frontend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--frontend",
+        metavar="FRONTEND",
+        help="what the device has (a name, run, config or frontend.json): refused unless the run's",
+    )
 
 
 def _add_detector(command: argparse.ArgumentParser, threshold: bool = True) -> None:

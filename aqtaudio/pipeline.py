@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aqtaudio import float_model
+from aqtaudio import float_model, frontend_bundle
 from aqtaudio.compression import low_rank
 from aqtaudio.data import evaluation_list
 from aqtaudio.data.evaluation_list import EvaluationItem
@@ -195,7 +195,7 @@ def precision(run: Run) -> str:
 
 
 def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
-    """Writes an artifact folder: the run without checkpoints, a firmware bundle, an op report.
+    """Writes an artifact folder: the run without checkpoints, firmware, front end, op report.
 
     Golden vectors come from recordings where `data_folder` is given, else from random codes.
     """
@@ -216,6 +216,7 @@ def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
         write_bundle(
             folder / "firmware", run.program, run.model, arena, codes, executor(codes), block_ms
         )
+        frontend_bundle.write(folder, run.experiment.frontend, executor)
         operations = cost(run.program).to_json() | {"check": report.to_json()}
         _write_json(folder / "operations.json", operations)
     return out

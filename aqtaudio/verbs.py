@@ -34,6 +34,14 @@ def answer(value: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]]
         show(value)
 
 
+def require_frontend(run: Any, requested: str | None) -> None:
+    """Raises BadInput when a requested front end is not the run's."""
+    from aqtaudio.frontend_choice import frontend_of, require_same
+
+    if requested is not None:
+        require_same(run.path, run.experiment.frontend, frontend_of(requested))
+
+
 def quickstart(options: argparse.Namespace) -> int:
     """Synthetic recordings, a small sweep, report, export, parity."""
     from aqtaudio.quickstart import quickstart
@@ -119,6 +127,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from aqtaudio.run_directory import Run
 
     run = Run(options.path)
+    require_frontend(run, options.frontend)
     value = evaluation.evaluate(run, options.data, options.split, options.runtime, options.limit)
 
     def show(value: dict[str, Any]) -> None:
@@ -140,6 +149,7 @@ def listen(options: argparse.Namespace) -> int:
     from aqtaudio.run_directory import Run
 
     run = Run(options.path)
+    require_frontend(run, options.frontend)
     settings = DetectorSettings(**given(options, DetectorSettings))
     rate_hz = run.experiment.frontend.sample_rate_hz
     if options.source == "-":

@@ -43,7 +43,7 @@ def test_files_of_a_run(tiny_run):
 
 
 def test_files_of_an_artifact(tiny_run, tiny_artifact):
-    assert names(tiny_artifact) == ARTIFACT | {"firmware", "operations.json"}
+    assert names(tiny_artifact) == ARTIFACT | {"firmware", "frontend.json", "operations.json"}
     for name in ARTIFACT:
         assert (tiny_artifact / name).read_bytes() == (tiny_run / name).read_bytes()
 
