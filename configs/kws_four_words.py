@@ -1,0 +1,20 @@
+"""Four keywords on the micro front end, as a device computes it: MatchboxNet on whole clips, W8A8.
+
+aqtaudio train configs/kws_four_words.py --data DIR --out RUN
+"""
+
+from aqtaudio.compression.recipe import W8A8
+from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.frontends.micro import MicroFrontend
+from aqtaudio.models.matchbox_net import MatchboxNet
+
+EXPERIMENT = Experiment(
+    model=MatchboxNet(width=56),
+    task=Keywords(("up", "down", "on", "off")),
+    frontend=MicroFrontend(),
+    augmentation=Augmentation(spec_time_masks=1, spec_frequency_masks=1),
+    recipe=W8A8,
+    optimizer=Optimizer(steps=2000, learning_rate=3e-3, label_smoothing=0.05),
+    finetune=Optimizer(steps=300, learning_rate=5e-4, warmup_steps=30, label_smoothing=0.05),
+)
