@@ -107,6 +107,12 @@ void FillFrontendConfig(Config* config) {{
 // What a device must compute in its tables. Mathematics libraries differ: compare, or copy them.
 {_array("std::int16_t", "kFrontendWindow", found.window)}
 {_array("std::int16_t", "kFrontendGains", _library_layout(found.gains))}
+// Spectrum bin kFrontendFirstBin + i lies in interval i of these: 0 ends where filter 0 is highest.
+// It has its weight (falling) in the filter before, its unweight (rising) in the interval's.
+constexpr int kFrontendFirstBin = {found.filters.start};
+{_array("std::int16_t", "kFrontendFilterIntervals", found.filters.intervals)}
+{_array("std::int16_t", "kFrontendFilterWeights", found.filters.falling)}
+{_array("std::int16_t", "kFrontendFilterUnweights", found.filters.rising)}
 
 // The model's input code of a feature: kInputCodes[{row}][feature < kInputCodeValues ? feature :
 // kInputCodeValues - 1].

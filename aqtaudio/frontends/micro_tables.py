@@ -6,7 +6,6 @@ x86-64 does. TFLite Micro's are in the model file, computed by Python; single en
 """
 
 import dataclasses
-import hashlib
 import math
 
 import numpy as np
@@ -28,14 +27,34 @@ class Filters:
     """Triangles over spectrum bins `start` to `end`, in 1/4096.
 
     Attributes:
+        channels: filters.
         start: first bin that counts.
-        end: one past the last.
-        weights: int64 [end - start, channels], rising and falling sides together.
+        intervals: int32 [bins], between which two centres a bin lies: that of the filter before and
+            that of this number. Before the first there is where it begins.
+        falling: int32 [bins], the bin's weight in the filter before, which falls there.
+        rising: int32 [bins], its weight in the filter of the interval's number.
     """
 
+    channels: int
     start: int
-    end: int
-    weights: np.ndarray
+    intervals: np.ndarray
+    falling: np.ndarray
+    rising: np.ndarray
+
+    @property
+    def end(self) -> int:
+        """One past the last bin."""
+        return self.start + len(self.intervals)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """int64 [bins, channels], rising and falling sides together."""
+        bins = np.arange(len(self.intervals))
+        whole = np.zeros((len(bins), self.channels + 2), np.int64)
+        whole[bins, self.intervals] = self.falling
+        whole[bins, self.intervals + 1] = self.rising
+        # What falls before the first filter and rises after the last is nobody's.
+        return whole[:, 1:-1]
 
     def by_halves(self, fft_samples: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns int64 [channels, N / 4] for each of the halves that `fixed_fft.rfft` returns."""
@@ -96,26 +115,25 @@ def filters(
         hz_per_bin = 0.5 * sample_rate_hz / (bins - 1)
         start = round(1 + lower_hz / hz_per_bin)
     quantized = _rounded if rounded else _truncated
-    rows, bin_ = [], start
+    intervals, shares, bin_ = [], [], start
     for interval in range(channels + 1):
         below, above = centres[interval : interval + 2]
         while (mel := mel_of(f32(bin_ * hz_per_bin))) <= above:
             share = f32(f32(above - mel) / f32(above - below))
             rest = 1.0 - float(share) if rounded else f32(f32(1) - share)
-            row = np.zeros(channels + 2, np.int64)
-            row[interval : interval + 2] = quantized(np.asarray([share, rest]))
-            rows.append(row)
+            intervals.append(interval)
+            shares.append((float(share), float(rest)))
             bin_ += 1
-    if not rows or bin_ >= bins:
+    if not shares or bin_ >= bins:
         raise BadInput(
             f"front end: filters from {lower_hz} to {upper_hz} Hz need bins {start} to {bin_ - 1}"
             f" of a spectrum that has 0 to {bins - 2} for them"
         )
-    # The falling side of a channel below the first and the rising side above the last are left out.
-    weights = np.stack(rows)[:, 1:-1]
-    if weights.min() < 0:
+    falling, rising = quantized(np.asarray(shares)).T
+    found = Filters(channels, start, np.asarray(intervals, np.int32), falling, rising)
+    if found.weights.min() < 0:
         raise BadInput(f"front end: lower_hz {lower_hz} makes a filter weight negative")
-    return Filters(start, bin_, weights)
+    return found
 
 
 def gains(strength: float, offset: float, gain_bits: int, input_bits: int) -> np.ndarray:
@@ -145,14 +163,6 @@ def logarithms() -> np.ndarray:
     """Returns what log2(1 + i / 128) is above i / 128, int32 [129] in 1/65536."""
     x = np.arange(129) / 128
     return np.rint(65536 * (np.log2(1 + x) - x)).astype(np.int32)
-
-
-def digest(*tables: np.ndarray) -> str:
-    """Returns a hash of tables that is the same on every machine."""
-    found = hashlib.sha256()
-    for table in tables:
-        found.update(np.ascontiguousarray(table, "<i4").tobytes())
-    return found.hexdigest()
 
 
 def _mel(frequency_hz: f32) -> f32:
