@@ -47,7 +47,7 @@ class Run:
         return dataclasses.replace(experiment, frontend=self.frontend)
 
     def hearing(self, frontend: Frontend) -> "Run":
-        """The same model behind another front end.
+        """The same model behind another front end, or with features that a device dumped.
 
         Raises BadInput where the model cannot take its features, or the run's clips are at another
         sample rate.
@@ -55,7 +55,7 @@ class Run:
         heard = dataclasses.replace(self, frontend=frontend)
         own, other = self.experiment, heard.experiment
         changed = differences(own.frontend, frontend, "in the run", "requested")
-        if frontend.sample_rate_hz != own.frontend.sample_rate_hz:
+        if frontend.takes_audio and frontend.sample_rate_hz != own.frontend.sample_rate_hz:
             raise BadInput(f"{self.path}: its clips are at another sample rate ({changed})")
         if other.feature_shape != own.feature_shape:
             (frames, features), (others, other_features) = own.feature_shape, other.feature_shape
@@ -86,14 +86,7 @@ class Run:
 
     def data(self, folder: Path, splits: tuple[str, ...]) -> KeywordData:
         """The recordings of `folder` as this run sees them."""
-        experiment = self.experiment
-        return KeywordData.load(
-            folder,
-            experiment.task.keywords,
-            experiment.frontend.sample_rate_hz,
-            experiment.clip_samples,
-            splits,
-        )
+        return self.experiment.load_data(folder, splits)
 
     def items(self, data: KeywordData, split: str) -> list[EvaluationItem]:
         """The clips that figures are made on: the run's own list where `data` holds all of it."""

@@ -1,5 +1,6 @@
 """Runs over continuous audio: what was trained is what listens."""
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from aqtaudio import pipeline
 from aqtaudio.data import manifest
-from aqtaudio.evaluate import RUNTIMES
+from aqtaudio.errors import BadInput
+from aqtaudio.evaluate import RUNTIMES, evaluate
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.micro import Interpreter
 from aqtaudio.run_directory import Run
@@ -88,6 +90,18 @@ def test_a_stream_is_asked_at_the_end_of_every_clip(tiny_stream, tone_corpus, an
     status, value = answer("evaluate", tiny_stream, "--data", tone_corpus, "--runtime", runtime)
     assert status == 0 and value["n"] == 42
     assert value["metrics"]["accuracy"] > 0.8
+
+
+def test_a_stream_behind_another_front_end(tiny_stream, tone_corpus):
+    """Its features are the other front end's: where that is its own, nothing changes."""
+    run = Run(tiny_stream)
+    own = evaluate(run, tone_corpus, "val", "integer", 12)
+    assert evaluate(run.hearing(STREAM.frontend), tone_corpus, "val", "integer", 12) == own
+    other = run.hearing(dataclasses.replace(STREAM.frontend, mean=(14.0, 8.0)))
+    assert other.experiment.streams
+    assert evaluate(other, tone_corpus, "val", "integer", 12)["metrics"] != own["metrics"]
+    with pytest.raises(BadInput, match="24 frames of 10 features"):
+        run.hearing(dataclasses.replace(STREAM.frontend, coefficients=12))
 
 
 def test_row_of_a_stream(tiny_stream):

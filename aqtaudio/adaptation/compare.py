@@ -122,6 +122,9 @@ def compare(
 
 def require_comparable(a: Frontend, b: Frontend) -> None:
     """Raises BadInput unless frames begin together and have as many features; it names what."""
+    for side, frontend in (("A", a), ("B", b)):
+        if not frontend.takes_audio:
+            raise BadInput(f"front end {side} is what a device dumped: it hears no recordings")
     facts = {
         "sample_rate_hz": (a.sample_rate_hz, b.sample_rate_hz),
         "hop_samples": (a.hop_samples, b.hop_samples),

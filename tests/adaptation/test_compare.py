@@ -16,11 +16,13 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate
 from aqtaudio.frontend_choice import write
+from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.run_directory import Run
 
 TRAINED = EXPERIMENT.frontend
+DUMPED = DeviceFeatures(window_ms=40.0, bands=10, mean=(0.0,), scale=(8.0,))
 LOG_MEL = LogMel(sample_rate_hz=RATE_HZ, upper_hz=3500.0, mel_bands=12)
 KEYS = {
     "split",
@@ -166,6 +168,7 @@ def test_frames_of_another_window_are_compared_in_pairs(tone_corpus):
         (changed(mel_bands=10), ("features per frame 12 in A, 10 in B", "mel_bands is 12 in A")),
         (changed(sample_rate_hz=16_000), ("sample_rate_hz 8000 in A, 16000 in B",)),
         (TRAINED, ("features per frame 12 in A, 10 in B", "LogMel in A, Mfcc in B")),
+        (DUMPED, ("front end B is what a device dumped",)),
     ],
 )
 def test_what_cannot_be_compared_is_named(other, words, tone_corpus):
@@ -233,6 +236,7 @@ def test_a_float_run_answers_in_floats(tiny_float, tone_corpus):
 def test_a_run_hears_only_what_its_model_takes(tiny_run):
     run = Run(tiny_run)
     assert run.hearing(TRAINED).experiment == run.experiment
+    assert run.hearing(DUMPED).experiment.frontend == DUMPED
     with pytest.raises(BadInput, match="24 frames of 10 features.*24 of 12.*Mfcc in the run"):
         run.hearing(LOG_MEL)
     with pytest.raises(BadInput, match="sample rate.*sample_rate_hz is 8000 in the run"):
