@@ -188,17 +188,22 @@ def _integers(
     settings: MicroFrontend, samples: jax.Array, estimate: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Features int32 [B, T, C] and noise estimate [B, C] of samples [B, N]."""
-    windows = cut(samples.astype(jnp.int16), settings)
-    clips, frames, length = windows.shape
-    signal = _in_chunks(settings, windows.reshape(-1, length)).reshape(clips, frames, -1)
+    signal = channels(settings, samples)
     with jax.enable_x64(True):
-        signal, estimates, estimate = _without_noise(settings, signal, estimate)
+        signal, estimates, estimate = without_noise(settings, signal, estimate)
         if settings.pcan:
-            signal = _with_gain(settings, signal, estimates)
+            signal = with_gain(signal, estimates, tables(settings).gains, settings.snr_shift)
         if settings.log:
-            signal = _logarithm(settings, signal)
+            signal = logarithm(settings, signal)
         most = 65535 if settings.variant == "c" else 32767
         return jnp.minimum(signal, most).astype(jnp.int32), estimate
+
+
+def channels(settings: MicroFrontend, samples: jax.Array) -> jax.Array:
+    """Returns square roots of filter sums, uint32 [B, T, channels], of 16-bit samples [B, N]."""
+    windows = cut(samples.astype(jnp.int16), settings)
+    clips, frames, length = windows.shape
+    return _in_chunks(settings, windows.reshape(-1, length)).reshape(clips, frames, -1)
 
 
 def _in_chunks(settings: MicroFrontend, windows: jax.Array) -> jax.Array:
@@ -208,10 +213,10 @@ def _in_chunks(settings: MicroFrontend, windows: jax.Array) -> jax.Array:
     size = max(1, min(size, rows))
     count = -(-rows // size)
     padded = jnp.pad(windows, ((0, count * size - rows), (0, 0))).reshape(count, size, length)
-    channels = functools.partial(_channels, settings, tables(settings))
+    transform = functools.partial(_channels, settings, tables(settings))
     if count == 1:
-        return channels(padded[0])[:rows]
-    return jax.lax.map(channels, padded).reshape(count * size, -1)[:rows]
+        return transform(padded[0])[:rows]
+    return jax.lax.map(transform, padded).reshape(count * size, -1)[:rows]
 
 
 def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> jax.Array:
@@ -276,10 +281,10 @@ def _banded(weights: np.ndarray, energy: jax.Array) -> jax.Array:
     return jnp.concatenate(sums)
 
 
-def _without_noise(
+def without_noise(
     settings: MicroFrontend, signal: jax.Array, estimate: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Signal less noise uint32 [B, T, C], the estimate of every frame, and the last one."""
+    """Returns signal less noise uint32 [B, T, C], the estimate of every frame, and the last one."""
     s = settings
     *shares, least = smoothing(s)
     new = np.resize(shares, s.channels).astype(np.uint64)
@@ -297,10 +302,12 @@ def _without_noise(
     return jnp.maximum(rest, floor), estimates, last
 
 
-def _with_gain(settings: MicroFrontend, signal: jax.Array, estimates: jax.Array) -> jax.Array:
-    """PCAN: the signal over a power of its noise, uint32 [B, T, C]."""
-    gain = _gain(tables(settings).gains, estimates).astype(jnp.uint32).astype(jnp.uint64)
-    snr = ((signal.astype(jnp.uint64) * gain) >> np.uint64(settings.snr_shift)).astype(jnp.uint32)
+def with_gain(
+    signal: jax.Array, estimates: jax.Array, gains: np.ndarray, snr_shift: int
+) -> jax.Array:
+    """Returns PCAN, the signal over a power of its noise, uint32 [B, T, C]."""
+    gain = _gain(gains, estimates).astype(jnp.uint32).astype(jnp.uint64)
+    snr = ((signal.astype(jnp.uint64) * gain) >> np.uint64(snr_shift)).astype(jnp.uint32)
     square = (snr * snr) >> np.uint32(2 + 2 * SNR_BITS - SHRUNK_BITS)
     straight = (snr >> np.uint32(SNR_BITS - SHRUNK_BITS)) - np.uint32(1 << SHRUNK_BITS)
     return jnp.where(snr < 2 << SNR_BITS, square, straight)
@@ -318,8 +325,8 @@ def _gain(table: np.ndarray, x: jax.Array) -> jax.Array:
     return jnp.where(x <= 2, y0, value).astype(jnp.int16).astype(jnp.int32)
 
 
-def _logarithm(settings: MicroFrontend, signal: jax.Array) -> jax.Array:
-    """uint32: the natural logarithm in steps of 2^-scale_shift."""
+def logarithm(settings: MicroFrontend, signal: jax.Array) -> jax.Array:
+    """Returns the natural logarithm in steps of 2^-scale_shift, uint32 [B, T, C]."""
     bits = settings.correction_bits
     x = signal << np.uint32(bits) if bits >= 0 else signal >> np.uint32(-bits)
     integer = _bit_length(jnp.maximum(x, 1)) - 1

@@ -201,7 +201,7 @@ def test_published_trace_of_noise_reduction():
     settings = MicroFrontend(channels=2)
     with jax.enable_x64(True):
         signal = jnp.full((1, 60, 2), 2000, jnp.uint32)
-        rest = micro._without_noise(settings, signal, settings.initial_state(1))[0][0]
+        rest = micro.without_noise(settings, signal, settings.initial_state(1))[0][0]
     assert rest[np.array([0, 9, 59])].tolist() == [[1950, 1880], [1553, 1077], [438, 99]]
 
 
