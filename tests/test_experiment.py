@@ -130,6 +130,10 @@ ADDED = {
     "stream_block_frames": 2,
     "stream_context_clips": 3,
     "init_differs": ("frontend",),
+    "optimizer.trains": "logits",
+    "optimizer.patience": 3,
+    "finetune.trains": "logits",
+    "finetune.patience": 3,
 }
 
 

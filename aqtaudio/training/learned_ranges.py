@@ -1,9 +1,11 @@
-"""What the optimizer changes: the parameters, and scales of edges where a phase learns them.
+"""What the optimizer changes: parameters, and scales of edges where a phase learns them; both of
+the layers that the phase trains.
 
 To the optimizer a scale is its logarithm: scales stay positive, and a change means the same for
 every edge. The state holds the scales themselves, where calibration left them: in "ranges".
 """
 
+import re
 from typing import Any
 
 import jax
@@ -12,6 +14,7 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.training.phases import Phase
 
 SMALLEST = np.float32(1e-8)
@@ -26,18 +29,22 @@ Tree = dict[str, Any]
 
 
 def trained(variables: Tree, phase: Phase) -> Tree:
-    """The parameters of a model; with learned ranges {"params": them, "scales": ...}."""
+    """The parameters that are trained; with learned ranges {"params": them, "scales": ...}."""
+    layers = flatten(variables["params"]).items()
+    params = unflatten({name: layer for name, layer in layers if _trains(phase, name)})
     if not phase.learns_ranges:
-        return variables["params"]
-    return {"params": variables["params"], "scales": _scales(variables["ranges"])}
+        return params
+    return {"params": params, "scales": _scales(variables["ranges"], phase)}
 
 
 def replaced(variables: Tree, values: Tree, phase: Phase) -> Tree:
     """The variables of a model with `values`, which are as `trained` gives them."""
+    layers = flatten(values["params"] if phase.learns_ranges else values)
+    params = unflatten(flatten(variables["params"]) | layers)
     if not phase.learns_ranges:
-        return variables | {"params": values}
+        return variables | {"params": params}
     ranges = unflatten_dict(flatten_dict(variables["ranges"]) | flatten_dict(values["scales"]))
-    return variables | {"params": values["params"], "ranges": ranges}
+    return variables | {"params": params, "ranges": ranges}
 
 
 def logarithmic(gradients: Tree, values: Tree, phase: Phase) -> Tree:
@@ -62,7 +69,12 @@ def changed(values: Tree, changes: Tree, phase: Phase) -> Tree:
     }
 
 
-def _scales(ranges: Tree) -> Tree:
-    """The scales in a "ranges" collection, in a tree of their own."""
+def _scales(ranges: Tree, phase: Phase) -> Tree:
+    """The scales in a "ranges" collection (layer, part, "scale"), in a tree of their own."""
     flat = flatten_dict(ranges)
-    return unflatten_dict({path: leaf for path, leaf in flat.items() if path[-1] == "scale"})
+    kept = (path for path in flat if path[-1] == "scale" and _trains(phase, "/".join(path[:-2])))
+    return unflatten_dict({path: flat[path] for path in kept})
+
+
+def _trains(phase: Phase, layer: str) -> bool:
+    return re.fullmatch(phase.optimizer.trains, layer) is not None

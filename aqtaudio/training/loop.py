@@ -24,6 +24,7 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.context import heard
+from aqtaudio.training.early_stopping import chosen, judged, unjudged
 from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
@@ -37,7 +38,6 @@ from aqtaudio.training.step import (
     schedule,
 )
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.signal import Reading
 
 LOG_EVERY = 25
 Variables = dict[str, Any]
@@ -81,13 +81,20 @@ class Trainer:
         with Checkpoints(phase_directory(self.directory, phase.name)) as checkpoints:
             state = initial_state(begin(), phase)
             first = checkpoints.latest or 0
+            if settings.patience and first < settings.steps:
+                state["best"] = unjudged(state)
             if checkpoints.latest is not None:
                 state = checkpoints.restore(state)
+            best = state.pop("best", None)
+            if best and not first:
+                best = judged(best, state, self._score(phase, state)["val_loss"])
             step_of = make_step(self.experiment, self.model, phase, self.noise)
             rate = schedule(settings)
             with MetricsLog(self.directory, phase.name, first, settings.steps) as log:
                 recent = checkpoints.measures
                 for step in range(first, settings.steps):
+                    if best and best["waited"] >= settings.patience:
+                        break
                     clips, classes = self.data.training_batch(
                         step, settings.batch_size, self.experiment.seed
                     )
@@ -100,9 +107,15 @@ class Trainer:
                         log.write(done, **means, learning_rate=float(rate(step)))
                         recent = []
                     if done % self.experiment.evaluate_every == 0 or done == settings.steps:
-                        log.write(done, val_accuracy=self._score(phase.reading, state))
-                    if done % self.experiment.checkpoint_every == 0:
-                        checkpoints.save(done, state, recent)
+                        scores = self._score(phase, state)
+                        log.write(done, **scores)
+                        if best:
+                            best = judged(best, state, scores["val_loss"])
+                    if done % self.experiment.checkpoint_every == 0 and done < settings.steps:
+                        known = {"best": best} if best else {}
+                        checkpoints.save(done, state | known, recent)
+            if best:
+                state = chosen(best, state)
             checkpoints.save(settings.steps, state)
         return {"params": state["params"], **state["collections"]}
 
@@ -140,11 +153,16 @@ class Trainer:
         ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
         return {"params": params, "ranges": ranges}
 
-    def _score(self, reading: Reading, state: State) -> float:
+    def _score(self, phase: Phase, state: State) -> dict[str, float]:
+        """What a line of metrics tells of the validation clips; a loss where one is waited for."""
         clips, classes = self.evaluation
         variables = {"params": state["params"], **state["collections"]}
-        logits = predict(self.experiment, variables, reading, clips)
-        return float(task.accuracy(logits, classes))
+        logits = predict(self.experiment, variables, phase.reading, clips)
+        scores = {"val_accuracy": float(task.accuracy(logits, classes))}
+        if phase.optimizer.patience:
+            loss = task.loss(jnp.asarray(logits), classes, phase.optimizer.label_smoothing)
+            scores["val_loss"] = float(loss)
+        return scores
 
 
 def _require_finite(phase: Phase, step: int, means: dict[str, float]) -> None:

@@ -37,7 +37,8 @@ class Phase:
 def float_phase(experiment: Experiment) -> Phase:
     """Ordinary training with batch norm."""
     collections = ("batch_stats",)
-    return Phase("float", Floating(), experiment.optimizer, collections, collections)
+    reading = Floating(trains=experiment.optimizer.trains)
+    return Phase("float", reading, experiment.optimizer, collections, collections)
 
 
 def quantized_phase(experiment: Experiment) -> Phase:

@@ -1,5 +1,6 @@
 """What is known to be wrong before anything is trained or written."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
+from aqtaudio.compression.layer_tree import flatten
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.settings import differences, from_json, to_json
@@ -35,6 +37,7 @@ def require_trainable(experiment: Experiment) -> None:
     _require_importable(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
+    _require_trained_layers(experiment, list(flatten(params)))
     if experiment.streams:
         _require_streaming(experiment, variables)
     if experiment.recipe.mode == "float":
@@ -54,6 +57,15 @@ def require_trainable(experiment: Experiment) -> None:
         variables |= clip(model, variables, experiment.feature_shape)
     recipe, shape = experiment.recipe, experiment.input_shape
     require_recordable(model, variables, shape, recipe, experiment.streams)
+
+
+def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:
+    for name in ("optimizer", "finetune"):
+        pattern = getattr(experiment, name).trains
+        if not any(re.fullmatch(pattern, layer) for layer in layers):
+            raise BadInput(
+                f"{name}.trains {pattern!r} matches no layer; the model has {', '.join(layers)}"
+            )
 
 
 def _require_streaming(experiment: Experiment, variables: dict[str, Any]) -> None:

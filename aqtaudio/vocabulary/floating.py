@@ -1,6 +1,7 @@
 """The floating reading: ordinary float32 Flax training, with batch norm until it is folded."""
 
 import dataclasses
+import re
 from typing import Any
 
 import jax
@@ -14,7 +15,14 @@ from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
 @dataclasses.dataclass(frozen=True)
 class Floating:
-    """Real values everywhere. Subclasses touch weights and edges on their way."""
+    """Real values everywhere. Subclasses touch weights and edges on their way.
+
+    Attributes:
+      trains: layers whose path matches this regular expression take part in training; the others
+        keep to the batch statistics that they have.
+    """
+
+    trains: str = dataclasses.field(default=".*", kw_only=True)
 
     @property
     def scans(self) -> bool:  # noqa: D102
@@ -46,7 +54,7 @@ class Floating:
     ) -> Signal:
         y = linear(x.values, self.weights(layer, part, kernel, linear))
         if linear.norm and layer.is_normalised:
-            y = layer.normalise(y)
+            y = layer.normalise(y, re.fullmatch(self.trains, layer.label) is not None)
         if bias is not None:
             y = linear_maps.add_bias(y, bias)
         edge = Own(linear.relu, linear.most)

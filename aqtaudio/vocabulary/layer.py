@@ -45,12 +45,16 @@ class Layer(nn.Module):
 
         return self.variable("ranges", part, unset)
 
-    def normalise(self, y: jax.Array) -> jax.Array:
-        """Batch norm without offset over all axes of y but the last."""
+    def normalise(self, y: jax.Array, learns: bool = True) -> jax.Array:
+        """Batch norm without offset over all axes of y but the last.
+
+        With the statistics of the batch where "batch_stats" is mutable and the layer `learns`.
+        """
         gamma = self.param("gamma", nn.initializers.ones, (y.shape[-1],))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (y.shape[-1],))
         variance = self.variable("batch_stats", "variance", jnp.ones, (y.shape[-1],))
-        if not self.is_mutable_collection("batch_stats") or self.is_initializing():
+        learns = learns and self.is_mutable_collection("batch_stats")
+        if not learns or self.is_initializing():
             return (y - mean.value) * (gamma * jax.lax.rsqrt(variance.value + EPSILON))
         y, batch_mean, batch_variance = linear_maps.batch_norm(y, gamma, EPSILON)
         mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * batch_mean
