@@ -22,6 +22,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel, Mfcc
+from aqtaudio.frontends.vendor import VendorFrontend
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.settings import added, from_json, to_json
 
@@ -121,7 +122,7 @@ class Experiment:
 
     model: nn.Module = DSCNN()
     task: Keywords = Keywords()
-    frontend: LogMel | Mfcc | MicroFrontend | DeviceFeatures = Mfcc()
+    frontend: LogMel | Mfcc | MicroFrontend | VendorFrontend | DeviceFeatures = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
     optimizer: Optimizer = Optimizer()

@@ -8,6 +8,7 @@ from aqtaudio.experiment import load_config
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel, Mfcc
+from aqtaudio.frontends.vendor import VendorFrontend
 from aqtaudio.settings import differences, from_json, to_json
 
 FILE = "frontend.json"
@@ -16,6 +17,7 @@ NAMED = {
     "mfcc": Mfcc(),
     "micro-c": MicroFrontend(),
     "micro-tflm": MicroFrontend(variant="tflm"),
+    "vendor": VendorFrontend(),
 }
 
 
