@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     _add_frontend(command)
     _add_json(command)
 
-    frontends = commands.add_parser("frontend", help="front ends of devices: compare")
+    frontends = commands.add_parser("frontend", help="front ends of devices: compare, follow")
     kinds = frontends.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     command = verb(
         "compare", frontend_verbs.compare, "how two front ends differ on recordings", kinds
@@ -107,6 +107,22 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=_positive, metavar="N")
     command.add_argument("--worst", type=_positive, default=5, metavar="N")
     command.add_argument("--out", type=Path, metavar="DIR", help="for pictures and JSON")
+    _add_json(command)
+    command = verb(
+        "recalibrate", frontend_verbs.recalibrate, "train a run on for another front end", kinds
+    )
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument(
+        "--to",
+        required=True,
+        metavar="FRONTEND",
+        help="a name, a run, a config, a frontend.json or a folder of dumped features",
+    )
+    command.add_argument("--data", type=Path, help="default: the folder of dumped features")
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument("--steps", type=int, metavar="N", help="of the float phase")
+    command.add_argument("--finetune-steps", type=int, metavar="N", help="of the quantized phase")
+    command.add_argument("--learning-rate", type=float, metavar="X", help="of the float phase")
     _add_json(command)
 
     command = verb(

@@ -44,10 +44,6 @@ class Keywords:
         """Names in the order of the logits."""
         return class_names(self.keywords)
 
-    def clip_samples(self, sample_rate_hz: int) -> int:
-        """Length of one clip."""
-        return self.clip_ms * sample_rate_hz // 1000
-
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:

@@ -25,7 +25,8 @@ def frontend_of(text: str) -> Frontend:
     """The front end that a user means.
 
     Args:
-      text: one of NAMED, or the path of a run, an artifact, a config file or a frontend.json.
+      text: one of NAMED, or the path of a run, an artifact, a config file, a frontend.json or its
+        folder (features that a device dumped).
 
     Raises:
       BadInput: none of these.
@@ -37,7 +38,8 @@ def frontend_of(text: str) -> Frontend:
         path /= "config.json" if (path / "config.json").is_file() else FILE
     if not path.is_file():
         raise BadInput(
-            f"front end {text!r}: allowed: {', '.join(NAMED)}, a run, a config file or a {FILE}"
+            f"front end {text!r}: allowed: {', '.join(NAMED)}, a run, a config file, a {FILE} or "
+            "its folder"
         )
     return _read(path) if path.name == FILE else load_config(path).frontend
 

@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+from pathlib import Path
 from typing import Any
 
-from aqtaudio.verbs import answer
+from aqtaudio.errors import BadInput
+from aqtaudio.verbs import answer, given, say
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -34,6 +36,26 @@ def compare(options: argparse.Namespace) -> int:
 
     answer(found.figures, options.json, show)
     return 0
+
+
+def recalibrate(options: argparse.Namespace) -> int:
+    """Trains a run on for another front end; status 1 when its file and its program differ."""
+    from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate
+    from aqtaudio.adaptation.recalibration_page import markdown
+    from aqtaudio.data import manifest
+    from aqtaudio.frontend_choice import frontend_of
+    from aqtaudio.run_directory import Run
+
+    target, folder = frontend_of(options.to), options.data
+    if folder is None:
+        folder = Path(options.to)
+        if not (folder / manifest.NAME).is_file():
+            raise BadInput("--data is needed, but where --to is a folder of dumped features")
+    settings = TrainingSettings(**given(options, TrainingSettings))
+    tell = (lambda text: None) if options.json else say
+    value = recalibrate(Run(options.path), target, folder, options.out, settings, tell)
+    answer(value, options.json, lambda value: print(markdown(value)))
+    return 1 if value["parity"] and value["parity"]["mismatches"] else 0
 
 
 def _show_features(value: dict[str, Any]) -> None:

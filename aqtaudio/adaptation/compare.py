@@ -94,7 +94,7 @@ def compare(
     heard = () if run is None else (run.hearing(a), run.hearing(b))
     task = Keywords() if run is None else run.experiment.task
     if run is None:
-        items, clips = loudest_clips(folder, split, a.sample_rate_hz, task, limit)
+        items, clips = loudest_clips(folder, split, a, task, limit)
     else:
         data = run.data(folder, (split,))
         items = run.items(data, split)[:limit]
@@ -139,7 +139,7 @@ def require_comparable(a: Frontend, b: Frontend) -> None:
 
 
 def loudest_clips(
-    folder: Path, split: str, sample_rate_hz: int, task: Keywords, limit: int | None
+    folder: Path, split: str, frontend: Frontend, task: Keywords, limit: int | None
 ) -> tuple[list[EvaluationItem], np.ndarray]:
     """The loudest clip of every recording of a split, whatever its label, in hash order.
 
@@ -150,11 +150,11 @@ def loudest_clips(
     if not recordings:
         raise BadInput(f"{folder} has no recordings in split {split!r}")
     recordings = sorted(recordings, key=lambda row: crops.hash_order(0, row.path))[:limit]
-    length = task.clip_samples(sample_rate_hz)
+    length = frontend.clip_samples(task.clip_ms)
 
     def read(recording: manifest.Recording) -> tuple[EvaluationItem, np.ndarray]:
         path = Path(folder) / recording.path
-        samples = crops.pad(audio.load_int16(path, sample_rate_hz), length)
+        samples = crops.pad(audio.load_int16(path, frontend.sample_rate_hz), length)
         start = int(crops.starts(samples, length, loudness=1.0)[0])
         item = EvaluationItem(recording.path, recording.label, start)
         return item, samples[start : start + length].copy()

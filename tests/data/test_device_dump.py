@@ -1,6 +1,8 @@
 """Dumped features are read exactly, and a folder of them is told from a folder of audio."""
 
 import dataclasses
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from aqtaudio.data import device_dump
 from aqtaudio.data.check import check
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
+from aqtaudio.frontend_choice import frontend_of
 
 FRAMES, BANDS, HOP_MS = 6, 5, 20
 SHAPE = (FRAMES, BANDS)
@@ -110,3 +113,25 @@ def test_audio_is_no_dump_and_a_dump_is_no_audio(dump, corpus):
     corpus.save()
     with pytest.raises(BadInput, match=r"flac: features of a device are \.npy files"):
         load(corpus.folder)
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+    """It runs, and what it writes is a front end and a folder without faults."""
+    page = (Path(__file__).parents[2] / "docs" / "device_features.md").read_text()
+    example = textwrap.dedent(page.partition("## Writing one\n")[2].partition("## State")[0])
+    given = next(line for line in example.splitlines() if line.startswith("clips = "))
+    rng = np.random.default_rng(0)
+    clips = [
+        (f"{split}/{label[:5]}", label, split, rng.integers(0, 600, (49, 40)))
+        for split in ("train", "val")
+        for label in ("yes", "no", "bed", "noise:rain")
+    ]
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace(given, ""), {"clips": clips})
+    assert check(tmp_path / "dump") == []
+    frontend = frontend_of(str(tmp_path / "dump"))
+    rate_hz, samples = frontend.sample_rate_hz, frontend.clip_samples(1000)
+    data = KeywordData.load(tmp_path / "dump", ("yes", "no"), rate_hz, samples, bands=40)
+    taken, _ = data.evaluation_arrays(data.evaluation_list("val"))
+    features = frontend(taken.astype(np.float32) / 32768)
+    assert features.shape == (4, 49, 40) and abs(float(features.mean())) < 0.2
