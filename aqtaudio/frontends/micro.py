@@ -213,28 +213,36 @@ def _in_chunks(settings: MicroFrontend, windows: jax.Array) -> jax.Array:
     size = max(1, min(size, rows))
     count = -(-rows // size)
     padded = jnp.pad(windows, ((0, count * size - rows), (0, 0))).reshape(count, size, length)
-    transform = functools.partial(_channels, settings, tables(settings))
+    transform = functools.partial(_channels, settings)
     if count == 1:
         return transform(padded[0])[:rows]
     return jax.lax.map(transform, padded).reshape(count * size, -1)[:rows]
 
 
-def _channels(settings: MicroFrontend, tables: Tables, windows: jax.Array) -> jax.Array:
-    """Square roots of filter sums, uint32 [R, C], of windows int16 [R, W].
+def _channels(settings: MicroFrontend, windows: jax.Array) -> jax.Array:
+    """Square roots of filter sums, uint32 [R, C], of windows int16 [R, W]."""
+    first, second, shift = spectrum(settings, windows)
+    with jax.enable_x64(True):
+        weights = tables(settings).filters.by_halves(settings.fft_samples)
+        sums = _filtered(weights, first, second)
+        root = jnp.floor(jnp.sqrt(sums))
+        up = (sums - root * root > root) & ~((sums < 2.0**32) & (root == 0xFFFF))
+        return ((root + up).astype(jnp.uint32) >> shift.astype(jnp.uint32)).T
+
+
+def spectrum(
+    settings: MicroFrontend, windows: jax.Array
+) -> tuple[fixed_fft.Complex, fixed_fft.Complex, jax.Array]:
+    """Returns halves as of `fixed_fft.rfft`, [N / 4, R], of windows int16 [R, W], and their shifts.
 
     Windows go along the last axis, where vector units work.
     """
     windows = windows.T.astype(jnp.int32)
-    weighted = ((windows * tables.window[:, None]) >> WINDOW_BITS).astype(jnp.int16)
+    weighted = ((windows * tables(settings).window[:, None]) >> WINDOW_BITS).astype(jnp.int16)
     shift = 15 - _bit_length(_loudest(settings, weighted).astype(jnp.uint32))
     scaled = (weighted.astype(jnp.int32) << shift).astype(jnp.int16)
     padding = settings.fft_samples - settings.window_samples
-    first, second = fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0))))
-    with jax.enable_x64(True):
-        sums = _filtered(tables.filters.by_halves(settings.fft_samples), first, second)
-        root = jnp.floor(jnp.sqrt(sums))
-        up = (sums - root * root > root) & ~((sums < 2.0**32) & (root == 0xFFFF))
-        return ((root + up).astype(jnp.uint32) >> shift.astype(jnp.uint32)).T
+    return *fixed_fft.rfft(jnp.pad(scaled, ((0, padding), (0, 0)))), shift
 
 
 def _loudest(settings: MicroFrontend, weighted: jax.Array) -> jax.Array:
