@@ -87,14 +87,16 @@ class VendorFrontend(Frontend):
     @functools.cached_property
     def library(self) -> MicroFrontend:
         """The front end that this one deviates from, with its filters."""
-        limits = {}
+        lower_hz, upper_hz = MicroFrontend.lower_hz, MicroFrontend.upper_hz
         if self.whole_band:
-            limits = {
-                "lower_hz": 0.0,
-                "upper_hz": self.sample_rate_hz / 2 - WHOLE_BAND_MARGIN_HZ,
-            }
+            lower_hz, upper_hz = 0.0, self.sample_rate_hz / 2 - WHOLE_BAND_MARGIN_HZ
         return MicroFrontend(
-            self.sample_rate_hz, self.window_ms, self.hop_ms, channels=self.channels, **limits
+            self.sample_rate_hz,
+            self.window_ms,
+            self.hop_ms,
+            channels=self.channels,
+            lower_hz=lower_hz,
+            upper_hz=upper_hz,
         )
 
     def push(self, audio: jax.Array, state: State) -> tuple[jax.Array, State]:
