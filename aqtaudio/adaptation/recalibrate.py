@@ -74,11 +74,11 @@ def recalibrate(
     child = recalibrated(run, target, settings)
     after = pipeline.train(child, folder, out / "run", say)
     runtime = "float" if own.recipe.mode == "float" else "integer"
-    before = Run(run.path, target)
-    alike = own.frontend.takes_audio and target.takes_audio
-    heard = {"before": before, "matched": run if alike else None, "after": after}
-    scores = {
-        name: None if r is None else _metrics(r, folder, runtime) for name, r in heard.items()
+    comparable = own.frontend.takes_audio and target.takes_audio
+    scores: dict[str, Any] = {
+        "before": _metrics(Run(run.path, target), folder, runtime),
+        "matched": _metrics(run, folder, runtime) if comparable else None,
+        "after": _metrics(after, folder, runtime),
     }
     grids = {"before": input_grid(run), "after": input_grid(after)}
     row = json.loads((after.path / "row.json").read_text())
