@@ -106,22 +106,6 @@ def test_gain_control_of_tensorflows_own_test():
     assert snr_shift == 10 and gains[:3, 0].tolist() == [32636, 32636, 32635]
 
 
-def test_codes_of_the_blocks_own_test():
-    """Two frames of twelve bands that hold the least and the loudest value of its clip
-    (hotg-ai/proc-blocks, noise-filtering/src/lib.rs, smoke_test).
-    """
-    loud = [680, 2762, 3505, 4059, 2859, 2154, 3084, 8494, 11684, 23834, 65536, 54486]
-    quiet = [9, 130, 180, 93, 61, 42, 43, 47, 75, 81, 73, 29]
-    twelve = VendorFrontend(channels=12)
-    with jax.enable_x64(True):
-        values = jnp.asarray(filtered(twelve, [loud, quiet]), jnp.uint32)[None]
-        codes = vendor.codes(twelve, values)[0]
-    assert codes.tolist() == [
-        [45, 74, 92, 80, 88, 69, 89, 89, 113, 96, 127, 99],
-        [-128, -44, -21, -66, -84, -106, -106, -106, -71, -71, -76, -128],
-    ]
-
-
 def test_loudness_is_lost():
     """A clip of half the amplitude has nearly the same codes, silence those of the middle."""
     rng = np.random.default_rng(2)
