@@ -171,6 +171,7 @@ def test_dumped_features_are_those_of_the_front_end(dump, tiny_run, tone_corpus)
         np.testing.assert_array_equal(dump_side[name], features)
 
 
+@pytest.mark.slow
 def test_recalibration_to_a_dump(answer, cli, refused, dump, tiny_run, tmp_path):
     out = tmp_path / "out"
     status, value = answer("frontend", "recalibrate", tiny_run, "--to", dump, "--out", out, *SHORT)
