@@ -83,6 +83,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--out", type=Path, required=True)
 
+    command = verb("adapt", verbs.adapt, "a run for other words, from a few recordings of each")
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--words", type=_names, required=True, metavar="A,B,...")
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument("--recordings", type=_positive, metavar="N", help="per word; default: 10")
+    command.add_argument("--draws", type=_positive, metavar="N", help="of recordings; default: 1")
+    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--layers", metavar="REGEX", help="to train; default: the last ones")
+    _add_json(command)
+
     command = verb("evaluate", verbs.evaluate, "accuracy of a run in any runtime")
     command.add_argument("path", type=Path, metavar="RUN")
     command.add_argument("--data", type=Path, required=True)

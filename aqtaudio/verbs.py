@@ -121,6 +121,27 @@ def _overrides(rest: Sequence[str]) -> dict[str, str]:
     return overrides
 
 
+def adapt(options: argparse.Namespace) -> int:
+    """Adapts a run to other words; status 1 when a file and its program differ in an integer."""
+    from aqtaudio.adaptation.few_shot import FewShot, adapt
+    from aqtaudio.run_directory import Run
+
+    settings = FewShot(**given(options, FewShot))
+    value = adapt(Run(options.path), options.data, settings, options.out, say)
+
+    def show(value: dict[str, Any]) -> None:
+        draws = len(value["draws"])
+        print(f"{value['recordings']} recordings per command, {draws} draws, {value['runtime']}")
+        for title, key in (("commands", "accuracy_commands"), ("all classes", "accuracy")):
+            before, after = value["before"][key], value["after"][key]
+            spread = "" if after["std"] is None else f" +- {after['std']:.4f}"
+            print(f"  {title:>11} {before['mean']:.4f} before, {after['mean']:.4f}{spread} after")
+        print(f"  {options.out / 'adaptation.md'}")
+
+    answer(value, options.json, show)
+    return 1 if any(draw["mismatches"] for draw in value["draws"]) else 0
+
+
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run."""
     from aqtaudio import evaluate as evaluation

@@ -105,6 +105,19 @@ def tone_corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def few_shot_corpus(tmp_path_factory) -> Path:
+    """The corpus with a second recording of hiss: one is held out. Not to be written to."""
+    folder = write_corpus(tmp_path_factory.mktemp("few") / "corpus")
+    rows = manifest.read(folder)
+    hiss = next(row for row in rows if row.path == "noise/train/hiss.flac")
+    more = dataclasses.replace(hiss, path="noise/train/more.flac")
+    samples = 0.1 * np.random.default_rng(1).standard_normal(4 * RATE_HZ)
+    soundfile.write(folder / more.path, np.clip(samples, -0.5, 0.5), RATE_HZ)
+    manifest.write(folder, [*rows, more])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tone_corpus, compilations) -> Path:
     """A finished run of EXPERIMENT. Not to be written to."""
     folder = tmp_path_factory.mktemp("tiny") / "run"

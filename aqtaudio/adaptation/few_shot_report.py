@@ -1,0 +1,75 @@
+"""What an adaptation found, as adaptation.json and, for people, adaptation.md."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write(value: dict[str, Any], out: Path) -> None:
+    """Writes both files below `out`, each whole or not at all."""
+    for name, text in (
+        ("adaptation.json", json.dumps(value, indent=1)),
+        ("adaptation.md", "\n".join(lines(value))),
+    ):
+        temporary = out / f"{name}.partial"
+        temporary.write_text(f"{text}\n")
+        temporary.replace(out / name)
+
+
+def lines(value: dict[str, Any]) -> list[str]:
+    """The report in Markdown."""
+    draws, held = len(value["draws"]), value["held_out"]
+    start = "the run as it is" if value["knows_the_words"] else "logits that know no word"
+    return [
+        f"# {len(value['words'])} commands, {value['recordings']} recordings each",
+        "",
+        f"Run {value['run']}, adapted on {value['data']}: {value['recordings']} recordings per "
+        f"command, {held} of them held out to stop training; {draws} draws, seed {value['seed']}. "
+        f"Trained layers: `{value['layers']}`. Accuracies on split val ({value['commands']} "
+        f"recordings of commands, {value['n']} clips with unknown and silence), runtime "
+        f"{value['runtime']}. Before is {start}; chance is {_percent(value['chance'])} %.",
+        "",
+        *_accuracies(value),
+        "",
+        *_confusion(value["confusion"]),
+    ]
+
+
+def _accuracies(value: dict[str, Any]) -> list[str]:
+    rows = [
+        _row(
+            name,
+            *(_spread(value[when][key]) for when in ("before", "after")),
+            *(_percent(draw["after"][key]) for draw in value["draws"]),
+        )
+        for name, key in (("commands", "accuracy_commands"), ("all classes", "accuracy"))
+    ]
+    titles = (f"draw {draw['draw']}" for draw in value["draws"])
+    head = _row("accuracy, %", "before", "after", *titles)
+    return [head, _row("---", *["---:"] * (2 + len(value["draws"]))), *rows]
+
+
+def _confusion(confusion: dict[str, Any]) -> list[str]:
+    classes, counts = confusion["classes"], confusion["counts"]
+    rows = [_row(name, *map(str, row)) for name, row in zip(classes, counts, strict=True)]
+    head = _row("said, heard as", *classes)
+    title = "Confusion matrix after adaptation, all draws together (rows: what was said):"
+    return [title, "", head, _row("---", *["---:"] * len(classes)), *rows]
+
+
+def _spread(value: dict[str, float | None]) -> str:
+    mean = _percent(value["mean"])
+    if value["std"] is None:
+        return mean
+    return (
+        f"{mean} ± {_percent(value['std'])} ({_percent(value['min'])} to {_percent(value['max'])})"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0.0):.1f}"
+
+
+def _row(first: str, *rest: str | Iterable[str]) -> str:
+    return f"| {' | '.join([first, *map(str, rest)])} |"
