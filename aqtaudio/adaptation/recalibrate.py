@@ -17,7 +17,7 @@ from aqtaudio.run_directory import Run
 from aqtaudio.settings import differences
 
 WARMUP_STEPS = 20
-LEARNING_RATE_SHARE = 1 / 3
+LEARNING_RATE_SHARE = 2 / 3
 """Of the run's own learning rate: its float model is good, and is not to be lost."""
 
 
@@ -29,10 +29,10 @@ class TrainingSettings:
       steps: of the float phase. 0 leaves the weights to the quantized phase; with `finetune_steps`
         0 too, nothing changes but the ranges.
       finetune_steps: of the quantized phase; None: as many as the run had.
-      learning_rate: the peak of the float phase; None: a third of the run's.
+      learning_rate: the peak of the float phase; None: two thirds of the run's.
     """
 
-    steps: int = 300
+    steps: int = 1000
     finetune_steps: int | None = None
     learning_rate: float | None = None
 
