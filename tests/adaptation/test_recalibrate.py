@@ -129,8 +129,8 @@ def test_the_run_keeps_its_recipe_and_the_artifact_is_of_the_new_one(recalibrati
 def test_defaults_follow_the_run(tiny_run):
     run = Run(tiny_run)
     child = recalibrated(run, TARGET)
-    assert child.optimizer.steps == 300
-    assert child.optimizer.learning_rate == pytest.approx(2e-2 / 3)
+    assert child.optimizer.steps == 1000
+    assert child.optimizer.learning_rate == pytest.approx(2e-2 * 2 / 3)
     assert child.finetune == run.experiment.finetune
     assert child.augmentation == run.experiment.augmentation
     require_trainable(child)
