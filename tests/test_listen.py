@@ -17,6 +17,7 @@ from aqtaudio import pipeline
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import RUNTIMES, evaluate
+from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.micro import Interpreter
 from aqtaudio.run_directory import Run
@@ -67,6 +68,19 @@ def test_blocks_are_the_front_ends_frames():
     expected = np.asarray(STREAM.frontend(samples[None].astype(np.float32) / 32768))[0]
     found = Framer(STREAM).push(samples)
     np.testing.assert_allclose(np.concatenate(found), expected[: 2 * len(found)], atol=1e-4)
+
+
+def test_blocks_of_a_device_are_exact_however_audio_arrives():
+    """A micro front end remembers its noise estimate between blocks."""
+    frontend = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0)
+    experiment = dataclasses.replace(STREAM, frontend=frontend)
+    samples = hiss(4)
+    expected = np.asarray(frontend(samples[None].astype(np.float32) / 32768))[0]
+    whole, pieces = Framer(experiment), Framer(experiment)
+    found = np.concatenate([pieces.push(part) for part in np.array_split(samples, 23)])
+    np.testing.assert_array_equal(found, whole.push(samples))
+    np.testing.assert_array_equal(np.concatenate(found), expected[: 2 * len(found)])
+    assert len(found) > CHUNK_BLOCKS and len(np.unique(found)) > 50
 
 
 def test_what_was_trained_is_what_listens(tiny_stream, speech):

@@ -1,18 +1,20 @@
 """Training with context: a clip's forward pass is that of a stream that has heard others."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 import pytest
 from cases import SMALL_KEYWORDS
-from corpus import STREAM
+from corpus import RATE_HZ, STREAM
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.recipe import W8A8
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import overlay
@@ -86,3 +88,16 @@ def test_what_does_not_stream_is_refused_before_training(changes, message):
     with pytest.raises(BadInput) as refusal:
         require_trainable(overlay(STREAM, changes))
     assert message in str(refusal.value)
+
+
+def test_front_ends_that_remember_have_heard_the_clips_before():
+    """Row 1 of a batch comes after row 0, as if they were one recording."""
+    frontend = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0)
+    experiment = dataclasses.replace(STREAM, frontend=frontend)
+    rng = np.random.default_rng(0)
+    audio = (0.1 * rng.standard_normal((3, experiment.clip_samples))).astype(np.float32)
+    _, state = frontend.push(audio[:1], frontend.initial_state(1))
+    expected, _ = frontend.push(audio[1:2], state)
+    found = experiment.features(audio, clips_before=1)
+    np.testing.assert_array_equal(found[1], expected[0][-experiment.feature_shape[0] :])
+    assert not np.array_equal(found[1], experiment.features(audio)[1])
