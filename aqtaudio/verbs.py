@@ -131,7 +131,7 @@ def adapt(options: argparse.Namespace) -> int:
 
     def show(value: dict[str, Any]) -> None:
         draws = len(value["draws"])
-        print(f"{value['recordings']} recordings per command, {draws} draws, {value['runtime']}")
+        print(f"{value['recordings']} recordings per command, draws: {draws}, {value['runtime']}")
         for title, key in (("commands", "accuracy_commands"), ("all classes", "accuracy")):
             before, after = value["before"][key], value["after"][key]
             spread = "" if after["std"] is None else f" +- {after['std']:.4f}"

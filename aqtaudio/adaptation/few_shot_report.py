@@ -22,10 +22,11 @@ def lines(value: dict[str, Any]) -> list[str]:
     draws, held = len(value["draws"]), value["held_out"]
     start = "the run as it is" if value["knows_the_words"] else "logits that know no word"
     return [
-        f"# {len(value['words'])} commands, {value['recordings']} recordings each",
+        f"# Few-shot adaptation: commands {len(value['words'])}, recordings of each "
+        f"{value['recordings']}",
         "",
         f"Run {value['run']}, adapted on {value['data']}: {value['recordings']} recordings per "
-        f"command, {held} of them held out to stop training; {draws} draws, seed {value['seed']}. "
+        f"command, {held} of them held out to stop training; draws: {draws}, seed {value['seed']}. "
         f"Trained layers: `{value['layers']}`. Accuracies on split val ({value['commands']} "
         f"recordings of commands, {value['n']} clips with unknown and silence), runtime "
         f"{value['runtime']}. Before is {start}; chance is {_percent(value['chance'])} %.",

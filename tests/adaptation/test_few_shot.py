@@ -58,7 +58,7 @@ def test_what_is_written(twice):
     names = {path.name for path in out.iterdir()}
     assert names == {"recordings", "draw_0", "draw_1", "adaptation.json", "adaptation.md"}
     text = (out / "adaptation.md").read_text()
-    assert "1 commands, 6 recordings each" in text
+    assert "commands 1, recordings of each 6" in text
     assert f"{100 * value['after']['accuracy']['mean']:.1f}" in text
 
 
