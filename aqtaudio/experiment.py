@@ -19,10 +19,8 @@ from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.data.keywords import KeywordData, class_names
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.device import DeviceFeatures
-from aqtaudio.frontends.micro import MicroFrontend
-from aqtaudio.frontends.spectral import LogMel, Mfcc
-from aqtaudio.frontends.vendor import VendorFrontend
+from aqtaudio.frontends.frontend import Frontend
+from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.settings import added, from_json, to_json
 
@@ -118,7 +116,7 @@ class Experiment:
 
     model: nn.Module = DSCNN()
     task: Keywords = Keywords()
-    frontend: LogMel | Mfcc | MicroFrontend | VendorFrontend | DeviceFeatures = Mfcc()
+    frontend: Frontend = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
     optimizer: Optimizer = Optimizer()
@@ -222,7 +220,7 @@ class Experiment:
         return self.model.clone(classes=len(self.task.classes))
 
 
-NOT_IDENTITY = ("engine", "checkpoint_every")
+NOT_IDENTITY: tuple[str, ...] = ("engine", "checkpoint_every")
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def compare(
     """
     a, b = front_ends
     require_comparable(a, b)
-    heard = () if run is None else (run.hearing(a), run.hearing(b))
+    heard = None if run is None else (run.hearing(a), run.hearing(b))
     task = Keywords() if run is None else run.experiment.task
     if run is None:
         items, clips = loudest_clips(folder, split, a, task, limit)
@@ -115,7 +115,7 @@ def compare(
         "differences": differences(a, b, "in A", "in B"),
         **statistics(*pairs),
         "worst": [dataclasses.asdict(c.item) | {"mean_abs_diff": c.mean_abs_diff} for c in found],
-        "run": None if run is None else _effect(heard, (clips, classes)),
+        "run": None if heard is None else _effect(heard, (clips, classes)),
     }
     return Comparison(figures, found, a.hop_samples / a.sample_rate_hz)
 
@@ -175,8 +175,8 @@ def statistics(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
     bands = [{"band": band} | _band(a[..., band], b[..., band]) for band in range(a.shape[-1])]
     return {
         "differing_share": float(np.count_nonzero(a != b) / a.size),
-        "mean_abs_diff": float(np.mean([band["mean_abs_diff"] for band in bands])),
-        "max_abs_diff": max(band["max_abs_diff"] for band in bands),
+        "mean_abs_diff": float(np.abs(b.astype(np.float64) - a).mean()),
+        "max_abs_diff": float(np.abs(b.astype(np.float64) - a).max()),
         "bands": bands,
     }
 
@@ -202,7 +202,7 @@ def _band(a: np.ndarray, b: np.ndarray) -> dict[str, float | None]:
 def _worst(
     items: Sequence[EvaluationItem], a: np.ndarray, b: np.ndarray, count: int
 ) -> tuple[Clip, ...]:
-    clips = [Clip(item, pair) for item, *pair in zip(items, a, b, strict=True)]
+    clips = [Clip(item, (x, y)) for item, x, y in zip(items, a, b, strict=True)]
     return tuple(sorted(clips, key=lambda clip: -clip.mean_abs_diff)[:count])
 
 

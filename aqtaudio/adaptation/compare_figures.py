@@ -17,7 +17,7 @@ def write(found: Comparison, names: tuple[str, str], folder: Path) -> None:
     `names`: what A and B are called in the pictures.
     """
     (folder / "comparison.json").write_text(json.dumps(found.figures, indent=1) + "\n")
-    titles = tuple(f"{side}: {_plain(name)}" for side, name in zip("AB", names, strict=True))
+    titles = f"A: {_plain(names[0])}", f"B: {_plain(names[1])}"
     pictures = {"bands": _bands(found, titles)}
     sample_rate_hz = found.figures["sample_rate_hz"]
     for number, clip in enumerate(found.worst, start=1):
@@ -40,8 +40,8 @@ def _clip(clip: Clip, titles: tuple[str, str], hop_s: float, sample_rate_hz: int
     same = {"vmin": low, "vmax": high, "cmap": "magma"}
     signed = {"vmin": -largest, "vmax": largest, "cmap": "RdBu_r"}
     panels = ((titles[0], a, same), (titles[1], b, same), ("B - A", b - a, signed))
-    grid = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
-    grid["extent"] = (0, len(a) * hop_s, -0.5, a.shape[1] - 0.5)
+    extent = (0, len(a) * hop_s, -0.5, a.shape[1] - 0.5)
+    grid = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": extent}
     for axes, (title, values, colours) in zip(figure.subplots(1, 3), panels, strict=True):
         image = axes.imshow(values.T, **grid, **colours)
         axes.set_title(title, fontsize=10)

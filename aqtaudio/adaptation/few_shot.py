@@ -150,9 +150,9 @@ def stronger(augmentation: Augmentation) -> Augmentation:
 def last_layers(run: Run) -> str:
     """The pattern of the later half of the layers that have parameters, in the model's order.
 
-    The logits alone are too few for another language: 54 % of a MatchboxNet's Arabic commands, where
-    the last three layers reach 88 % and half of them 90 % (one draw of ten recordings each, 108
-    clips: the last two are not told apart).
+    The logits alone are too few for another language: 54 % of a MatchboxNet's Arabic commands,
+    where the last three layers reach 88 % and half of them 90 % (one draw of ten recordings each,
+    108 clips: the last two are not told apart).
     """
     names = list(flatten(fresh(run.experiment)["params"]))
     return "|".join(re.escape(name) for name in names[len(names) - len(names) // 2 :])
