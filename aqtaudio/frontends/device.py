@@ -8,11 +8,9 @@ import dataclasses
 from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.frontend import Frontend, State, int16_samples
+from aqtaudio.frontends.frontend import Frontend, State, int16_samples, normalised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,19 +63,11 @@ class DeviceFeatures(Frontend):
         return max(0, int(frames + 1e-6)) * self.bands
 
     def push(self, audio: jax.Array, state: State) -> tuple[jax.Array, State]:
-        """Returns normalised features [B, T, bands]; nothing is remembered.
-
-        An exact difference and one product: no compiler can round it in another way.
-        """
+        """Returns normalised features [B, T, bands]; nothing is remembered."""
         clips, samples = audio.shape
         frames = self.frames(samples)
         steps = int16_samples(audio[:, : frames * self.bands]).reshape(clips, frames, self.bands)
-        mean = np.rint(self._per_band(self.mean)).astype(np.int32)
-        gain = (1 / self._per_band(self.scale)).astype(np.float32)
-        return (steps - mean).astype(jnp.float32) * gain, state
-
-    def _per_band(self, values: tuple[float, ...]) -> np.ndarray:
-        return np.pad(np.asarray(values, np.float64), (0, self.bands - len(values)), "edge")
+        return normalised(steps, self.mean, self.scale), state
 
 
 def _check(settings: DeviceFeatures) -> None:

@@ -96,6 +96,30 @@ def int16_samples(audio: jax.Array) -> jax.Array:
     return jnp.clip(jnp.round(audio * 32768.0), -32768, 32767).astype(jnp.int32)
 
 
+def per_feature(values: tuple[float, ...], features: int) -> np.ndarray:
+    """Returns one value per feature, float64 [features]: the last one is repeated."""
+    return np.pad(np.asarray(values, np.float64), (0, features - len(values)), "edge")
+
+
+def normalised(
+    steps: jax.Array, mean: tuple[float, ...], scale: tuple[float, ...], steps_per_unit: float = 1.0
+) -> jax.Array:
+    """Returns float32 features [..., F], (x - mean) / scale, of a device's integers [..., F].
+
+    An exact difference and one product: no compiler can round it in another way.
+
+    Args:
+        steps: the integers; x is of them / `steps_per_unit`.
+        mean: in units, rounded to steps; as of `per_feature`.
+        scale: in units; as of `per_feature`.
+        steps_per_unit: of the integers.
+    """
+    features = steps.shape[-1]
+    offset = np.rint(steps_per_unit * per_feature(mean, features)).astype(np.int32)
+    gain = (1 / (steps_per_unit * per_feature(scale, features))).astype(np.float32)
+    return (steps - offset).astype(jnp.float32) * gain
+
+
 def cut(audio: jax.Array, frontend: Frontend) -> jax.Array:
     """Returns windows [..., T, window] of audio [..., N]."""
     starts = np.arange(frontend.frames(audio.shape[-1])) * frontend.hop_samples

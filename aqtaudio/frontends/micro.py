@@ -16,14 +16,14 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends import fixed_fft, micro_tables
-from aqtaudio.frontends.frontend import Frontend, cut, int16_samples
+from aqtaudio.frontends.frontend import Frontend, cut, int16_samples, normalised
 from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS, WINDOW_BITS
 
 # Windows transformed at a time on a CPU: their spectra stay in its cache.
 CHUNK_WINDOWS = 256
 GROUP_CHANNELS = 8
 LOG_COEFFICIENT = 45426  # ln 2 in 1/65536
-UNITS_PER_NEPER = 25.6
+STEPS_PER_UNIT = 25.6
 """Feature steps per unit of what models are trained on: 10 / 256 (kws_streaming, microWakeWord)."""
 
 
@@ -121,21 +121,12 @@ class MicroFrontend(Frontend):
         return self.normalised(steps), state
 
     def normalised(self, steps: jax.Array) -> jax.Array:
-        """Returns float32 features [..., channels] of the device's [..., channels].
-
-        An exact difference and one product: no compiler can round it in another way.
-        """
-        mean = np.rint(UNITS_PER_NEPER * _per_channel(self, self.mean)).astype(np.int32)
-        gain = (1 / (UNITS_PER_NEPER * _per_channel(self, self.scale))).astype(np.float32)
-        return (steps - mean).astype(jnp.float32) * gain
+        """Returns float32 features [..., channels] of the device's [..., channels]."""
+        return normalised(steps, self.mean, self.scale, STEPS_PER_UNIT)
 
     def integers(self, samples: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the device's features, int32 [B, T, channels], of 16-bit samples [B, N]."""
         return _integers(self, samples, state)
-
-
-def _per_channel(settings: MicroFrontend, values: tuple[float, ...]) -> np.ndarray:
-    return np.pad(np.asarray(values, np.float64), (0, settings.channels - len(values)), "edge")
 
 
 @dataclasses.dataclass(frozen=True)

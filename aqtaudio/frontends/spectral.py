@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.frontend import Frontend, State, cut
+from aqtaudio.frontends.frontend import Frontend, State, cut, per_feature
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
 # time that they take in one go. Accelerators have four large steps instead of one.
@@ -217,17 +217,13 @@ def _constants(settings: LogMel) -> _Constants:
     used = np.flatnonzero(mel.any(axis=1))
     bins = slice(int(used[0]), int(used[-1]) + 1)
     projection = settings.projection()
-
-    def per_feature(values: tuple[float, ...]) -> np.ndarray:
-        return np.pad(np.asarray(values, np.float64), (0, settings.features - len(values)), "edge")
-
-    gain = 1.0 / per_feature(settings.scale)
+    gain = 1.0 / per_feature(settings.scale, settings.features)
     return _Constants(
         window=window_curve(settings).astype(np.float32),
         mel=mel[bins].astype(np.float32),
         bins=bins,
         projection=None if projection is None else projection.astype(np.float32),
-        offset=per_feature(settings.mean).astype(np.float32),
+        offset=per_feature(settings.mean, settings.features).astype(np.float32),
         gain=gain.astype(np.float32),
     )
 

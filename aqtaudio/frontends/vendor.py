@@ -19,7 +19,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends import micro, micro_tables
-from aqtaudio.frontends.frontend import Frontend, State, int16_samples
+from aqtaudio.frontends.frontend import Frontend, State, int16_samples, normalised
 from aqtaudio.frontends.micro import MicroFrontend
 
 LOUDEST = 65536.0
@@ -104,20 +104,12 @@ class VendorFrontend(Frontend):
         return self.normalised(self.integers(int16_samples(audio))), state
 
     def normalised(self, codes: jax.Array) -> jax.Array:
-        """Returns float32 features [..., channels] of the device's codes [..., channels].
-
-        An exact difference and one product: no compiler can round it in another way.
-        """
-        mean = np.rint(self._per_channel(self.mean)).astype(np.int32)
-        gain = (1 / self._per_channel(self.scale)).astype(np.float32)
-        return (codes - mean).astype(jnp.float32) * gain
+        """Returns float32 features [..., channels] of the device's codes [..., channels]."""
+        return normalised(codes, self.mean, self.scale)
 
     def integers(self, samples: jax.Array) -> jax.Array:
         """Returns the device's codes, int32 [B, T, channels], -128 to 127, of 16-bit [B, N]."""
         return _integers(self, samples)
-
-    def _per_channel(self, values: tuple[float, ...]) -> np.ndarray:
-        return np.pad(np.asarray(values, np.float64), (0, self.channels - len(values)), "edge")
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -14,7 +14,7 @@ from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate, recal
 from aqtaudio.data import audio, manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.device import DeviceFeatures
-from aqtaudio.frontends.micro import UNITS_PER_NEPER, MicroFrontend
+from aqtaudio.frontends.micro import STEPS_PER_UNIT, MicroFrontend
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.training.predict import features_of_clips
@@ -35,8 +35,8 @@ TARGET = MicroFrontend(
 DUMPED = DeviceFeatures(
     window_ms=40.0,
     bands=10,
-    mean=tuple(UNITS_PER_NEPER * mean for mean in TARGET.mean),
-    scale=tuple(UNITS_PER_NEPER * scale for scale in TARGET.scale),
+    mean=tuple(STEPS_PER_UNIT * mean for mean in TARGET.mean),
+    scale=tuple(STEPS_PER_UNIT * scale for scale in TARGET.scale),
 )
 SHORT = ("--steps", "100", "--finetune-steps", "10", "--learning-rate", "0.02")
 WORDS = {*TONES_HZ} - {"other"}

@@ -8,15 +8,15 @@ from corpus import EXPERIMENT
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.device import DeviceFeatures
-from aqtaudio.frontends.micro import UNITS_PER_NEPER, MicroFrontend
+from aqtaudio.frontends.micro import STEPS_PER_UNIT, MicroFrontend
 from aqtaudio.settings import differences, from_json, overlay, to_json
 from aqtaudio.training.preflight import require_trainable
 
 MICRO = MicroFrontend(mean=(13.0, 12.0), scale=(6.5, 4.0))
 DUMPED = DeviceFeatures(
     bands=40,
-    mean=tuple(UNITS_PER_NEPER * mean for mean in MICRO.mean),
-    scale=tuple(UNITS_PER_NEPER * scale for scale in MICRO.scale),
+    mean=tuple(STEPS_PER_UNIT * mean for mean in MICRO.mean),
+    scale=tuple(STEPS_PER_UNIT * scale for scale in MICRO.scale),
 )
 
 
