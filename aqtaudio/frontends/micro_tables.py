@@ -118,7 +118,7 @@ def filters(
     intervals, shares, bin_ = [], [], start
     for interval in range(channels + 1):
         below, above = centres[interval : interval + 2]
-        while (mel := mel_of(f32(bin_ * hz_per_bin))) <= above:
+        while bin_ < bins and (mel := mel_of(f32(bin_ * hz_per_bin))) <= above:
             share = f32(f32(above - mel) / f32(above - below))
             rest = 1.0 - float(share) if rounded else f32(f32(1) - share)
             intervals.append(interval)

@@ -364,6 +364,7 @@ def test_tflite_micro_takes_odd_smoothing_0_for_the_even_one():
     ("change", "message"),
     [
         ({"upper_hz": 8000.0}, "need bins 5 to 256"),
+        ({"upper_hz": 1e30}, "need bins 5 to 256"),
         ({"lower_hz": 7600.0}, "must rise"),
         ({"hop_ms": 31.0}, "at most window_ms"),
         ({"window_ms": 0.1}, "5 to 32768 samples"),
