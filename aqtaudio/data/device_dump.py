@@ -25,8 +25,8 @@ def load(path: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
     try:
         with path.open("rb") as file:
             features = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise BadInput(f"{path} is no {SUFFIX} array: {error}") from error
+    except Exception as error:  # noqa: BLE001 - numpy raises many kinds for a damaged header
+        raise BadInput(f"{path} is no {SUFFIX} array: {' '.join(str(error).split())}") from error
     if features.dtype.kind not in "iu" or not np.can_cast(features.dtype, np.int16):
         raise BadInput(f"{path} holds {features.dtype}; allowed: int16")
     if features.ndim != 2 or not features.size:

@@ -70,6 +70,8 @@ def test_clips_are_whole_dumps_and_never_scaled(dump):
         (b"", "no .npy array"),
         (b"\x93NUMPY\x01\x00", "no .npy array"),
         (b"PK\x03\x04", "no .npy array"),
+        (b"\x93NUMPY\x01\x00\x08\x00((((   \n", "no .npy array"),
+        (b"\x93NUMPY\x01\x00\x08\x00{[]: 1}\n", "no .npy array"),
         (None, "no features"),
     ],
 )
