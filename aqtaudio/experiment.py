@@ -5,6 +5,7 @@ A config file is Python that defines `EXPERIMENT = Experiment(...)`.
 
 import dataclasses
 import json
+import math
 import re
 import runpy
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ class Optimizer:
     def __post_init__(self):
         if self.steps < 0 or self.batch_size < 1 or self.warmup_steps < 0:
             raise BadInput("optimizer: steps and warmup_steps must be >= 0, batch_size >= 1")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.label_smoothing < 1:
+        finite = 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
+        if not finite or not 0 <= self.label_smoothing < 1:
             raise BadInput(
                 "optimizer: learning_rate must be above 0, weight_decay >= 0, "
                 "label_smoothing in [0, 1)"
@@ -111,7 +113,8 @@ class Experiment:
       stream_context_clips: clips that a stream has heard before each training clip. Models with
         memory that were only trained from silence fail in a stream.
       init_differs: what may be another than in the run that `init_from` names: "frontend", whose
-        features must have the same shape, and "task", whose new outputs start fresh.
+        features must have the same shape, and "task", whose outputs start fresh where their number
+        is another.
     """
 
     model: nn.Module = DSCNN()

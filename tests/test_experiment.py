@@ -310,6 +310,10 @@ def test_config_file(tmp_path):
         ("", "must define EXPERIMENT"),
         ("from aqtaudio.experiment import *\nEXPERIMENT = Experiment(width=3)", "width"),
         ("from aqtaudio.experiment import *\nOptimizer(batch_size=0)", "batch_size"),
+        (
+            "from aqtaudio.experiment import *\nOptimizer(learning_rate=float('nan'))",
+            "learning_rate",
+        ),
         ("raise SystemExit(0)", "SystemExit"),
         ("\0", "null bytes"),
     ],
