@@ -48,7 +48,7 @@ def input_codes(frontend: MicroFrontend, executor: Executor) -> np.ndarray:
 
 def golden_samples(frontend: MicroFrontend) -> np.ndarray:
     """int16 noise and a rising tone, quiet, loud, middling: what tells front ends apart."""
-    count = GOLDEN_MS * frontend.sample_rate_hz // 1000
+    count = max(GOLDEN_MS * frontend.sample_rate_hz // 1000, frontend.window_samples)
     time = np.arange(count) / count
     noise = np.random.default_rng(0).integers(-128, 128, count)
     level = np.select([time < 0.3, time < 0.7], [0.02, 1.0], 0.2)
@@ -131,7 +131,12 @@ def _library_layout(gains: np.ndarray) -> np.ndarray:
 
 
 def _config(frontend: MicroFrontend) -> str:
+    """The body of FillFrontendConfig; it does not compile where the library has no such setting."""
     f = frontend
+    if not (float(f.window_ms).is_integer() and float(f.hop_ms).is_integer()):
+        found = f"{f.window_ms:g} every {f.hop_ms:g}"
+        message = f"the library takes whole milliseconds; this front end has {found}"
+        return f'  static_assert(sizeof(Config) == 0, "{message}");\n  (void)config;'
     values = {
         "window.size_ms": f"{f.window_ms:g}",
         "window.step_size_ms": f"{f.hop_ms:g}",

@@ -122,6 +122,25 @@ def test_the_compiler_reads_settings_and_tables(artifact, tmp_path):
     assert int(values[-1]) == found.window.sum() + gains
 
 
+def test_the_library_takes_whole_milliseconds():
+    """Its settings are integers: 12.5 would become 12 without a word."""
+    from aqtaudio.frontend_bundle import header
+
+    def text(window_ms: float) -> str:
+        frontend = dataclasses.replace(MICRO, window_ms=window_ms, hop_ms=10)
+        return header(frontend, np.zeros((1, 1), np.int8))
+
+    assert "size_ms = 25;" in text(25.0) and "static_assert" not in text(25.0)
+    assert "size_ms" not in text(25.5) and "has 25.5 every 10" in text(25.5)
+
+
+def test_golden_vectors_of_a_long_window_hold_a_frame():
+    from aqtaudio.frontend_bundle import golden_header
+
+    long = dataclasses.replace(MICRO, window_ms=600.0)
+    assert "kFrontendGoldenFeatures[1][10]" in golden_header(long)
+
+
 def test_another_front_end_is_refused_by_its_settings(artifact, tone_corpus, answer, refused):
     status, value = answer("evaluate", artifact, "--data", tone_corpus, "--frontend", artifact)
     assert status == 0 and value["n"] > 0
