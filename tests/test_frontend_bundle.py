@@ -14,6 +14,7 @@ from corpus import EXPERIMENT, RATE_HZ
 from aqtaudio import frontend_choice, pipeline
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.frontend_bundle import golden_header, header, input_codes
 from aqtaudio.frontends.micro import MicroFrontend, tables
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.program.execute import Executor
@@ -59,8 +60,6 @@ def test_header_gives_the_input_codes_of_features(artifact, tone_corpus):
 
 
 def test_channels_of_their_own_scale_have_codes_of_their_own(artifact):
-    from aqtaudio.frontend_bundle import header, input_codes
-
     executor = Executor(Run(artifact).program)
     uneven = dataclasses.replace(MICRO, mean=(13.0, 10.0), scale=(6.5, 5.0))
     codes = input_codes(uneven, executor)
@@ -122,21 +121,28 @@ def test_the_compiler_reads_settings_and_tables(artifact, tmp_path):
     assert int(values[-1]) == found.window.sum() + gains
 
 
-def test_the_library_takes_whole_milliseconds():
-    """Its settings are integers: 12.5 would become 12 without a word."""
-    from aqtaudio.frontend_bundle import header
+def test_header_holds_the_filters(artifact):
+    text = (artifact / "firmware" / "frontend.h").read_text()
+    found = tables(MICRO).filters
+    assert np.array_equal(array(text, "kFrontendFilterIntervals"), found.intervals)
+    assert np.array_equal(array(text, "kFrontendFilterWeights"), found.falling)
+    assert np.array_equal(array(text, "kFrontendFilterUnweights"), found.rising)
+    assert f"kFrontendFirstBin = {found.start};" in text
 
-    def text(window_ms: float) -> str:
-        frontend = dataclasses.replace(MICRO, window_ms=window_ms, hop_ms=10)
+
+def test_what_the_c_library_cannot_be_does_not_compile():
+    """Its settings are integers: 12.5 would become 12 without a word."""
+
+    def text(**changes: object) -> str:
+        frontend = dataclasses.replace(MICRO, hop_ms=10, **changes)
         return header(frontend, np.zeros((1, 1), np.int8))
 
-    assert "size_ms = 25;" in text(25.0) and "static_assert" not in text(25.0)
-    assert "size_ms" not in text(25.5) and "has 25.5 every 10" in text(25.5)
+    assert "size_ms = 25;" in text(window_ms=25.0) and "static_assert" not in text(window_ms=25.0)
+    assert "size_ms" not in text(window_ms=25.5) and "has 25.5 every 10" in text(window_ms=25.5)
+    assert "static_assert" in text(variant="tflm")
 
 
 def test_golden_vectors_of_a_long_window_hold_a_frame():
-    from aqtaudio.frontend_bundle import golden_header
-
     long = dataclasses.replace(MICRO, window_ms=600.0)
     assert "kFrontendGoldenFeatures[1][10]" in golden_header(long)
 

@@ -22,7 +22,7 @@ from aqtaudio.settings import overlay
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable
-from aqtaudio.training.restore import fitted, fresh
+from aqtaudio.training.restore import answering_anew, fresh
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +150,10 @@ def test_another_front_end_of_the_same_shape(change, named, tiny_run):
 
 
 @pytest.mark.parametrize(
-    ("keywords", "new"), [(("other",), ["logits"]), (("other", "low"), []), (("low", "high"), [])]
+    ("keywords", "new"),
+    [(("other",), ["logits"]), (("other", "low"), ["logits"]), (("low", "high"), [])],
 )
-def test_a_parent_of_another_task_gives_every_layer_that_fits(keywords, new, tiny_run, tone_corpus):
+def test_a_parent_of_another_task_gives_all_but_its_answers(keywords, new, tiny_run, tone_corpus):
     changes = {"task.keywords": keywords, "init_differs": ("task",), "optimizer.steps": 0}
     child = overlay(EXPERIMENT, {"init_from": str(tiny_run), "recipe": FLOAT, **changes})
     require_trainable(child)
@@ -163,23 +164,27 @@ def test_a_parent_of_another_task_gives_every_layer_that_fits(keywords, new, tin
     assert start["params"]["logits"]["kernel"].shape[-1] == len(keywords) + 2
     assert set(start["params"]) == set(parent["params"])
     for name, layer in start["params"].items():
-        same = (
-            jax.tree.map(np.array_equal, layer, parent["params"][name]) if name not in new else {}
+        shapes = [jax.tree.map(np.shape, one["params"][name]) for one in (start, parent)]
+        same = shapes[0] == shapes[1] and jax.tree.all(
+            jax.tree.map(np.array_equal, layer, parent["params"][name])
         )
-        assert all(jax.tree.leaves(same)), name
+        assert same == (name not in new), name
     assert jax.tree.all(jax.tree.map(np.array_equal, start["batch_stats"], parent["batch_stats"]))
+
+
+def test_a_difference_needs_a_parent():
+    with pytest.raises(BadInput, match="init_differs is given without init_from"):
+        require_trainable(overlay(EXPERIMENT, {"init_differs": ("task",)}))
 
 
 def test_a_decomposed_parent_of_another_task():
     """The logits start fresh as a whole, whatever form they were trained in."""
     recipe = low_rank_recipe("logits|pointwise_1", 0.02, 0.8)
     experiment = overlay(EXPERIMENT, {"recipe": recipe})
-    parent, new = (
-        fresh(experiment),
-        fresh(overlay(experiment, {"task.keywords": ("low",), "seed": 1})),
-    )
+    child = overlay(experiment, {"task.keywords": ("low",), "seed": 1})
+    parent, new = fresh(experiment), fresh(child)
     parent |= {"params": low_rank.decompose(parent["params"], recipe)}
-    found = fitted(parent, new)["params"]
+    found = answering_anew(parent, child)["params"]
     assert np.array_equal(found["logits"]["kernel"], new["params"]["logits"]["kernel"])
     merged = low_rank.merge(parent["params"])
     assert np.array_equal(found["pointwise_1"]["kernel"], merged["pointwise_1"]["kernel"])
