@@ -113,8 +113,8 @@ class Experiment:
       stream_context_clips: clips that a stream has heard before each training clip. Models with
         memory that were only trained from silence fail in a stream.
       init_differs: what may be another than in the run that `init_from` names: "frontend", whose
-        features must have the same shape, and "task", whose outputs start fresh where their number
-        is another.
+        features must have the same shape, and "task", whose outputs start fresh where its
+        classes are others.
     """
 
     model: nn.Module = DSCNN()

@@ -97,7 +97,7 @@ constexpr int kFrontendWindowSamples = {frontend.window_samples};
 constexpr int kFrontendHopSamples = {frontend.hop_samples};
 constexpr int kFrontendChannels = {frontend.channels};
 
-// Fills the library's FrontendConfig; then FrontendPopulateState(config, state,
+// Fills the C library's FrontendConfig; then FrontendPopulateState(config, state,
 // kFrontendSampleRateHz).
 template <typename Config>
 void FillFrontendConfig(Config* config) {{
@@ -131,12 +131,10 @@ def _library_layout(gains: np.ndarray) -> np.ndarray:
 
 
 def _config(frontend: MicroFrontend) -> str:
-    """The body of FillFrontendConfig; it does not compile where the library has no such setting."""
+    """The body of FillFrontendConfig; it does not compile where the library cannot do this."""
     f = frontend
-    if not (float(f.window_ms).is_integer() and float(f.hop_ms).is_integer()):
-        found = f"{f.window_ms:g} every {f.hop_ms:g}"
-        message = f"the library takes whole milliseconds; this front end has {found}"
-        return f'  static_assert(sizeof(Config) == 0, "{message}");\n  (void)config;'
+    if reason := _refusal(f):
+        return f'  static_assert(sizeof(Config) == 0, "{reason}");\n  (void)config;'
     values = {
         "window.size_ms": f"{f.window_ms:g}",
         "window.step_size_ms": f"{f.hop_ms:g}",
@@ -155,6 +153,16 @@ def _config(frontend: MicroFrontend) -> str:
         "log_scale.scale_shift": f.scale_shift,
     }
     return "\n".join(f"  config->{name} = {value};" for name, value in values.items())
+
+
+def _refusal(frontend: MicroFrontend) -> str:
+    """Why the C library cannot be this front end, or ""."""
+    if frontend.variant == "tflm":
+        return "the C library rounds filter weights that TFLite Micro's operators truncate"
+    if not (float(frontend.window_ms).is_integer() and float(frontend.hop_ms).is_integer()):
+        found = f"{frontend.window_ms:g} every {frontend.hop_ms:g}"
+        return f"the library takes whole milliseconds; this front end has {found}"
+    return ""
 
 
 def _array(kind: str, name: str, values: np.ndarray) -> str:

@@ -26,7 +26,7 @@ from aqtaudio.run_directory import Run
 from aqtaudio.training import task
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings, require_trainable
-from aqtaudio.training.restore import fitted, fresh, restore
+from aqtaudio.training.restore import fresh, inherited
 from aqtaudio.vocabulary.floating import Floating
 
 FLOAT_PHASE = Optimizer(
@@ -196,9 +196,8 @@ def runtime_of(run: Run) -> str:
 
 def _untrained(experiment: Experiment, clips: np.ndarray) -> np.ndarray:
     """Logits [n, C] of the float model that training starts from."""
-    parent = Path(str(experiment.init_from))
-    inherited = restore(parent, parent_settings(experiment), "float")
-    return predict(experiment, fitted(inherited, fresh(experiment)), Floating(), clips)
+    variables = inherited(experiment, parent_settings(experiment))
+    return predict(experiment, variables, Floating(), clips)
 
 
 def _of_commands(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from aqtaudio import evaluate, pipeline
 from aqtaudio.adaptation import recalibration_page
 from aqtaudio.data import manifest
+from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.run_directory import Run
@@ -72,6 +73,8 @@ def recalibrate(
     """
     own = run.experiment
     child = recalibrated(run, target, settings)
+    if out.exists() and not (out / "run").is_dir() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out} is not empty and holds no recalibration; name a new folder")
     after = pipeline.train(child, folder, out / "run", say)
     runtime = "float" if own.recipe.mode == "float" else "integer"
     comparable = own.frontend.takes_audio and target.takes_audio

@@ -29,7 +29,7 @@ from aqtaudio.training.metrics_log import MetricsLog
 from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings
-from aqtaudio.training.restore import fitted, fresh, restore
+from aqtaudio.training.restore import fresh, inherited
 from aqtaudio.training.step import (
     State,
     initial_state,
@@ -123,10 +123,7 @@ class Trainer:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""
         experiment = self.experiment
         if experiment.init_from:
-            parent = Path(experiment.init_from)
-            variables = restore(parent, parent_settings(experiment), "float")
-            if "task" in experiment.init_differs:
-                variables = fitted(variables, fresh(experiment))
+            variables = inherited(experiment, parent_settings(experiment))
         else:
             variables = fresh(experiment)
         params = low_rank.decompose(variables["params"], experiment.recipe)

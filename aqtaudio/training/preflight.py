@@ -34,6 +34,8 @@ def require_trainable(experiment: Experiment) -> None:
         )
     if experiment.init_from:
         parent_settings(experiment)
+    elif experiment.init_differs:
+        raise BadInput("init_differs is given without init_from, the run that it speaks of")
     _require_importable(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)

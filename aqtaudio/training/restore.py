@@ -27,18 +27,38 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
     return {"batch_stats": {}} | variables  # a model may have no batch norm
 
 
-def fitted(inherited: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
-    """`inherited` with fresh layers where shapes differ: the logits of a task of other classes.
+def inherited(experiment: Experiment, parent: Experiment) -> dict[str, Any]:
+    """The float model of the run that `init_from` names, of the settings `parent`.
+
+    Where the classes are others, the layers that answer for them start fresh.
+    """
+    variables = restore(Path(str(experiment.init_from)), parent, "float")
+    if parent.task.classes == experiment.task.classes:
+        return variables
+    return answering_anew(variables, experiment)
+
+
+def answering_anew(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """`variables` with fresh layers where the number of classes decides shapes: the logits.
 
     Decomposed layers become whole: the singular values of the old outputs say nothing of new ones.
     """
-    layers, new = flatten(low_rank.merge(inherited["params"])), flatten(fresh["params"])
+    count = len(experiment.task.classes)
+    now, more = (_shapes(experiment, classes) for classes in (count, count + 1))
+    layers, new = flatten(low_rank.merge(variables["params"])), flatten(fresh(experiment)["params"])
+    params = {name: (layers if now[name] == more[name] else new)[name] for name in new}
+    return variables | {"params": unflatten(params)}
 
-    def fits(name: str) -> bool:
-        return jax.tree.map(jnp.shape, layers[name]) == jax.tree.map(jnp.shape, new[name])
 
-    params = {name: (layers if fits(name) else new)[name] for name in new}
-    return inherited | {"params": unflatten(params)}
+def _shapes(experiment: Experiment, classes: int) -> dict[str, Any]:
+    """Shapes of every layer's parameters, for so many classes."""
+    model = experiment.model.clone(classes=classes)
+    features = jnp.zeros((1, *experiment.feature_shape))
+
+    def init() -> Any:
+        return model.init(jax.random.key(0), start(features, Floating()))["params"]
+
+    return {name: jax.tree.map(jnp.shape, x) for name, x in flatten(jax.eval_shape(init)).items()}
 
 
 def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
