@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
@@ -22,7 +22,8 @@ def recorded(experiment: Experiment, floating: dict[str, Any]) -> tuple[Program,
     Codes and scales of the program mean nothing.
     """
     model = experiment.built_model()
-    features = jnp.zeros((1, *experiment.feature_shape), jnp.float32)
+    # Not zeros: a softmax of nothing but zeros has a scale that TFLite Micro refuses.
+    features = jax.random.normal(jax.random.key(0), (1, *experiment.feature_shape))
     params = fold(low_rank.merge(floating["params"]), floating["batch_stats"])
     ranges = calibrate(model, params, [features], W8A8)
     variables = {"params": params, "ranges": ranges}

@@ -1,5 +1,7 @@
 """The float32 file that quantized ones are compared with."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.experiment import Experiment, Keywords
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.mhatt_rnn import MHAttRNN
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.program.check import check
 from aqtaudio.program.cost import cost
@@ -82,3 +85,16 @@ def test_it_is_refused_unless_float_is_allowed_and_counts_four_bytes_a_parameter
     totals = cost(structure).to_json()
     assert float_model.in_float32(totals)["weight_bytes"] == 4 * totals["params"]
     assert float_model.in_float32(totals)["bitops"] == totals["macs"] * 1024
+
+
+@pytest.mark.slow
+def test_attention_over_what_silence_leaves():
+    """A softmax of nothing but zeros is refused: the structure must not be recorded on silence."""
+    experiment = dataclasses.replace(
+        EXPERIMENT,
+        model=MHAttRNN(units=4, heads=1),
+        task=Keywords(("low",), clip_ms=140),
+    )
+    assert "softmax" in {
+        operation.kind for operation in float_model.structure(experiment).operations
+    }
