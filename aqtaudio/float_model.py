@@ -41,6 +41,7 @@ def in_float32(totals: dict[str, Any]) -> dict[str, Any]:
     """Costs that differ when everything is float32 instead of int8."""
     return {
         "bitops": totals["macs"] * FLOAT32_BITS * FLOAT32_BITS,
+        "linear_cost": totals["macs"] * FLOAT32_BITS,
         "weight_bytes": 4 * totals["params"],
         "activation_bytes": 4 * totals["activation_bytes"],
         "state_bytes": 4 * totals["state_bytes"],

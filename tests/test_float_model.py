@@ -85,6 +85,7 @@ def test_it_is_refused_unless_float_is_allowed_and_counts_four_bytes_a_parameter
     totals = cost(structure).to_json()
     assert float_model.in_float32(totals)["weight_bytes"] == 4 * totals["params"]
     assert float_model.in_float32(totals)["bitops"] == totals["macs"] * 1024
+    assert float_model.in_float32(totals)["linear_cost"] == totals["macs"] * 32
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 Bit-operations = MACs * weight bits * activation bits (Abdolrashidi et al., "Pareto-Optimal
 Quantized ResNet Is Mostly 4-bit", arXiv:2105.03536); of a product of two activations, MACs * the
-bits of both. File and arena bytes are properties of the exported file and are measured on it
-(`program.check`).
+bits of both. The linear cost of the same paper = MACs * the wider operand's bits, rounded up to
+what a multiplier is built for (4, 8, 16; 32 for float). File and arena bytes are properties of the
+exported file and are measured on it (`program.check`).
 
 The frames of an unrolled recurrent layer share its weights, which are counted at the first.
 """
@@ -33,6 +34,7 @@ class OperationCost:
     params: int
     macs: int
     bitops: int
+    linear_cost: int
     weight_bytes: int
 
 
@@ -50,8 +52,8 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Totals and rows."""
-        totals = {key: self.total(key) for key in ("params", "macs", "bitops", "weight_bytes")}
-        return totals | {
+        totals = ("params", "macs", "bitops", "linear_cost", "weight_bytes")
+        return {key: self.total(key) for key in totals} | {
             "activation_bytes": self.activation_bytes,
             "state_bytes": self.state_bytes,
             "operations": [dataclasses.asdict(op) for op in self.operations],
@@ -101,8 +103,14 @@ def _operation_cost(program: Program, op: Operation, is_shared: bool) -> Operati
         params=params,
         macs=macs,
         bitops=macs * (weight_bits or 0) * activation_bits,
+        linear_cost=macs * multiplier_bits(max(weight_bits or 0, activation_bits)),
         weight_bytes=stored,
     )
+
+
+def multiplier_bits(bits: int) -> int:
+    """The narrowest multiplier that takes operands of so many bits."""
+    return next(width for width in (4, 8, 16, 32) if bits <= width)
 
 
 def _stored(op: Operation, target: Edge) -> tuple[int, int]:

@@ -51,6 +51,13 @@ def test_bit_operations(weight_bits: int, activation_bits: int):
     assert costs.total("macs") == 2_656_768
 
 
+@pytest.mark.parametrize(("bits", "width"), [((8, 8), 8), ((4, 8), 8), ((2, 4), 4), ((3, 3), 4)])
+def test_the_linear_cost_counts_the_wider_operand(bits: tuple[int, int], width: int):
+    costs = cost(ds_cnn_s(weight_bits=bits[0], activation_bits=bits[1]))
+    stem = 125 * 64 * 40
+    assert costs.total("linear_cost") == stem * 8 + (2_656_768 - stem) * width
+
+
 def test_int4_weights_are_packed():
     program = programs.ds_cnn(shape=(13, 6, 1), width=7, blocks=1, classes=3, weight_bits=4)
     rows = {row.name: row for row in cost(program).operations}
@@ -70,7 +77,7 @@ def test_json_has_the_totals_and_the_rows():
     costs = cost(ds_cnn_s())
     found = costs.to_json()
     rows = found["operations"]
-    for key in ("params", "macs", "bitops", "weight_bytes"):
+    for key in ("params", "macs", "bitops", "linear_cost", "weight_bytes"):
         assert found[key] == sum(row[key] for row in rows) == costs.total(key)
     assert found["state_bytes"] == 0
 
