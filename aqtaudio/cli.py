@@ -189,7 +189,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--out", type=Path, help="default: results/<study>")
     command.add_argument("--engine", choices=("local",), default="local")
-    command.add_argument("--workers", type=_positive, default=1)
+    command.add_argument("--workers", type=_positive, metavar="N", help="jobs at once at most")
     command.add_argument("--resume", action="store_true")
 
     command = verb("report", verbs.report, "rows to HTML, PNG and CSV")

@@ -7,17 +7,25 @@ from aqtaudio.experiment import identity
 from aqtaudio.pipeline import command_of, export
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
-from aqtaudio.study.local import run_study
+from aqtaudio.study.engine import Engine
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.report import write_report
+from aqtaudio.study.scheduler import run_study
 from aqtaudio.study.space import Study
 from aqtaudio.study.store import Store
 
 
 def sweep(
-    study: Study, data_folder: Path, out: Path, workers: int = 1, resume: bool = False
+    study: Study,
+    data_folder: Path,
+    out: Path,
+    engine: Engine | None = None,
+    batch: int = 1,
+    resume: bool = False,
 ) -> list[str]:
     """Runs what `study` still needs, then writes artifacts and report into `out`.
+
+    engine: where the jobs run; default this machine. batch: runs of a job at most.
 
     Returns:
       Ids of the runs that failed or were left out.
@@ -28,8 +36,10 @@ def sweep(
         out,
         overlay=overlay,
         identity=identity,
-        launch=command_of,
-        workers=workers,
+        launch=lambda specs: command_of(specs[0]),
+        engine=engine,
+        batch=batch,
+        group=None,
         resume=resume,
     )
     store = Store(out)

@@ -306,12 +306,14 @@ def cost(options: argparse.Namespace) -> int:
 
 def sweep(options: argparse.Namespace) -> int:
     """Runs a study; status 1 when runs failed."""
+    from aqtaudio.study.engine import Local
     from aqtaudio.study.space import load_study
     from aqtaudio.sweep import sweep
 
     study = load_study(options.study)
     out = options.out or Path("results") / study.name
-    failed = sweep(study, options.data, out, options.workers, options.resume)
+    engine = Local(options.workers)
+    failed = sweep(study, options.data, out, engine, resume=options.resume)
     print(out / "report.html")
     return 1 if failed else 0
 

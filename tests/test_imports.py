@@ -129,7 +129,7 @@ def test_no_private_jax():
     [
         ("aqtaudio.training.loop", ("tensorflow", "tflite_micro", "ai_edge_litert", "matplotlib")),
         ("aqtaudio.cli", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
-        ("aqtaudio.study.local", ("tensorflow", "jax", "flax")),
+        ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),
     ],
 )
 def test_what_is_not_loaded(module: str, absent: tuple[str, ...]):

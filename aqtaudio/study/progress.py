@@ -13,26 +13,36 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aqtaudio.study.attempt import tail
+from aqtaudio.study.process import tail
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Runs of the sweep: wanted in all, finished (now or before), failed now, can't start."""
+    """Runs of the sweep: wanted, finished before and now, failed now, can't start, not begun."""
 
     total: int
-    finished: int
+    before: int
+    entered: int
     failed: int
     blocked: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Active:
+    """A job at work: names and directories of its runs, and seconds since its start."""
+
+    runs: tuple[tuple[str, Path], ...]
+    seconds: float
 
 
 class Display:
     """A live table on a terminal, refreshed four times a second; one line per event elsewhere."""
 
     def __init__(
-        self, console: Console, counts: Callable[[], Counts], active: Callable[[], list]
+        self, console: Console, counts: Callable[[], Counts], active: Callable[[], list[Active]]
     ) -> None:
-        """counts: the sweep as it stands. active: (name, run_dir, seconds) of the running ones."""
+        """counts: the sweep as it stands. active: the jobs at work."""
         self._counts = counts
         self._active = active
         self._console = console
@@ -55,10 +65,12 @@ class Display:
     def _table(self) -> Table:
         counts = self._counts()
         table = Table.grid(padding=(0, 1))
-        bar = ProgressBar(total=max(1, counts.total), completed=counts.finished, width=24)
-        table.add_row("sweep", bar, f"{counts.finished}/{counts.total}", _troubles(counts), "")
-        for name, run_dir, seconds in self._active():
-            table.add_row(*_run_line(name, last_metrics(run_dir), seconds))
+        finished = counts.before + counts.entered
+        bar = ProgressBar(total=max(1, counts.total), completed=finished, width=24)
+        table.add_row("sweep", bar, f"{finished}/{counts.total}", _troubles(counts), "")
+        for job in self._active():
+            for name, run_dir in job.runs:
+                table.add_row(*_run_line(name, last_metrics(run_dir), job.seconds))
         return table
 
 

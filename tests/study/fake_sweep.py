@@ -7,31 +7,52 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from aqtaudio.study.local import run_study
+from aqtaudio.study.engine import Local
+from aqtaudio.study.scheduler import run_study
 from aqtaudio.study.space import Study, finetuned, param, product
 
 COMMAND = """
 import fcntl, json, os, pathlib, sys, time
-folder, parent, steps, seconds = pathlib.Path(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:5])
-guard = open(folder / "guard", "w")
-try:
-    fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    (folder / "clash").touch()
-began_with = json.load(open(pathlib.Path(parent) / "row.json"))["total"] if parent else 0
-checkpoint = folder / "checkpoint"
-step = int(checkpoint.read_text()) if checkpoint.exists() else 0
-with open(folder / "starts", "a") as file:
-    file.write(f"{step}\\n")
-while step < steps:
-    time.sleep(seconds)
-    step += 1
-    (folder / "new").write_text(str(step))
-    os.replace(folder / "new", checkpoint)
-    with open(folder / "metrics.jsonl", "a") as file:
-        file.write(json.dumps({"step": step, "steps": steps, "loss": 1 / step}) + "\\n")
-(folder / "new").write_text(json.dumps({"total": began_with + step, "device": "fake"}))
-os.replace(folder / "new", folder / "row.json")
+
+def replace(path, text):
+    path.with_name("new").write_text(text)
+    os.replace(path.with_name("new"), path)
+
+class Run:
+    def __init__(self, folder, parent, steps, seconds):
+        self.folder, self.steps, self.seconds = pathlib.Path(folder), int(steps), float(seconds)
+        self.guard = open(self.folder / "guard", "w")
+        try:
+            fcntl.flock(self.guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            (self.folder / "clash").touch()
+        row = pathlib.Path(parent) / "row.json"
+        self.began_with = json.loads(row.read_text())["total"] if parent else 0
+        self.checkpoint = self.folder / "checkpoint"
+        self.step = int(self.checkpoint.read_text()) if self.checkpoint.exists() else 0
+        with open(self.folder / "starts", "a") as file:
+            file.write(f"{self.step}\\n")
+
+    def advance(self):
+        if self.step >= self.steps:
+            return False
+        time.sleep(self.seconds)
+        self.step += 1
+        replace(self.checkpoint, str(self.step))
+        line = {"step": self.step, "steps": self.steps, "loss": 1 / self.step}
+        with open(self.folder / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\\n")
+        return True
+
+    def finish(self):
+        row = {"total": self.began_with + self.step, "device": "fake"}
+        replace(self.folder / "row.json", json.dumps(row))
+
+runs = [Run(*sys.argv[first:first + 4]) for first in range(1, len(sys.argv), 4)]
+while any([run.advance() for run in runs]):
+    pass
+for run in runs:
+    run.finish()
 """
 
 
@@ -47,9 +68,11 @@ def overlay(experiment, overrides):
     return replace(experiment, **overrides)
 
 
-def launch(spec):
-    experiment = spec.run.experiment
-    arguments = [spec.run_dir, spec.parent_dir or "", experiment.steps, experiment.seconds]
+def launch(specs):
+    arguments = []
+    for spec in specs:
+        experiment = spec.run.experiment
+        arguments += [spec.run_dir, spec.parent_dir or "", experiment.steps, experiment.seconds]
     return [sys.executable, "-IS", "-c", COMMAND, *arguments]
 
 
@@ -64,11 +87,24 @@ def slow_study():
     return Study("slow", Experiment(), finetuned(parents, param("bits", 8, 4)))
 
 
-def sweep(out, launch=launch, study=None, **options):
+def of_equal_bits(run):
+    return run.experiment.bits
+
+
+def sweep(out, launch=launch, study=None, workers=1, **options):
     return run_study(
-        study or wide_study(), out, out, overlay=overlay, identity=asdict, launch=launch, **options
+        study or wide_study(),
+        out,
+        out,
+        overlay=overlay,
+        identity=asdict,
+        launch=launch,
+        engine=options.pop("engine", None) or Local(workers, devices=()),
+        group=of_equal_bits,
+        **options,
     )
 
 
 if __name__ == "__main__":
-    sweep(Path(sys.argv[1]), study=slow_study(), workers=int(sys.argv[2]), resume=True)
+    folder, workers, batch = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    sweep(folder, study=slow_study(), workers=workers, batch=batch, resume=True)

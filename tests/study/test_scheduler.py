@@ -1,4 +1,4 @@
-"""Laws of the local engine: every run exactly once, whatever dies on the way."""
+"""Laws of the scheduler: every run exactly once, whatever dies on the way."""
 
 import fcntl
 import json
@@ -15,7 +15,7 @@ import pytest
 from fake_sweep import launch, slow_study, sweep, wide_study
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study import local
+from aqtaudio.study import provenance, scheduler
 from aqtaudio.study.progress import last_metrics
 from aqtaudio.study.store import Store
 
@@ -33,9 +33,9 @@ def expected(tmp_path_factory):
     return undisturbed(Store(folder).rows())
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_every_run_once_and_parents_first(tmp_path, workers):
-    outcome = sweep(tmp_path, workers=workers)
+@pytest.mark.parametrize(("workers", "batch"), [(1, 1), (3, 1), (1, 2), (2, 8)])
+def test_every_run_once_and_parents_first(tmp_path, workers, batch):
+    outcome = sweep(tmp_path, workers=workers, batch=batch)
     rows = Store(tmp_path).rows()
     ids = [row["run_id"] for row in rows]
     assert outcome.entered == ids and len(ids) == 6 and not outcome.failed
@@ -61,10 +61,10 @@ def test_a_wider_study_runs_only_what_is_new(tmp_path):
 
 
 def failing(message, bits=None):
-    def command(spec):
-        if bits in (None, spec.run.experiment.bits):
+    def command(specs):
+        if bits in (None, specs[0].run.experiment.bits):
             return [sys.executable, "-IS", "-c", f"import sys; sys.exit({message!r})"]
-        return launch(spec)
+        return launch(specs)
 
     return command
 
@@ -94,8 +94,8 @@ def test_children_of_a_failed_parent_are_left_out(tmp_path):
     ],
 )
 def test_a_broken_run_is_a_failure_not_a_row(tmp_path, script, error):
-    def command(spec):
-        return ["env", f"HERE={spec.run_dir}", sys.executable, "-IS", "-c", script]
+    def command(specs):
+        return ["env", f"HERE={specs[0].run_dir}", sys.executable, "-IS", "-c", script]
 
     outcome = sweep(tmp_path, launch=command, study=wide_study(seeds=1))
     assert error in next(iter(outcome.failed.values()))
@@ -114,22 +114,22 @@ def test_a_lost_parent_directory_is_made_again_without_a_second_row(tmp_path):
 
 
 def test_two_sweeps_in_one_folder_are_refused(tmp_path):
-    with local._alone(tmp_path / "work"), pytest.raises(BadInput, match="another sweep"):
+    with scheduler._alone(tmp_path / "work"), pytest.raises(BadInput, match="another sweep"):
         sweep(tmp_path, resume=True)
 
 
 def test_the_dirty_flag_and_commit_are_of_the_package(monkeypatch):
     answers = {"ls-files": "__init__.py", "status": " M x.py", "rev-parse": "abc"}
-    monkeypatch.setattr(local, "_git", lambda folder, verb, *rest: answers[verb])
-    assert local._code_version() == {"commit": "abc", "dirty": True}
+    monkeypatch.setattr(provenance, "_git", lambda folder, verb, *rest: answers[verb])
+    assert provenance.code_version() == {"commit": "abc", "dirty": True}
     answers["ls-files"] = None
-    assert local._code_version() == {"commit": None, "dirty": None}
+    assert provenance.code_version() == {"commit": None, "dirty": None}
 
 
-def started(folder, workers=2):
+def started(folder, workers=2, batch=1):
     script = Path(fake_sweep.__file__)
     return subprocess.Popen(
-        [sys.executable, script, folder, str(workers)],
+        [sys.executable, script, folder, str(workers), str(batch)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -138,8 +138,8 @@ def started(folder, workers=2):
     )
 
 
-def finished(folder, workers):
-    with started(folder, workers) as launcher:
+def finished(folder, workers, batch=1):
+    with started(folder, workers, batch) as launcher:
         return launcher.communicate(timeout=180) and launcher.returncode == 0
 
 
@@ -186,19 +186,19 @@ def kill_something(launcher, folder, dice):
         launcher.kill()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers):
+@pytest.mark.parametrize(("workers", "batch"), [(1, 1), (3, 1), (1, 4)])
+def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers, batch):
     dice = random.Random(workers)
     for _ in range(8):
         before = len(starts(tmp_path))
-        with started(tmp_path, workers) as launcher:
+        with started(tmp_path, workers, batch) as launcher:
             while launcher.poll() is None and len(starts(tmp_path)) == before:
                 time.sleep(0.01)
             time.sleep(dice.uniform(0.0, 0.12))
             kill_something(launcher, tmp_path, dice)
             if dice.random() < 0.5:
                 launcher.kill()
-    assert finished(tmp_path, workers)
+    assert finished(tmp_path, workers, batch)
     rows = Store(tmp_path).rows()
     assert undisturbed(rows) == expected
     assert not list(tmp_path.glob("work/*/clash"))

@@ -1,8 +1,8 @@
-"""One attempt at one run: a command as a child process in the run's directory.
+"""A job as a child process: a command that works in its runs' directories.
 
-The child holds a lock on `<run_dir>/lock` for as long as it lives, through an inherited file
-handle, whatever becomes of the process that started it. So a later launcher knows an orphan of a
-killed one for certain, and ends it before it touches the directory.
+The child holds a lock on every `<run_dir>/lock` for as long as it lives, through inherited file
+handles, whatever becomes of the process that started it. So a later launcher knows an orphan of a
+killed one for certain, and ends it before it touches a directory.
 """
 
 from __future__ import annotations
@@ -15,40 +15,67 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
 
 # The child writes its own host and process id before it becomes the command: from the moment the
-# lock is held, somebody can be found to end.
-_INTRODUCE = 'file="$0"; host="$1"; shift; echo "$host $$" > "$file"; exec "$@"'
+# locks are held, somebody can be found to end. $0: the host, $1: how many files are to say so.
+_INTRODUCE = """
+files=$1; shift
+while [ $files -gt 0 ]; do echo "$0 $$" > "$1"; shift; files=$((files - 1)); done
+exec "$@"
+"""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class Attempt:
-    """A running command; its output goes to `<run_dir>/log.txt`."""
+class InUse(BadInput):
+    """A directory belongs to a process that cannot be ended from here."""
 
-    def __init__(self, argv: Sequence[str], run_dir: Path, environment: Mapping[str, str]):
-        self.run_dir = run_dir
-        self.log_path = run_dir / "log.txt"
+
+class Process:
+    """A running command; its output goes to the first directory's `log.txt`."""
+
+    lost = False
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        run_dirs: Sequence[Path],
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+        before: Callable[[], object] | None = None,
+    ):
+        """folder: where the command runs. before: called in the child before all else.
+
+        Raises InUse when a run's directory is, on another machine.
+        """
+        self.log_path = run_dirs[0] / "log.txt"
         self.started = time.monotonic()
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = _claim(run_dir)
+        locks: list[int] = []
         try:
-            (run_dir / "pid").unlink(missing_ok=True)
+            for run_dir in run_dirs:
+                run_dir.mkdir(parents=True, exist_ok=True)
+                locks.append(_claim(run_dir))
+                (run_dir / "pid").unlink(missing_ok=True)
+            owners = [run_dir / "pid" for run_dir in run_dirs]
+            introduction = [_INTRODUCE, socket.gethostname(), str(len(owners)), *owners]
             with self.log_path.open("wb") as log:
                 self.process = subprocess.Popen(
-                    ["/bin/sh", "-c", _INTRODUCE, run_dir / "pid", socket.gethostname(), *argv],
+                    ["/bin/sh", "-c", *introduction, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(lock,),
+                    pass_fds=locks,
                     start_new_session=True,
                     env=dict(environment),
+                    cwd=folder,
+                    preexec_fn=before,
                 )
         finally:
-            os.close(lock)
+            for lock in locks:
+                os.close(lock)
 
     @property
     def seconds(self) -> float:
@@ -67,9 +94,9 @@ class Attempt:
         return said or f"exit status {status}"
 
 
-def stop(attempts: Iterable[Attempt], grace_seconds: float = 10.0) -> None:
+def stop(processes: Iterable[Process], grace_seconds: float = 10.0) -> None:
     """Ask the commands and what they started to end, all at once, then make those that did not."""
-    running = [attempt.process for attempt in attempts if attempt.status() is None]
+    running = [one.process for one in processes if one.status() is None]
     for process in running:
         _signal_group(process.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
@@ -108,7 +135,7 @@ def _claim(run_dir: Path, patience_seconds: float = 20.0) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(lock)
-                raise BadInput(f"{run_dir} is in use by {_owner(run_dir)}: end it first") from None
+                raise InUse(f"{run_dir} is in use by {_owner(run_dir)}: end it first") from None
             _end_orphan(run_dir)
             time.sleep(0.05)
 
