@@ -48,6 +48,7 @@ HELD = {
     "ai_edge_litert": {"program/micro_worker.py", "program/flatbuffer.py"},
     "matplotlib": {"study/figures.py", "study/marks.py", "adaptation/compare_figures.py"},
     "moocore": {"study/pareto.py"},
+    "optuna": {"study/search.py"},
     "orbax": {"training/checkpoint.py"},
     "tensorboardX": {"training/metrics_log.py"},
     "espeakng_loader": {"data/espeak.py"},

@@ -5,6 +5,8 @@ A delta maps dotted config paths to values, `{"model.width": 48, "seed": 1}`. Tw
 is a label for people that does not change the run. A sweep file defines
 
     STUDY = Study("bits", experiment, product(param("model.width", 32, 64), param("seed", 0, 1)))
+
+or a `Search`, whose deltas a sampler proposes (`study.search`).
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from __future__ import annotations
 import itertools
 import re
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
 
 Delta = dict[str, object]
+SAMPLERS = ("nsga2", "tpe")
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,72 @@ class Study:
     runs: Sequence[Mapping[str, object]]
 
     def __post_init__(self):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
-            raise BadInput(f"study name {self.name!r}: letters, digits, '_' and '-' are allowed")
+        _require_name(self.name)
         if not self.runs:
             raise BadInput(f"study {self.name!r} has no runs: give at least one, {{}} will do")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A study whose runs a sampler proposes, for quality up and costs down at once.
+
+    A trial chooses a value for every variable of the space; `runs` makes deltas of the choice.
+
+    space: variable -> the values that it may have, of any type.
+    runs: {variable: value} -> the delta of the trial's run, or a list of several (seeds, say),
+      whose mean figures are then the trial's.
+    metric: of the served model, to bring up. costs: one or more of `pareto.COSTS`, to bring down.
+    trials: how many. A choice that is proposed again counts again and is not run again.
+    generation: trials that are proposed together, so that they can run together; the population
+      of NSGA-II.
+    first: trials to begin with, as {variable: value}; the ends of the space, say.
+    grid: deltas of runs that are wanted in any case; they are made before the search.
+    sampler: "nsga2" or "tpe". seed: of its draws.
+    """
+
+    name: str
+    experiment: object
+    space: Mapping[str, Sequence[object]]
+    runs: Callable[[dict[str, object]], Mapping[str, object] | Sequence[Mapping[str, object]]]
+    metric: str = "accuracy"
+    costs: Sequence[str] = ("bitops",)
+    trials: int = 128
+    generation: int = 16
+    first: Sequence[Mapping[str, object]] = ()
+    grid: Sequence[Mapping[str, object]] = ()
+    sampler: str = "nsga2"
+    seed: int = 0
+
+    def __post_init__(self):
+        _require_name(self.name)
+        if not self.space or not all(self.space.values()):
+            raise BadInput(f"search {self.name!r}: a space needs variables, and each has values")
+        if not self.costs:
+            raise BadInput(f"search {self.name!r} has no costs: give at least one")
+        if self.generation < 2 or self.trials < self.generation:
+            raise BadInput(
+                f"search {self.name!r}: generation is {self.generation} and trials "
+                f"{self.trials}; allowed: 2 <= generation <= trials"
+            )
+        if self.sampler not in SAMPLERS:
+            allowed = ", ".join(SAMPLERS)
+            raise BadInput(f"search sampler is {self.sampler!r}; allowed: {allowed}")
+        for trial in self.first:
+            self._require_in_space(trial)
+
+    def _require_in_space(self, trial: Mapping[str, object]) -> None:
+        if set(trial) != set(self.space):
+            raise BadInput(
+                f"search {self.name!r}: a first trial sets {', '.join(trial)}; the variables are "
+                f"{', '.join(self.space)}"
+            )
+        for variable, value in trial.items():
+            if value not in self.space[variable]:
+                allowed = ", ".join(map(repr, self.space[variable]))
+                raise BadInput(
+                    f"search {self.name!r}: {variable} is {value!r} in a first trial; "
+                    f"allowed: {allowed}"
+                )
 
 
 def param(path: str, *values: object) -> list[Delta]:
@@ -82,7 +147,7 @@ def describe(delta: Mapping[str, object]) -> str:
     return " ".join(parts) or "base"
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: Path) -> Study | Search:
     """The `STUDY` that a sweep file defines."""
     if not Path(path).is_file():
         raise BadInput(f"no sweep file {path}")
@@ -92,9 +157,14 @@ def load_study(path: Path) -> Study:
         raise
     except Exception as error:
         raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
-    if not isinstance(found, Study):
-        raise BadInput(f"{path} must define STUDY = Study(name, experiment, runs)")
+    if not isinstance(found, Study | Search):
+        raise BadInput(f"{path} must define STUDY = Study(name, experiment, runs), or a Search")
     return found
+
+
+def _require_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise BadInput(f"study name {name!r}: letters, digits, '_' and '-' are allowed")
 
 
 def _child(parent: Mapping[str, object], change: Mapping[str, object]) -> Delta:
