@@ -11,12 +11,13 @@ from aqtaudio.study.engine import Engine
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.report import write_report
 from aqtaudio.study.scheduler import run_study
-from aqtaudio.study.space import Study
+from aqtaudio.study.search import run_search
+from aqtaudio.study.space import Search, Study
 from aqtaudio.study.store import Store
 
 
 def sweep(
-    study: Study,
+    study: Study | Search,
     data_folder: Path,
     out: Path,
     engine: Engine | None = None,
@@ -30,7 +31,8 @@ def sweep(
     Returns:
       Ids of the runs that failed or were left out.
     """
-    outcome = run_study(
+    run = run_search if isinstance(study, Search) else run_study
+    outcome = run(
         study,
         data_folder,
         out,
