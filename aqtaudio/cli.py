@@ -188,8 +188,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("study", type=Path, metavar="STUDY.py")
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--out", type=Path, help="default: results/<study>")
-    command.add_argument("--engine", choices=("local",), default="local")
+    command.add_argument("--engine", choices=("local", "ray"), default="local")
+    command.add_argument("--address", metavar="A", help="of the Ray cluster; default: the one here")
     command.add_argument("--workers", type=_positive, metavar="N", help="jobs at once at most")
+    command.add_argument(
+        "--gpus-per-job", type=float, metavar="F", help="share of an accelerator; default: 1"
+    )
+    command.add_argument(
+        "--batch", type=_positive, default=1, metavar="N", help="runs that may share a job"
+    )
     command.add_argument("--resume", action="store_true")
 
     command = verb("report", verbs.report, "rows to HTML, PNG and CSV")

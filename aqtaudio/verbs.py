@@ -306,16 +306,31 @@ def cost(options: argparse.Namespace) -> int:
 
 def sweep(options: argparse.Namespace) -> int:
     """Runs a study; status 1 when runs failed."""
-    from aqtaudio.study.engine import Local
     from aqtaudio.study.space import load_study
     from aqtaudio.sweep import sweep
 
     study = load_study(options.study)
     out = options.out or Path("results") / study.name
-    engine = Local(options.workers)
-    failed = sweep(study, options.data, out, engine, resume=options.resume)
+    engine = _engine(options)
+    failed = sweep(study, options.data, out, engine, options.batch, options.resume)
     print(out / "report.html")
     return 1 if failed else 0
+
+
+def _engine(options: argparse.Namespace) -> Any:
+    """Where the jobs of a sweep run."""
+    if options.engine == "ray":
+        try:
+            from aqtaudio.study.ray_engine import Ray
+        except ImportError as error:
+            raise BadInput('--engine ray needs Ray: pip install "aqtaudio[ray]"') from error
+        return Ray(options.address, options.workers, options.gpus_per_job)
+    if options.address:
+        raise BadInput("--address is of a Ray cluster: allowed with --engine ray")
+    from aqtaudio.study.engine import Local
+
+    share = 1.0 if options.gpus_per_job is None else options.gpus_per_job
+    return Local(options.workers, share)
 
 
 def report(options: argparse.Namespace) -> int:

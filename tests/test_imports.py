@@ -50,6 +50,7 @@ HELD = {
     "moocore": {"study/pareto.py"},
     "optuna": {"study/search.py"},
     "orbax": {"training/checkpoint.py"},
+    "ray": {"study/ray_engine.py"},
     "tensorboardX": {"training/metrics_log.py"},
     "espeakng_loader": {"data/espeak.py"},
 }

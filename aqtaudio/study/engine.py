@@ -100,9 +100,7 @@ class Local:
         busy = [device for device, _ in self._placed]
         device = min(self.devices, key=busy.count)
         own["CUDA_VISIBLE_DEVICES"] = device
-        if self.per_device > 1:
-            own.setdefault(*memory_share(1 / self.per_device))
-        job = Process(command, run_dirs, own)
+        job = Process(command, run_dirs, {**memory_share(1 / self.per_device), **own})
         self._placed.append((device, job))
         return job
 
@@ -111,9 +109,12 @@ class Local:
         stop(attempt for attempt in attempts if isinstance(attempt, Process))
 
 
-def memory_share(gpus: float) -> tuple[str, str]:
-    """The variable that keeps a job to its share of a device's memory, and its value."""
-    return "XLA_PYTHON_CLIENT_MEM_FRACTION", f"{_MEMORY_SHARE * gpus:.3f}"
+def memory_share(gpus: float) -> dict[str, str]:
+    """What keeps a job to its share of a device's memory; nothing where it has devices alone."""
+    given = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & set(os.environ)
+    if given or not 0 < gpus < 1:
+        return {}
+    return {"XLA_CLIENT_MEM_FRACTION": f"{_MEMORY_SHARE * gpus:.3f}"}
 
 
 def visible_devices() -> list[str]:

@@ -173,8 +173,7 @@ class _Sweep:
     def _start(self, batches: _Batches, display: Display) -> None:
         self._leave_out(display)
         self._enter_finished(display)
-        slots = self.engine.slots
-        while len(self.jobs) < slots and (ready := self._startable()):
+        while (ready := self._startable()) and len(self.jobs) < self.engine.slots:
             keys = batches.first(ready)
             specs = [self.specs[key] for key in keys]
             for spec in specs:

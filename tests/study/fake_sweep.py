@@ -106,5 +106,14 @@ def sweep(out, launch=launch, study=None, workers=1, **options):
 
 
 if __name__ == "__main__":
-    folder, workers, batch = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    sweep(folder, study=slow_study(), workers=workers, batch=batch, resume=True)
+    folder, workers, batch, address = sys.argv[1:5]
+    if address:
+        from aqtaudio.study.ray_engine import Ray
+
+    sweep(
+        Path(folder),
+        study=slow_study(),
+        engine=Ray(address, int(workers)) if address else Local(int(workers), devices=()),
+        batch=int(batch),
+        resume=True,
+    )

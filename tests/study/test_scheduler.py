@@ -1,36 +1,14 @@
-"""Laws of the scheduler: every run exactly once, whatever dies on the way."""
+"""Laws of the scheduler: every run exactly once, parents first, failures where they belong."""
 
-import fcntl
 import json
-import os
-import random
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
-import fake_sweep
 import pytest
-from fake_sweep import launch, slow_study, sweep, wide_study
+from fake_sweep import launch, sweep, wide_study
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study import provenance, scheduler
-from aqtaudio.study.progress import last_metrics
 from aqtaudio.study.store import Store
-
-
-def undisturbed(rows):
-    """What must not depend on how a sweep went."""
-    passing = {"seconds": None, "commit": None, "dirty": None}
-    return {row["run_id"]: {**row, **passing} for row in rows}
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    sweep(folder, study=slow_study())
-    return undisturbed(Store(folder).rows())
 
 
 @pytest.mark.parametrize(("workers", "batch"), [(1, 1), (3, 1), (1, 2), (2, 8)])
@@ -124,104 +102,3 @@ def test_the_dirty_flag_and_commit_are_of_the_package(monkeypatch):
     assert provenance.code_version() == {"commit": "abc", "dirty": True}
     answers["ls-files"] = None
     assert provenance.code_version() == {"commit": None, "dirty": None}
-
-
-def started(folder, workers=2, batch=1):
-    script = Path(fake_sweep.__file__)
-    return subprocess.Popen(
-        [sys.executable, script, folder, str(workers), str(batch)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        # A shell's background jobs ignore interrupts, and so would what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def finished(folder, workers, batch=1):
-    with started(folder, workers, batch) as launcher:
-        return launcher.communicate(timeout=180) and launcher.returncode == 0
-
-
-def wait_for(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_interrupt_ends_the_commands(tmp_path):
-    launcher = started(tmp_path)
-    wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
-    launcher.send_signal(signal.SIGINT)
-    assert "--resume goes on" in launcher.communicate(timeout=90)[1]
-    for pid in tmp_path.glob("work/*/pid"):
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(pid.read_text().split()[1]), 0)
-
-
-def is_locked(path):
-    with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def starts(folder):
-    paths = folder.glob("work/*/starts")
-    return [line for path in paths for line in path.read_text().splitlines()]
-
-
-def kill_something(launcher, folder, dice):
-    """Kill -9 the launcher or one of its commands, whichever the dice say."""
-    active = [path for path in folder.glob("work/*/pid") if is_locked(path.parent / "lock")]
-    if active and dice.random() < 0.4:
-        try:
-            os.kill(int(dice.choice(active).read_text().split()[1]), signal.SIGKILL)
-        except (ProcessLookupError, IndexError):
-            pass
-    else:
-        launcher.kill()
-
-
-@pytest.mark.parametrize(("workers", "batch"), [(1, 1), (3, 1), (1, 4)])
-def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers, batch):
-    dice = random.Random(workers)
-    for _ in range(8):
-        before = len(starts(tmp_path))
-        with started(tmp_path, workers, batch) as launcher:
-            while launcher.poll() is None and len(starts(tmp_path)) == before:
-                time.sleep(0.01)
-            time.sleep(dice.uniform(0.0, 0.12))
-            kill_something(launcher, tmp_path, dice)
-            if dice.random() < 0.5:
-                launcher.kill()
-    assert finished(tmp_path, workers, batch)
-    rows = Store(tmp_path).rows()
-    assert undisturbed(rows) == expected
-    assert not list(tmp_path.glob("work/*/clash"))
-
-
-@pytest.mark.parametrize("orphan_lives", [True, False])
-def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path, expected, orphan_lives):
-    with started(tmp_path, workers=1) as launcher:
-        wait_for(lambda: list(tmp_path.glob("work/*/checkpoint")))
-        launcher.kill()
-    pid = next(path for path in tmp_path.glob("work/*/pid") if is_locked(path.parent / "lock"))
-    # An orphan that sleeps can't finish by itself before the next launcher is there to end it.
-    os.kill(int(pid.read_text().split()[1]), signal.SIGSTOP if orphan_lives else signal.SIGKILL)
-    assert finished(tmp_path, workers=1)
-    assert undisturbed(Store(tmp_path).rows()) == expected
-    assert int((pid.parent / "starts").read_text().split()[1]) > 0
-    assert not (pid.parent / "clash").exists()
-
-
-def test_progress_reads_the_last_whole_line(tmp_path):
-    assert last_metrics(tmp_path) == {}
-    metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"step": 1}\n{"step": 2}\n{"epoch": 1}\n[]\n{"ste')
-    assert last_metrics(tmp_path) == {"step": 2}
-    metrics.write_text('{"step"')
-    assert last_metrics(tmp_path) == {}
