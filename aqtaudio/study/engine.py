@@ -6,7 +6,9 @@ the same sweep may go on under another engine.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,8 @@ from aqtaudio.study.process import Process, stop
 
 # Of a device's memory; what JAX takes for itself when it has the device alone.
 _MEMORY_SHARE = 0.75
+_MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}  # the second: deprecated
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 class Attempt(Protocol):
@@ -93,14 +97,13 @@ class Local:
         self, command: Sequence[str], run_dirs: Sequence[Path], environment: Mapping[str, str]
     ) -> Process:
         """See `Engine`; the job sees only the device that has the fewest jobs."""
-        own = {**os.environ, **environment}
         if not self.devices:
-            return Process(command, run_dirs, own)
+            return Process(command, run_dirs, variables(environment, 0))
         self._placed = [(device, job) for device, job in self._placed if job.status() is None]
         busy = [device for device, _ in self._placed]
         device = min(self.devices, key=busy.count)
-        own["CUDA_VISIBLE_DEVICES"] = device
-        job = Process(command, run_dirs, {**memory_share(1 / self.per_device), **own})
+        own = {**variables(environment, 1 / self.per_device), "CUDA_VISIBLE_DEVICES": device}
+        job = Process(command, run_dirs, own)
         self._placed.append((device, job))
         return job
 
@@ -109,12 +112,18 @@ class Local:
         stop(attempt for attempt in attempts if isinstance(attempt, Process))
 
 
-def memory_share(gpus: float) -> dict[str, str]:
-    """What keeps a job to its share of a device's memory; nothing where it has devices alone."""
-    given = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & set(os.environ)
-    if given or not 0 < gpus < 1:
-        return {}
-    return {"XLA_CLIENT_MEM_FRACTION": f"{_MEMORY_SHARE * gpus:.3f}"}
+def variables(environment: Mapping[str, str], gpus: float) -> dict[str, str]:
+    """All variables of a job on this machine; `gpus` is its share of a device, 0 on a CPU."""
+    own = {**os.environ, **environment}
+    if CACHE in environment:
+        # Code for one processor may be illegal on another, and a study may move between them.
+        own[CACHE] = f"{environment[CACHE]}/{_processor()}"
+    if not gpus:
+        # With every program of the cache XLA says that it has tuning flags that are no features.
+        own.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    elif gpus < 1 and not _MEMORY & own.keys():
+        own["XLA_CLIENT_MEM_FRACTION"] = f"{_MEMORY_SHARE * gpus:.3f}"
+    return own
 
 
 def visible_devices() -> list[str]:
@@ -131,3 +140,13 @@ def visible_devices() -> list[str]:
     # A device that is split into instances can only be used through them.
     instances = re.findall(r"UUID: (MIG-[^)]+)\)", listed.stdout)
     return instances or re.findall(r"UUID: (GPU-[^)]+)\)", listed.stdout)
+
+
+def _processor() -> str:
+    """A name for what this machine's processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    features = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:12]

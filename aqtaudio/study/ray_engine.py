@@ -8,7 +8,6 @@ system.
 from __future__ import annotations
 
 import ctypes
-import os
 import signal
 import sys
 import time
@@ -20,7 +19,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.engine import Attempt, memory_share
+from aqtaudio.study.engine import Attempt, variables
 from aqtaudio.study.process import InUse, Process, stop
 
 _GRACE_SECONDS = 15.0
@@ -163,11 +162,10 @@ def _work(
     gpus: float,
 ) -> tuple[int, str, float]:
     """On a node: the command from start to end. Returns exit status, error and seconds."""
-    variables = {**memory_share(gpus), **os.environ, **environment}
     # When the node's Ray is killed, this process ends, and the command must not outlive it: another
     # node gets the job, and could neither see nor end it.
     before = _die_with_parent if sys.platform == "linux" else None
-    job = Process(command, run_dirs, variables, folder, before)
+    job = Process(command, run_dirs, variables(environment, gpus), folder, before)
     try:
         while (status := job.status()) is None:
             time.sleep(0.05)

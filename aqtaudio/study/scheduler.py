@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.engine import Attempt, Engine, Local
+from aqtaudio.study.engine import CACHE, Attempt, Engine, Local
 from aqtaudio.study.plan import Identity, Overlay, PlannedRun, plan
 from aqtaudio.study.process import InUse
 from aqtaudio.study.progress import Active, Counts, Display
@@ -31,8 +31,7 @@ from aqtaudio.study.store import Store
 _POLL_SECONDS = 0.05
 # A run whose machines go away so often takes them with it.
 _STARTS_OF_LOST_RUNS = 5
-# Programs compile once for all jobs, small ones too; a corrupt entry is compiled again.
-_CACHE = "JAX_COMPILATION_CACHE_DIR"
+# Programs compile once for all jobs, small ones too. JAX compiles again what a crash left torn.
 _CACHE_ALL = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -285,10 +284,10 @@ def _spec(run: PlannedRun, work_dir: Path, data_dir: Path) -> RunSpec:
 
 
 def _cache(work_dir: Path) -> dict[str, str]:
-    """Where all jobs keep compiled programs: the user's place for them, or the sweep's."""
-    if _CACHE in os.environ:
-        return {name: os.environ[name] for name in (_CACHE, *_CACHE_ALL) if name in os.environ}
-    return {_CACHE: str((work_dir / "compilations").absolute()), **_CACHE_ALL}
+    """Where all jobs keep compiled programs, unless the user has a place for them."""
+    if CACHE in os.environ:
+        return {}
+    return {CACHE: str((work_dir / "compilations").absolute()), **_CACHE_ALL}
 
 
 def _refuse_old_results(store: Store, specs: Mapping[str, RunSpec], resume: bool) -> None:
