@@ -1,9 +1,11 @@
-"""What a running sweep shows: one line for the sweep, one per active run."""
+"""What a running sweep shows: one line for the sweep, and as many of the active runs as fit."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aqtaudio.study.process import tail
+
+_FIGURES = ("loss", "accuracy")
+_BAR_WIDTH = 16
+_NAME_WIDTH = 36
 
 
 @dataclass(frozen=True)
@@ -37,17 +43,23 @@ class Active:
 
 
 class Display:
-    """A live table on a terminal, refreshed four times a second; one line per event elsewhere."""
+    """A live table on a terminal, refreshed twice a second; one line per event elsewhere."""
 
     def __init__(
-        self, console: Console, counts: Callable[[], Counts], active: Callable[[], list[Active]]
+        self,
+        console: Console,
+        counts: Callable[[], Counts],
+        active: Callable[[], list[Active]],
+        hint: str = "",
     ) -> None:
-        """counts: the sweep as it stands. active: the jobs at work."""
+        """counts: the sweep as it stands. active: the jobs at work. hint: a last line."""
         self._counts = counts
         self._active = active
+        self._hint = hint
         self._console = console
+        self._started = time.monotonic()
         self._live = Live(
-            console=console, get_renderable=self._table, refresh_per_second=4, transient=True
+            console=console, get_renderable=self._table, refresh_per_second=2, transient=True
         )
 
     def __enter__(self) -> Display:
@@ -63,20 +75,45 @@ class Display:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def _table(self) -> Table:
-        counts = self._counts()
-        table = Table.grid(padding=(0, 1))
+        whole = Table.grid()
+        counts, jobs = self._counts(), self._active()
+        whole.add_row(self._sweep_line(counts, jobs))
+        # A line above for the sweep, one below for the hint, one for the cursor.
+        whole.add_row(active_table(jobs, max(2, self._console.height - 3)))
+        if self._hint:
+            whole.add_row(Text(self._hint, style="dim", no_wrap=True, overflow="ellipsis"))
+        return whole
+
+    def _sweep_line(self, counts: Counts, jobs: Sequence[Active]) -> Table:
+        line = Table.grid(padding=(0, 1))
+        for _ in range(4):
+            line.add_column(no_wrap=True, overflow="ellipsis")
         finished = counts.before + counts.entered
-        bar = ProgressBar(total=max(1, counts.total), completed=finished, width=24)
-        table.add_row("sweep", bar, f"{finished}/{counts.total}", _troubles(counts), "")
-        for job in self._active():
-            for name, run_dir in job.runs:
-                table.add_row(*_run_line(name, last_metrics(run_dir), job.seconds))
-        return table
+        bar = ProgressBar(total=max(1, counts.total), completed=finished, width=_BAR_WIDTH)
+        speed = _speed(counts, time.monotonic() - self._started)
+        line.add_row("sweep", bar, f"{finished}/{counts.total}", speed + _state(counts, jobs))
+        return line
+
+
+def active_table(jobs: Sequence[Active], room_lines: int) -> Table:
+    """A line per run where they fit, else per job, and what does not fit as a number."""
+    table = Table.grid(padding=(0, 1))
+    for _ in range(5):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    if sum(len(job.runs) for job in jobs) <= room_lines:
+        jobs = [Active((run,), job.seconds) for job in jobs for run in job.runs]
+    shown = jobs if len(jobs) <= room_lines else jobs[: room_lines - 1]
+    for job in shown:
+        table.add_row(*_job_line(job))
+    if len(shown) < len(jobs):
+        hidden = sum(len(job.runs) for job in jobs[len(shown) :])
+        table.add_row(Text(f"and {hidden} more runs", style="dim"))
+    return table
 
 
 def last_metrics(run_dir: Path) -> dict:
     """The last whole line of the run's `metrics.jsonl` that has a step; empty without one."""
-    whole_lines = tail(run_dir / "metrics.jsonl").split("\n")[:-1]
+    whole_lines = tail(run_dir / "metrics.jsonl", 4096).split("\n")[:-1]
     for line in reversed(whole_lines):
         try:
             found = json.loads(line)
@@ -87,22 +124,60 @@ def last_metrics(run_dir: Path) -> dict:
     return {}
 
 
-def _run_line(name: str, metrics: dict, seconds: float) -> tuple:
+def _job_line(job: Active) -> tuple:
+    """Name, bar of the slowest run, step, figures, clock."""
+    name = job.runs[0][0]
+    if len(job.runs) > 1:
+        name = f"{len(job.runs)} runs: {name}, …"
+    label = Text(name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 1]}…", style="bold")
+    metrics = [last_metrics(run_dir) for _, run_dir in job.runs]
+    progress = [found for found in metrics if _is_progress(found)]
+    clock = _clock(job.seconds)
+    if len(progress) < len(metrics):
+        waiting = f"{len(progress)} of {len(metrics)} begun" if progress else "starting"
+        return label, ProgressBar(total=None, width=_BAR_WIDTH), waiting, "", clock
+    slowest = min(progress, key=lambda found: found["step"])
+    step = f"{slowest.get('phase', '')} {slowest['step']:.0f}/{slowest['steps']:.0f}".strip()
+    figures = [f"{key} {_range(found.get(key) for found in metrics)}" for key in _FIGURES]
+    figures = [text for text in figures if not text.endswith(" ")]
+    bar = ProgressBar(total=slowest["steps"], completed=slowest["step"], width=_BAR_WIDTH)
+    return label, bar, step, "  ".join(figures), clock
+
+
+def _is_progress(metrics: dict) -> bool:
     step, steps = metrics.get("step"), metrics.get("steps")
-    label = Text(name if len(name) <= 40 else f"{name[:39]}…", style="bold")
-    clock = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-    if not isinstance(step, int | float) or not isinstance(steps, int | float) or steps <= 0:
-        return label, ProgressBar(total=None, width=24), "starting", "", clock
-    figures = [f"{key} {_figure(metrics[key])}" for key in ("loss", "accuracy") if key in metrics]
-    bar = ProgressBar(total=steps, completed=step, width=24)
-    return label, bar, f"{step:.0f}/{steps:.0f}", "  ".join(figures), clock
+    return isinstance(step, int | float) and isinstance(steps, int | float) and steps > 0
 
 
-def _figure(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+def _range(values: Iterable[object]) -> str:
+    """The median and, of several values, the ends; empty where there is none."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if not numbers:
+        return ""
+    text = f"{statistics.median(numbers):.4g}"
+    low, high = min(numbers), max(numbers)
+    return text if low == high else f"{text} ({low:.3g} to {high:.3g})"
 
 
-def _troubles(counts: Counts) -> str:
-    parts = [f"{counts.failed} failed"] if counts.failed else []
-    parts += [f"{counts.blocked} waiting for a failed parent"] if counts.blocked else []
+def _speed(counts: Counts, seconds: float) -> str:
+    """Runs per hour and the time left, from the runs finished since the start."""
+    if not counts.entered or seconds <= 0:
+        return ""
+    per_hour = 3600 * counts.entered / seconds
+    left = counts.total - counts.before - counts.entered - counts.failed - counts.blocked
+    return f"{per_hour:.3g} runs/h, ETA {_clock(3600 * left / per_hour)}, "
+
+
+def _state(counts: Counts, jobs: Sequence[Active]) -> str:
+    runs = sum(len(job.runs) for job in jobs)
+    parts = [f"{runs} active" + (f" in {len(jobs)} jobs" if runs > len(jobs) else "")]
+    parts += [f"{counts.waiting} queued"] if counts.waiting else []
+    parts += [f"{counts.failed} failed"] if counts.failed else []
+    parts += [f"{counts.blocked} left out"] if counts.blocked else []
     return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -105,7 +105,9 @@ def run_study(
         variables = {**_cache(work_dir), **(environment or {})}
         sweep = _Sweep(specs, store, launch, engine or Local(), variables)
         keys = {key: group(spec.run) if group else key for key, spec in specs.items()}
-        with Display(console or Console(stderr=True), sweep.counts, sweep.active) as display:
+        console = console or Console(stderr=True)
+        hint = f"figures of every run: tensorboard --logdir {work_dir}"
+        with Display(console, sweep.counts, sweep.active, hint) as display:
             sweep.run(_Batches(keys, batch), display)
     return sweep.outcome
 
@@ -205,9 +207,16 @@ class _Sweep:
     def _enter_finished(self, display: Display) -> None:
         """Runs that an earlier launcher did not live to enter."""
         for key in self._startable():
-            if (self.specs[key].run_dir / "row.json").exists():
-                self.waiting.remove(key)
-                self._finish(key, None, display)
+            path = self.specs[key].run_dir / "row.json"
+            if not path.exists():
+                continue
+            try:
+                row = finished_row(self.specs[key].run, path.parent, None)
+            except BadInput:  # torn by a power cut: the run ends once more, from its checkpoint
+                path.unlink()
+                continue
+            self.waiting.remove(key)
+            self._enter(key, row, display)
 
     def _collect(self, display: Display) -> None:
         for job in list(self.jobs):
@@ -238,7 +247,7 @@ class _Sweep:
             else:
                 self._fail(key, _own_error(self.specs[key]) or error, status, display)
 
-    def _finish(self, key: str, seconds: float | None, display: Display) -> None:
+    def _finish(self, key: str, seconds: float, display: Display) -> None:
         spec = self.specs[key]
         try:
             row = finished_row(spec.run, spec.run_dir, seconds)
@@ -246,10 +255,13 @@ class _Sweep:
             (spec.run_dir / "row.json").unlink(missing_ok=True)
             self._fail(key, _own_error(spec) or str(error), 0, display)
             return
+        self._enter(key, row, display)
+
+    def _enter(self, key: str, row: Mapping[str, object], display: Display) -> None:
         self.ready.add(key)
         if self.store.append(row):
             self.outcome.entered.append(key)
-        display.event(f"finished  {spec.run.name}  {key}", "green")
+        display.event(f"finished  {self.specs[key].run.name}  {key}", "green")
 
     def _fail(self, key: str, error: str, status: int | None, display: Display) -> None:
         name = self.specs[key].run.name

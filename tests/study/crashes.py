@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import fake_sweep
@@ -19,11 +19,13 @@ def undisturbed(rows: Iterable[dict]) -> dict[str, dict]:
     return {row["run_id"]: {**row, **passing} for row in rows}
 
 
-def started(folder: Path, workers: int = 2, batch: int = 1, address: str = "") -> subprocess.Popen:
-    """A launcher at work on the slow study."""
+def started(
+    folder: Path, workers: int = 2, batch: int = 1, address: str = "", before: Sequence[str] = ()
+) -> subprocess.Popen:
+    """A launcher at work on the slow study. before: arguments of Python before the script."""
     script = Path(fake_sweep.__file__)
     return subprocess.Popen(
-        [sys.executable, script, folder, str(workers), str(batch), address],
+        [sys.executable, *before, script, folder, str(workers), str(batch), address],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},

@@ -1,12 +1,14 @@
 """The sweep on a Ray cluster: nodes on this machine, of which one is killed."""
 
 import io
+import random
 import signal
 import sys
 import threading
+import time
 
 import pytest
-from crashes import active, finished, started, undisturbed, wait_for
+from crashes import active, finished, start_and_kill, started, starts, undisturbed, wait_for
 from fake_sweep import Experiment, slow_study, sweep, wide_study
 from rich.console import Console
 
@@ -78,6 +80,31 @@ def test_a_lost_node_costs_no_run(cluster, node, tmp_path):
     begun = sorted(path.read_text().split() for path in tmp_path.glob("work/*/starts"))
     assert [len(steps) for steps in begun] == [1, 2] and int(begun[1][1]) > 0
     assert not list(tmp_path.glob("work/*/clash"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2])
+def test_killed_at_random_nothing_is_lost(cluster, node, tmp_path, expected, batch):
+    """Launchers, commands and nodes."""
+    dice = random.Random(batch)
+    for _ in range(12):
+        doomed = node()
+        if dice.random() < 0.5:
+            start_and_kill(tmp_path, dice, 2, batch, cluster.address)
+        else:
+            with started(tmp_path, 2, batch, cluster.address) as launcher:
+                before = len(starts(tmp_path))
+                wait_for(lambda: launcher.poll() is not None or len(starts(tmp_path)) > before)  # noqa: B023
+                time.sleep(dice.uniform(0.0, 0.5))
+                cluster.remove_node(doomed, allow_graceful=False)
+                time.sleep(dice.uniform(0.0, 5.0))
+                launcher.kill()
+        if doomed in cluster.list_all_nodes():
+            cluster.remove_node(doomed, allow_graceful=False)
+    assert finished(tmp_path, 2, batch, cluster.address)
+    assert undisturbed(Store(tmp_path).rows()) == expected
+    assert not list(tmp_path.glob("work/*/clash"))
+    print(len(starts(tmp_path)), "starts of runs")
 
 
 @pytest.mark.slow
