@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from aqtaudio import __version__, frontend_verbs, verbs
 from aqtaudio.errors import BadInput
+from aqtaudio.quantities import count, size_bytes
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
 
@@ -199,8 +200,26 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--resume", action="store_true")
 
-    command = verb("report", verbs.report, "rows to HTML, PNG and CSV")
+    command = verb("choose", verbs.choose, "the best run of a study under a budget, exported")
     command.add_argument("folder", type=Path, metavar="results/STUDY")
+    for name, text in (("flash", "the TFLite file"), ("arena", "TFLite Micro's tensor arena")):
+        command.add_argument(
+            f"--max-{name}", type=_size, metavar="SIZE", help=f"{text}; 64KB is 65536 bytes"
+        )
+    for name in ("macs", "bitops", "macs-per-second"):
+        command.add_argument(f"--max-{name}", type=_count, metavar="N", help="3M is 3000000")
+    command.add_argument("--out", type=Path, help="default: its folder in the study's artifacts")
+    command.add_argument("--data", type=Path, help="recordings for the golden vectors")
+    _add_json(command)
+
+    command = verb("report", verbs.report, "rows to HTML, PNG and CSV; one study against another")
+    command.add_argument("folder", type=Path, metavar="results/STUDY")
+    command.add_argument(
+        "--against", type=Path, metavar="results/OTHER", help="a page of both and what differs"
+    )
+    command.add_argument(
+        "--out", type=Path, help="with --against; default: results/STUDY/against_OTHER"
+    )
     return top
 
 
@@ -226,6 +245,21 @@ def _add_detector(command: argparse.ArgumentParser, threshold: bool = True) -> N
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(text: str) -> int:
+    return _quantity(size_bytes, text)
+
+
+def _count(text: str) -> int:
+    return _quantity(count, text)
+
+
+def _quantity(parse: Callable[[str], int], text: str) -> int:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

@@ -333,9 +333,38 @@ def _engine(options: argparse.Namespace) -> Any:
     return Local(options.workers, share)
 
 
+def choose(options: argparse.Namespace) -> int:
+    """Prints and exports the best run under a budget; status 1 when nothing fits."""
+    from aqtaudio.choose import artifact, chosen, in_words
+
+    asked = {
+        "file_bytes": options.max_flash,
+        "arena_bytes": options.max_arena,
+        "macs": options.max_macs,
+        "bitops": options.max_bitops,
+        "macs_per_second": options.max_macs_per_second,
+    }
+    limits = {axis: limit for axis, limit in asked.items() if limit is not None}
+    value = chosen(options.folder, limits)
+    if best := value["best"]:
+        value["artifact"] = str(artifact(options.folder, best, options.out, options.data))
+
+    def show(value: dict[str, Any]) -> None:
+        print("\n".join([*in_words(value), value["artifact"] or ""]).rstrip())
+
+    answer(value, options.json, show)
+    return 0 if best else 1
+
+
 def report(options: argparse.Namespace) -> int:
-    """Writes a study's report."""
+    """Writes a study's report, or that of one study against another."""
+    from aqtaudio.study.comparison import write_comparison
     from aqtaudio.study.report import write_report
 
-    print(write_report(options.folder))
+    if options.out and not options.against:
+        raise BadInput("report --out goes with --against: a study's own report is in its folder")
+    if options.against:
+        print(write_comparison(options.folder, options.against, options.out))
+    else:
+        print(write_report(options.folder))
     return 0
