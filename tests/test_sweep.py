@@ -119,3 +119,79 @@ def test_a_run_that_fails_is_named(study, tmp_path, capsys):
     assert len(failures) == 1 and "no clips in split 'val'" in failures[0]
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "out" / "rows.jsonl").exists()
+
+
+HEAD = """
+from corpus import EXPERIMENT
+
+from aqtaudio.bit_allocation import bit_choices, bits_label, rules
+from aqtaudio.compression.recipe import FLOAT, Recipe
+from aqtaudio.study.space import Search, Study, chain, finetuned, param, product
+"""
+WRONG = {
+    "a path": ("param('model.wdith', 8)", "'model.wdith': 'model' has classes, width, blocks"),
+    "a path of a parent": (
+        "finetuned([{'sede': 1}], [{}])",
+        "'sede': an experiment has model, task",
+    ),
+    "the last of many": ("product(param('seed', 0, 1), param('recipe.rule', 1))", "mode, rules"),
+    "a value": ("param('optimizer.steps', 'few')", "'optimizer.steps' cannot be 'few'"),
+}
+WRONG_SEARCH = {
+    "a path": ("lambda c: {'optimizer.step': c['n']}", "'optimizer.step': 'optimizer' has steps"),
+    "a value of one choice": ("lambda c: {'optimizer.steps': c['n']}", "cannot be 'few'"),
+}
+
+
+@pytest.mark.parametrize(("runs", "message"), WRONG.values(), ids=WRONG)
+def test_unknown_settings_are_one_error_before_anything_runs(runs, message, tmp_path, refused):
+    file, out = tmp_path / "wrong.py", tmp_path / "out"
+    file.write_text(f"{HEAD}\nSTUDY = Study('s', EXPERIMENT, chain(param('seed', 7), {runs}))")
+    assert message in refused("sweep", file, "--data", tmp_path, "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("runs", "message"), WRONG_SEARCH.values(), ids=WRONG_SEARCH)
+def test_so_are_those_of_a_search(runs, message, tmp_path, refused):
+    file, out = tmp_path / "wrong.py", tmp_path / "out"
+    space = {"n": [1, 2, "few"]}
+    file.write_text(f"{HEAD}\nSTUDY = Search('s', EXPERIMENT, {space}, {runs})")
+    assert message in refused("sweep", file, "--data", tmp_path, "--out", out)
+    assert not out.exists()
+
+
+BITS = """
+PARENT = {"name": "float", "recipe": FLOAT}
+
+
+def runs(bits):
+    change = {"recipe": Recipe(rules=rules(bits)), "optimizer.steps": 0, "finetune.steps": 5}
+    return finetuned([PARENT], [{"name": bits_label(bits), **change}])
+
+
+SPACE = bit_choices(EXPERIMENT)
+ENDS = [{layer: bits[index] for layer, bits in SPACE.items()} for index in (0, -1)]
+STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=6, generation=3, first=ENDS)
+"""
+
+
+@pytest.mark.slow
+def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeypatch):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    file, out = tmp_path / "bits.py", tmp_path / "out"
+    file.write_text(HEAD + BITS)
+    assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
+    record, found = json.loads((out / "search.json").read_text()), rows(out)
+    assert len(record["trials"]) == 6
+    by_id = {row["run_id"]: row for row in found.values()}
+    for trial in record["trials"]:
+        row = by_id[trial["run_ids"][0]]
+        assert trial["figures"] == [row["metrics"]["integer"]["accuracy"], row["costs"]["bitops"]]
+        assert row["parity"]["mismatches"] == 0
+    all_eight, all_four = (by_id[trial["run_ids"][0]] for trial in record["trials"][:2])
+    assert all_eight["precision"] == "w8a8" and all_four["precision"] == "w4a4"
+    costs = [trial["figures"][1] for trial in record["trials"]]
+    assert (max(costs), min(costs)) == (costs[0], costs[1])
+    assert all_eight["name"] == "float w8.8.8.8/a8.8.8.8"
