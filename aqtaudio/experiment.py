@@ -60,6 +60,7 @@ class Optimizer:
       patience: the phase ends after so many evaluations without a lower loss on the validation
         clips, and in any case with the best state of all evaluations, its start included. 0: it
         ends with its last state. Otherwise `evaluate_every` is part of what a run is.
+      gradient_clip: largest norm of all gradients together.
     """
 
     steps: int = 3000
@@ -70,6 +71,7 @@ class Optimizer:
     label_smoothing: float = 0.1
     trains: str = added(".*")
     patience: int = added(0)
+    gradient_clip: float = added(5.0)
 
     def __post_init__(self):
         if self.steps < 0 or self.batch_size < 1 or self.warmup_steps < 0:
@@ -82,6 +84,8 @@ class Optimizer:
             )
         if self.patience < 0:
             raise BadInput(f"optimizer: patience is {self.patience}; allowed: >= 0")
+        if not 0 < self.gradient_clip < math.inf:
+            raise BadInput(f"optimizer: gradient_clip is {self.gradient_clip}; allowed: above 0")
         try:
             re.compile(self.trains)
         except re.error as error:
@@ -115,6 +119,8 @@ class Experiment:
       init_differs: what may be another than in the run that `init_from` names: "frontend", whose
         features must have the same shape, and "task", whose outputs start fresh where its
         classes are others.
+      distillation: weight of what the float model teaches in the quantized phase: the divergence
+        of the answers from its own, softened (Hinton et al., arXiv:1503.02531).
     """
 
     model: nn.Module = DSCNN()
@@ -133,6 +139,7 @@ class Experiment:
     stream_block_frames: int = added(0)
     stream_context_clips: int = added(1)
     init_differs: tuple[str, ...] = added(())
+    distillation: float = added(0.0)
 
     def __post_init__(self):
         for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
@@ -143,6 +150,8 @@ class Experiment:
         for name in self.init_differs:
             if name not in MAY_DIFFER:
                 raise BadInput(f"init_differs names {name!r}; allowed: {', '.join(MAY_DIFFER)}")
+        if not 0 <= self.distillation < math.inf:
+            raise BadInput(f"distillation is {self.distillation}; allowed: >= 0")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
         clip_frames = self.frontend.frames(self.clip_samples)

@@ -1,14 +1,15 @@
 """From an experiment to a finished run directory, and from a run to an artifact folder."""
 
+import dataclasses
+import functools
 import json
 import math
 import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from aqtaudio import float_model, frontend_bundle
 from aqtaudio.compression import low_rank
 from aqtaudio.data import evaluation_list
 from aqtaudio.data.evaluation_list import EvaluationItem
+from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate_clips, from_silence, parity, random_codes, real_codes
@@ -27,10 +29,14 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
 from aqtaudio.run_directory import FILES, Run
-from aqtaudio.settings import to_json
 from aqtaudio.vocabulary.recording import clip, record
 
+if TYPE_CHECKING:
+    from aqtaudio.training.loop import Trainer
+
 Say = Callable[[str], None]
+TRAINING_CLIPS_PER_CLASS = 100
+"""What the accuracy on training clips, as they were recorded, is measured on."""
 GOLDEN_CLIPS = 16
 ROW_PARITY_INPUTS = 1000
 ROW_PARITY_MS = 60_000
@@ -44,34 +50,101 @@ def train(experiment: Experiment, data_folder: Path, out: Path, say: Say) -> Run
     Raises:
       BadInput: bad data, or `out` holds something else.
     """
+    (run,) = train_together([(experiment, out)], data_folder, say)
+    if isinstance(run, BadInput):
+        raise run
+    return run
+
+
+def train_together(
+    runs: Sequence[tuple[Experiment, Path]], data_folder: Path, say: Say
+) -> list[Run | BadInput]:
+    """Trains runs of one `training.traced.signature`, each into its folder, as one program.
+
+    One that cannot be trained does not keep the others from it: its error is returned.
+    """
+    from aqtaudio.training.loop import train_together as train_models  # heavy: optax, orbax
+
     started = time.monotonic()
-    _require_room(experiment, out)
-    from aqtaudio.program.tflite import to_float_tflite, to_tflite
-    from aqtaudio.training.loop import Trainer  # heavy: optax, orbax
+    results: dict[Path, Run | BadInput] = {}
+    begun: list[_Begun] = []
+    load = functools.cache(lambda: runs[0][0].load_data(data_folder))
+    for experiment, out in runs:
+        try:
+            begun.append(_begin(experiment, load, data_folder, out, say))
+        except BadInput as error:
+            results[out] = error
+    models = train_models([one.trainer for one in begun])
+    shared_seconds = (time.monotonic() - started) / len(runs)
+    for one, trained in zip(begun, models, strict=True):
+        out = one.trainer.directory
+        try:
+            if isinstance(trained, BadInput):
+                raise trained
+            results[out] = _finish(one, *trained, data_folder, shared_seconds, len(begun))
+        except BadInput as error:
+            results[out] = error
+    return [results[out] for _, out in runs]
+
+
+@dataclasses.dataclass
+class _Begun:
+    """A run that is known to be good: how it is trained, and clips of its training split."""
+
+    trainer: "Trainer"
+    training: tuple[np.ndarray, np.ndarray]
+
+
+def _begin(
+    experiment: Experiment,
+    load: Callable[[], KeywordData],
+    data_folder: Path,
+    out: Path,
+    say: Say,
+) -> _Begun:
+    from aqtaudio.training.loop import Trainer
     from aqtaudio.training.preflight import require_trainable
 
+    _require_room(experiment, out)
     require_trainable(experiment)
-    data = experiment.load_data(data_folder)
+    data = load()
     items = data.evaluation_list("val")
     _require_same_recordings(out, items)
-    clips, classes = data.evaluation_arrays(items)
-    trainer = Trainer(experiment, data, out, (clips, classes))
+    evaluation = data.evaluation_arrays(items)
+    training = data.evaluation_arrays(data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS))
+    trainer = Trainer(experiment, data, out, evaluation)
     _make_folder(out)
     save_json(experiment, out / "config.json")
     evaluation_list.write(out / "evaluation.tsv", items)
     say(f"{data_folder}: {len(items)} validation clips of {len(data.classes)} classes")
+    return _Begun(trainer, training)
 
-    floating, quantized = trainer.train()
-    run = Run(out)
+
+def _finish(
+    begun: _Begun,
+    floating: Mapping[str, Any],
+    quantized: Mapping[str, Any] | None,
+    data_folder: Path,
+    shared_seconds: float,
+    together: int,
+) -> Run:
+    """From trained variables to the files of a finished run; its row comes last."""
+    from aqtaudio.program.tflite import to_float_tflite, to_tflite
+
+    started = time.monotonic()
+    experiment, run = begun.trainer.experiment, Run(begun.trainer.directory)
     if quantized is not None:
         program = recorded(experiment, quantized)
-        programs.save(program, out / "program.npz")
+        programs.save(program, run.path / "program.npz")
         save_model(run, to_tflite(program))
     else:
         save_model(run, to_float_tflite(*float_model.recorded(experiment, floating)))
-    row = make_row(run, quantized, data_folder, (clips, classes))
-    row["seconds"] = round(time.monotonic() - started, 1)
-    _write_json(out / "row.json", row)
+    row = make_row(run, quantized, data_folder, begun.trainer.evaluation)
+    served = evaluate_clips(run, begun.training, "float" if quantized is None else "integer")
+    row["metrics"]["train"] = {"accuracy": served["accuracy"]}
+    row["seconds"] = round(shared_seconds + time.monotonic() - started, 1)
+    row["trained_together"] = together
+    _write_json(run.path / "row.json", row)
     return run
 
 
@@ -117,6 +190,7 @@ def make_row(
         row["stream"] = stream_facts(run, evaluation, row["costs"]["macs"])
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
+        row["bits"] = bits(run.program)
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
         row["parity"] = parity(run, data_folder, row_inputs(experiment), experiment.recipe.target)
     return row
@@ -169,6 +243,14 @@ def look_ahead_ms(experiment: Experiment, program: Program) -> float:
     """How long the program waits after the audio that it speaks of; a stream not at all."""
     frames = 0 if experiment.streams else look_ahead_frames(program)
     return frames * experiment.hop_ms
+
+
+def bits(program: Program) -> dict[str, list[int]]:
+    """Of every operation with weights: [of its weights, of its output]."""
+    weighted = [op for op in program.operations if "weights" in op.constants]
+    return {
+        op.name: [op.attributes["weight_bits"], program.edges[op.output].bits] for op in weighted
+    }
 
 
 def precision(run: Run) -> str:
@@ -259,7 +341,10 @@ def _require_same_recordings(out: Path, items: list[EvaluationItem]) -> None:
 
 
 # What a sweep puts into a run's folder, and what is left when a run is killed as it begins.
-BEFORE_A_RUN = ("log.txt", "lock", "pid", "experiment.json", "config.json.partial")
+BEFORE_A_RUN = (
+    *("log.txt", "lock", "pid", "error.txt"),
+    *("job.json", "job.json.partial", "config.json.partial"),
+)
 
 
 def _make_folder(out: Path) -> None:
@@ -273,17 +358,3 @@ def _write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f"{path.name}.partial")
     temporary.write_text(json.dumps(value, indent=1) + "\n")
     temporary.replace(path)
-
-
-def command_of(spec: Any) -> list[str]:
-    """The `aqtaudio train` command of one run of a sweep (`study.local.RunSpec`)."""
-    from aqtaudio.settings import overlay
-
-    experiment = spec.run.experiment
-    if spec.parent_dir is not None:
-        experiment = overlay(experiment, {"init_from": str(spec.parent_dir)})
-    spec.run_dir.mkdir(parents=True, exist_ok=True)
-    config = spec.run_dir / "experiment.json"
-    _write_json(config, to_json(experiment))
-    arguments = ["train", config, "--data", spec.data_dir, "--out", spec.run_dir]
-    return [sys.executable, "-m", "aqtaudio", *(str(argument) for argument in arguments)]

@@ -1,19 +1,23 @@
 """A study from start to end: its runs, the artifacts of its fronts, its report."""
 
 import shutil
+from collections.abc import Hashable
 from pathlib import Path
 
 from aqtaudio.experiment import identity
-from aqtaudio.pipeline import command_of, export
+from aqtaudio.job import command_of
+from aqtaudio.pipeline import export
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine
 from aqtaudio.study.pareto import front_runs
+from aqtaudio.study.plan import PlannedRun
 from aqtaudio.study.report import write_report
 from aqtaudio.study.scheduler import run_study
 from aqtaudio.study.search import run_search
 from aqtaudio.study.space import Search, Study
 from aqtaudio.study.store import Store
+from aqtaudio.training.traced import signature
 
 
 def sweep(
@@ -38,10 +42,10 @@ def sweep(
         out,
         overlay=overlay,
         identity=identity,
-        launch=lambda specs: command_of(specs[0]),
+        launch=command_of,
         engine=engine,
         batch=batch,
-        group=None,
+        group=_program_of,
         resume=resume,
     )
     store = Store(out)
@@ -49,6 +53,11 @@ def sweep(
         export_fronts(out, data_folder)
         write_report(out)
     return [*outcome.failed, *outcome.blocked]
+
+
+def _program_of(run: PlannedRun) -> Hashable:
+    """Equal for runs that train as one program."""
+    return signature(run.experiment), run.parent is None
 
 
 def export_fronts(out: Path, data_folder: Path) -> None:

@@ -45,7 +45,8 @@ MODELS = {
 
 
 def make(model, reading, variables, mutable, batch):
-    update = transformation(Optimizer())
+    values = {"learning_rate": 3e-3, "weight_decay": 1e-3, "gradient_clip": 5.0}
+    update = transformation(Optimizer(), values)
     collections = {name: value for name, value in variables.items() if name != "params"}
 
     def step(params, collections, state, features, classes):

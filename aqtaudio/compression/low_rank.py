@@ -49,7 +49,15 @@ def merge(params: dict[str, Any]) -> dict[str, Any]:
     return unflatten(result)
 
 
-def penalty(params: dict[str, Any], recipe: Recipe) -> jax.Array:
+def strengths(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """How strong the penalties on decomposed layers are: what may differ between runs."""
+    layers = {
+        name: np.float32(recipe.rule(name).svd_penalty or 0) for name, _ in _decomposed(params)
+    }
+    return {"orthogonality": np.float32(recipe.low_rank.orthogonality), "sparsity": layers}
+
+
+def penalty(params: dict[str, Any], strengths: dict[str, Any]) -> jax.Array:
     """Orthogonality of U and V, and sparsity of s, summed over decomposed layers.
 
     Sparsity is Hoyer's |s|_1 / |s|_2, which does not change with the scale of s: batch norm could
@@ -62,8 +70,8 @@ def penalty(params: dict[str, Any], recipe: Recipe) -> jax.Array:
         eye = jnp.eye(s.shape[0])
         off = jnp.sum(jnp.square(u.T @ u - eye)) + jnp.sum(jnp.square(v @ v.T - eye))
         sparsity = jnp.sum(jnp.abs(s)) / jnp.sqrt(jnp.sum(jnp.square(s)) + 1e-12)
-        weight = recipe.rule(name).svd_penalty or 0.0
-        total = total + recipe.low_rank.orthogonality * off / s.shape[0] + weight * sparsity
+        held = strengths["orthogonality"] * off / s.shape[0]
+        total = total + held + strengths["sparsity"][name] * sparsity
     return total
 
 

@@ -77,7 +77,7 @@ class KeywordData:
         self._class = np.asarray([self.classes.index(name) for name in names], np.int32)
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
         self._pool: epochs.Pool | None = None
-        self._epochs: dict[tuple[int, int], epochs.Epoch] = {}
+        self._epochs: dict[int, dict[int, epochs.Epoch]] = {}  # the latest two, by seed
 
     @classmethod
     def load(
@@ -300,12 +300,12 @@ class KeywordData:
         return self._pool
 
     def _epoch(self, number: int, seed: int) -> epochs.Epoch:
-        key = (number, seed)
-        if key not in self._epochs:
-            while len(self._epochs) > 1:
-                self._epochs.pop(next(iter(self._epochs)))
-            self._epochs[key] = epochs.draw(self._training_pool(), seed, number)
-        return self._epochs[key]
+        known = self._epochs.setdefault(seed, {})
+        if number not in known:
+            while len(known) > 1:
+                known.pop(next(iter(known)))
+            known[number] = epochs.draw(self._training_pool(), seed, number)
+        return known[number]
 
 
 def _check_classes(

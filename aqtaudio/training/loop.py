@@ -2,11 +2,16 @@
 
 Batches and random draws are pure functions of (seed, step), and checkpoints hold everything else,
 so a run that is killed and started again ends with the numbers of one that was not.
+
+Runs that differ in traced values only (`training.traced.signature`) train side by side in one
+compiled program. Each keeps its own checkpoints and log: whatever becomes of the others, it can go
+on alone or in another company.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +25,24 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
-from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
-from aqtaudio.training.checkpoint import Checkpoints, Measures
 from aqtaudio.training.context import heard
-from aqtaudio.training.early_stopping import chosen, judged, unjudged
-from aqtaudio.training.metrics_log import MetricsLog
-from aqtaudio.training.phases import Phase, float_phase, phase_directory, quantized_phase
+from aqtaudio.training.course import Course
+from aqtaudio.training.phases import Phase, float_phase, quantized_phase
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings
 from aqtaudio.training.restore import fresh, inherited
-from aqtaudio.training.step import (
-    State,
-    initial_state,
-    make_features,
-    make_step,
-    schedule,
-)
+from aqtaudio.training.step import State, make_features, make_joint_step, make_step
+from aqtaudio.training.traced import Tree, bits_are_traced, shapes, traced_bits
 from aqtaudio.vocabulary.floating import Floating
 
-LOG_EVERY = 25
-Variables = dict[str, Any]
+Trained = tuple[Tree, Tree | None]
+"""Variables of the float model and of the quantized one, if the run has one."""
 
 
 @dataclasses.dataclass
 class Trainer:
-    """What a run is made of; `train` is the whole story. Making one writes nothing.
+    """What a run is made of. Making one writes nothing.
 
     Attributes:
       experiment: its settings.
@@ -65,61 +62,31 @@ class Trainer:
         self.model = self.experiment.built_model()
         self.noise = jnp.asarray(self.data.noise_bank())
 
-    def train(self) -> tuple[Variables, Variables | None]:
-        """Trains, or goes on training. Returns the variables (float, quantized or None)."""
-        experiment = self.experiment
-        floating = self._run(float_phase(experiment), self._float_start)
-        if experiment.recipe.mode == "float":
-            return floating, None
+    def train(self) -> Trained:
+        """Trains, or goes on training, alone. Raises BadInput when the loss is not finite."""
+        (result,) = train_together([self])
+        if isinstance(result, BadInput):
+            raise result
+        return result
+
+    def float_course(self) -> Course:
+        """The run in its float phase."""
+        phase = float_phase(self.experiment)
+        return self._course(phase, self._float_start)
+
+    def quantized_course(self, floating: Tree) -> Course:
+        """The run in its quantized phase, after the float one."""
+        phase = quantized_phase(self.experiment)
         begin = functools.partial(self._quantized_start, floating)
-        quantized = self._run(quantized_phase(experiment), begin)
-        return floating, quantized
+        return self._course(phase, begin, floating if phase.distills else None)
 
-    def _run(self, phase: Phase, begin: Callable[[], Variables]) -> Variables:
-        """One phase, from its newest checkpoint or from `begin()`, to its end."""
-        settings = phase.optimizer
-        with Checkpoints(phase_directory(self.directory, phase.name)) as checkpoints:
-            state = initial_state(begin(), phase)
-            first = checkpoints.latest or 0
-            if settings.patience and first < settings.steps:
-                state["best"] = unjudged(state)
-            if checkpoints.latest is not None:
-                state = checkpoints.restore(state)
-            best = state.pop("best", None)
-            if best and not first:
-                best = judged(best, state, self._score(phase, state)["val_loss"])
-            step_of = make_step(self.experiment, self.model, phase, self.noise)
-            rate = schedule(settings)
-            with MetricsLog(self.directory, phase.name, first, settings.steps) as log:
-                recent = checkpoints.measures
-                for step in range(first, settings.steps):
-                    if best and best["waited"] >= settings.patience:
-                        break
-                    clips, classes = self.data.training_batch(
-                        step, settings.batch_size, self.experiment.seed
-                    )
-                    state, measures = step_of(state, np.int32(step), clips, classes)
-                    recent.append(measures)
-                    done = step + 1
-                    if done % LOG_EVERY == 0 or done == settings.steps:
-                        means = _mean(recent)
-                        _require_finite(phase, done, means)
-                        log.write(done, **means, learning_rate=float(rate(step)))
-                        recent = []
-                    if done % self.experiment.evaluate_every == 0 or done == settings.steps:
-                        scores = self._score(phase, state)
-                        log.write(done, **scores)
-                        if best:
-                            best = judged(best, state, scores["val_loss"])
-                    if done % self.experiment.checkpoint_every == 0 and done < settings.steps:
-                        known = {"best": best} if best else {}
-                        checkpoints.save(done, state | known, recent)
-            if best:
-                state = chosen(best, state)
-            checkpoints.save(settings.steps, state)
-        return {"params": state["params"], **state["collections"]}
+    def _course(
+        self, phase: Phase, begin: Callable[[], Tree], teacher: Tree | None = None
+    ) -> Course:
+        score = functools.partial(self._score, phase)
+        return Course(self.experiment, phase, self.directory, begin, score, teacher)
 
-    def _float_start(self) -> Variables:
+    def _float_start(self) -> Tree:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""
         experiment = self.experiment
         if experiment.init_from:
@@ -129,20 +96,20 @@ class Trainer:
         params = low_rank.decompose(variables["params"], experiment.recipe)
         return {"params": params, "batch_stats": variables["batch_stats"]}
 
-    def _quantized_start(self, floating: Variables) -> Variables:
+    def _quantized_start(self, floating: Tree) -> Tree:
         """The float model truncated, folded and calibrated on augmented training batches."""
         experiment = self.experiment
         params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
         params = fold(params, floating["batch_stats"])
-        features_of = compiled(make_features(experiment, self.noise))
+        features_of = make_features(experiment)
         size = experiment.finetune.batch_size
 
-        def batches():
+        def batches() -> Iterator[jax.Array]:
             for number in range(experiment.calibration_batches):
                 clips, _ = self.data.training_batch(number, size, experiment.seed)
-                yield features_of(jax.random.key(number), clips)
+                yield features_of(jax.random.key(number), clips, self.noise)
 
-        def before(variables: Variables, features: jax.Array) -> Variables:
+        def before(variables: Tree, features: jax.Array) -> Tree:
             clips_before = experiment.stream_context_clips
             return heard(self.model, variables, features, Floating(), clips_before)
 
@@ -162,16 +129,140 @@ class Trainer:
         return scores
 
 
-def _require_finite(phase: Phase, step: int, means: dict[str, float]) -> None:
-    if not np.isfinite(means["loss"]):
-        raise BadInput(
-            f"{phase.name} phase, step {step}: the loss is not finite; lower its learning_rate"
+def train_together(trainers: Sequence[Trainer]) -> list[Trained | BadInput]:
+    """Trains runs of one signature and the same data; what became of each, in their order."""
+    floats = _through([(trainer, trainer.float_course) for trainer in trainers])
+    results: list[Any] = [one if isinstance(one, BadInput) else (one, None) for one in floats]
+    going = [
+        (index, floating)
+        for index, floating in enumerate(floats)
+        if not isinstance(floating, BadInput) and trainers[index].experiment.recipe.mode != "float"
+    ]
+    quantized = _through(
+        [
+            (trainers[index], functools.partial(trainers[index].quantized_course, floating))
+            for index, floating in going
+        ]
+    )
+    for (index, floating), result in zip(going, quantized, strict=True):
+        results[index] = result if isinstance(result, BadInput) else (floating, result)
+    return results
+
+
+def _through(entries: list[tuple[Trainer, Callable[[], Course]]]) -> list[Tree | BadInput]:
+    """Takes runs through a phase: variables at its end, or what went wrong."""
+    results: list[Any] = [None] * len(entries)
+    groups: dict[Any, list[tuple[int, Course]]] = {}
+    with contextlib.ExitStack() as stack:
+        for index, (_, begin) in enumerate(entries):
+            try:
+                course = stack.enter_context(begin())
+            except BadInput as error:
+                results[index] = error
+                continue
+            key = course.first, shapes((course.state, course.traced))
+            groups.setdefault(key, []).append((index, course))
+        for members in groups.values():
+            _advance(entries[members[0][0]][0], [course for _, course in members])
+            for index, course in members:
+                results[index] = course.failure or course.variables
+    return results
+
+
+def _advance(trainer: Trainer, courses: list[Course]) -> None:
+    """Takes courses that have reached the same step to their ends. `trainer`: of any of them."""
+    settings = courses[0].phase.optimizer
+    steps = _Alone(trainer, courses[0]) if len(courses) == 1 else _Together(trainer, courses)
+    for number in range(courses[0].first, settings.steps):
+        if all(course.is_over for course in courses):
+            return
+        measures = steps.take(number)
+        for index, course in enumerate(courses):
+            if not course.is_over:
+                course.took(number + 1, measures[index], functools.partial(steps.state, index))
+    for index, course in enumerate(courses):
+        if not course.is_over:
+            course.end(steps.state(index))
+
+
+class _Alone:
+    """The steps of one run."""
+
+    def __init__(self, trainer: Trainer, course: Course):
+        self._data, self._course, self._state = trainer.data, course, course.state
+        self._step = make_step(trainer.experiment, trainer.model, course.phase, trainer.noise)
+
+    def take(self, number: int) -> list[Any]:
+        """Takes a step: its measures."""
+        size, seed = self._course.phase.optimizer.batch_size, self._course.experiment.seed
+        batch = self._data.training_batch(number, size, seed)
+        self._state, measures = self._step(
+            self._state, self._course.traced, np.int32(number), *batch
         )
+        return [measures]
+
+    def state(self, index: int) -> State:
+        """After the latest step."""
+        return self._state
 
 
-def _mean(measures: list[Measures]) -> dict[str, float]:
-    return {
-        name: float(np.mean([float(m[name]) for m in measures]))
-        for name in measures[0]
-        if name != "penalty" or any(float(m[name]) for m in measures)
-    }
+class _Together:
+    """The steps of several runs, one program."""
+
+    def __init__(self, trainer: Trainer, courses: Sequence[Course]):
+        self._data = trainer.data
+        self._size = courses[0].phase.optimizer.batch_size
+        self._runs = len(courses)
+        seeds = [course.experiment.seed for course in courses]
+        self._seeds = sorted(set(seeds))
+        self._places = np.asarray([self._seeds.index(seed) for seed in seeds], np.int32)
+        self._state = _stacked([course.state for course in courses])
+        self._traced = _stacked(_with_bits(courses))
+        make = make_joint_step
+        self._step = make(trainer.experiment, trainer.model, courses[0].phase, trainer.noise)
+
+    def take(self, number: int) -> list[Any]:
+        """Takes a step: the measures of every run."""
+        seeds = np.asarray(self._seeds, np.int32)
+        batches = [self._data.training_batch(number, self._size, seed) for seed in self._seeds]
+        clips, classes = (np.stack(parts) for parts in zip(*batches, strict=True))
+        self._state, measures = self._step(
+            self._state, self._traced, np.int32(number), seeds, clips, classes, self._places
+        )
+        return [_OfOne(measures, index) for index in range(self._runs)]
+
+    def state(self, index: int) -> State:
+        """A run's, after the latest step."""
+        return jax.tree.map(lambda leaf: leaf[index], self._state)
+
+
+class _OfOne(Mapping):
+    """Measures of one run among several, taken out when they are read: steps do not wait."""
+
+    def __init__(self, measures: dict[str, jax.Array], index: int):
+        self._measures, self._index = measures, index
+
+    def __getitem__(self, name: str) -> Any:
+        return np.asarray(self._measures[name])[self._index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._measures)
+
+    def __len__(self) -> int:
+        return len(self._measures)
+
+
+def _with_bits(courses: Sequence[Course]) -> list[Tree]:
+    """Traced values of runs, with their bits where those differ."""
+    recipes = [course.experiment.recipe for course in courses]
+    quantized = courses[0].phase.name == "quantized"
+    if not quantized or not bits_are_traced(recipes[0]) or len(set(recipes)) == 1:
+        return [course.traced for course in courses]
+    return [
+        course.traced | {"bits": traced_bits(course.variables, course.experiment.recipe)}
+        for course in courses
+    ]
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -23,6 +23,7 @@ class Phase:
       collections: the ones that the state holds beside the parameters.
       learns_ranges: whether the scales in "ranges" are trained, see `learned_ranges`.
       draws: whether gradients are rounded stochastically.
+      distills: whether the float model teaches.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Phase:
     collections: tuple[str, ...] = ()
     learns_ranges: bool = False
     draws: bool = False
+    distills: bool = False
 
 
 def float_phase(experiment: Experiment) -> Phase:
@@ -51,6 +53,7 @@ def quantized_phase(experiment: Experiment) -> Phase:
         collections=("ranges",),
         learns_ranges=recipe.learn_ranges,
         draws=recipe.stochastic_rounding,
+        distills=experiment.distillation > 0,
     )
 
 

@@ -1,5 +1,10 @@
-"""One training step: clips to features to logits to new parameters, in one compiled program."""
+"""One training step: clips to features to logits to new parameters, in one compiled program.
 
+For one run, or for several side by side that differ in traced values only (`training.traced`).
+"""
+
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from aqtaudio.compression import low_rank
+from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.program.compiler import compiled
@@ -16,92 +22,154 @@ from aqtaudio.training import task
 from aqtaudio.training.context import heard
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import Phase
+from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
 State = dict[str, Any]
+Tree = dict[str, Any]
+TEMPERATURE = 2.0
+"""Of distillation: Hinton et al., "Distilling the Knowledge in a Neural Network", 1503.02531."""
 
 
-def transformation(settings: Optimizer) -> optax.GradientTransformation:
-    """AdamW, warm-up, cosine decay; weight decay on kernels only."""
+def transformation(settings: Optimizer, traced: Tree) -> optax.GradientTransformation:
+    """AdamW, warm-up, cosine decay; weight decay on kernels only.
+
+    `traced`: its learning_rate, weight_decay and gradient_clip, numbers or traced.
+    """
+    shape = schedule(settings)
 
     def kernels_only(params: Any) -> Any:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
+    def rate(count: jax.Array) -> jax.Array:
+        return traced["learning_rate"] * shape(count)
+
     return optax.chain(
-        optax.clip_by_global_norm(5.0),
-        optax.adamw(schedule(settings), weight_decay=settings.weight_decay, mask=kernels_only),
+        optax.clip_by_global_norm(traced["gradient_clip"]),
+        optax.adamw(rate, weight_decay=traced["weight_decay"], mask=kernels_only),
     )
 
 
 def schedule(settings: Optimizer) -> optax.Schedule:
-    """Learning rate by step."""
+    """Share of the learning rate by step."""
     warmup = min(settings.warmup_steps, max(settings.steps - 1, 0))
-    return optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, warmup, max(settings.steps, 1), 0.0
-    )
+    return optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, max(settings.steps, 1), 0.0)
 
 
 def initial_state(variables: dict[str, Any], phase: Phase) -> State:
     """State of a phase that starts from a copy of `variables` (steps donate their state)."""
     variables = jax.tree.map(jnp.copy, variables)
+    of_any = {"learning_rate": 0.0, "weight_decay": 0.0, "gradient_clip": 1.0}
+    optimizer = transformation(phase.optimizer, of_any)
     return {
         "params": variables["params"],
         "collections": {name: variables[name] for name in phase.collections},
-        "optimizer": transformation(phase.optimizer).init(trained(variables, phase)),
+        "optimizer": optimizer.init(trained(variables, phase)),
     }
 
 
-def make_features(experiment: Experiment, noise: jax.Array) -> Callable:
-    """(key, int16 clips [B, N]) -> augmented features [B, T, F]."""
+def make_features(experiment: Experiment) -> Callable:
+    """A compiled (key, int16 clips [B, N], noise) -> augmented features [B, T, F]."""
+    return _compiled_features(
+        dataclasses.replace(
+            experiment,
+            recipe=Recipe(),
+            seed=0,
+            init_from=None,
+            optimizer=dataclasses.replace(experiment.optimizer, learning_rate=1.0),
+            finetune=dataclasses.replace(experiment.finetune, learning_rate=1.0),
+        )
+    )
+
+
+@functools.cache
+def _compiled_features(experiment: Experiment) -> Callable:
+    return compiled(functools.partial(_features, experiment))
+
+
+def _features(
+    experiment: Experiment, key: jax.Array, clips: jax.Array, noise: jax.Array
+) -> jax.Array:
     settings = experiment.augmentation
     clips_before = experiment.stream_context_clips if experiment.streams else 0
-
-    def features(key: jax.Array, clips: jax.Array) -> jax.Array:
-        audio_key, mask_key = jax.random.split(key)
-        audio = clips.astype(jnp.float32) / 32768
-        audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
-        return mask_features(mask_key, experiment.features(audio, clips_before), settings)
-
-    return features
+    audio_key, mask_key = jax.random.split(key)
+    audio = clips.astype(jnp.float32) / 32768
+    audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
+    return mask_features(mask_key, experiment.features(audio, clips_before), settings)
 
 
 def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array) -> Callable:
-    """A compiled (state, step, clips int16 [B, N], classes [B]) -> (state, measures)."""
-    update = transformation(phase.optimizer)
-    features_of = make_features(experiment, noise)
-    smoothing = phase.optimizer.label_smoothing
-    offset = 0 if phase.name == "float" else 1_000_000
+    """A compiled (state, traced, number, clips int16 [B, N], classes [B]) -> (state, measures)."""
+    see, learn = _halves(experiment, model, phase, noise)
 
-    def step(state: State, number: jax.Array, clips: jax.Array, classes: jax.Array):
-        key = jax.random.fold_in(jax.random.key(experiment.seed), number + offset)
-        features = features_of(key, clips)
+    def step(state: State, traced: Tree, number: jax.Array, clips: jax.Array, classes: jax.Array):
+        key, features = see(traced["seed"], number, clips)
+        return learn(state, traced, key, features, classes)
+
+    return compiled(step, donate_argnums=0)
+
+
+def make_joint_step(
+    experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array
+) -> Callable:
+    """The step of several runs: a compiled (states, traced, number, seeds [S], clips
+    int16 [S, B, N], classes [S, B], places [R]) -> (states, measures).
+
+    States, traced values and measures have a leading axis R of runs. Batches and features are made
+    once per seed; `places` says which seed a run has.
+    """
+    see, learn = _halves(experiment, model, phase, noise)
+
+    def step(states, traced, number, seeds, clips, classes, places):
+        seen = *jax.vmap(see, (0, None, 0))(seeds, number, clips), classes
+        if len(seeds) == 1:
+            shared = [x[0] for x in seen]
+            return jax.vmap(learn, (0, 0, None, None, None))(states, traced, *shared)
+        return jax.vmap(learn)(states, traced, *(x[places] for x in seen))
+
+    return compiled(step, donate_argnums=0)
+
+
+def _halves(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array):
+    """What depends on the seed and the step alone, and what depends on the run."""
+    offset = 0 if phase.name == "float" else 1_000_000
+    clips_before = experiment.stream_context_clips
+
+    def see(seed: jax.Array, number: jax.Array, clips: jax.Array):
+        key = jax.random.fold_in(jax.random.key(seed), number + offset)
+        return key, _features(experiment, key, clips, noise)
+
+    def answers(variables: Tree, features: jax.Array, reading: Any, mutable: list, keys: Any):
+        if experiment.streams:
+            variables |= heard(model, variables, features, reading, clips_before, tuple(mutable))
+            mutable = [*mutable, "state"]
+        signal = start(features, reading)
+        out, updated = model.apply(variables, signal, mutable=mutable, rngs=keys)
+        return out.real(), updated
+
+    def learn(state: State, traced: Tree, key: jax.Array, features: jax.Array, classes: jax.Array):
         # Augmentation draws from the keys 0 and 1 below this one.
         keys = {"gradients": jax.random.fold_in(key, 2)} if phase.draws else None
-
         before = {"params": state["params"], **state["collections"]}
+        bits = {"bits": traced["bits"]} if "bits" in traced else {}
         values = trained(before, phase)
+        if phase.distills:
+            taught = answers(dict(traced["teacher"]), features, Floating(), [], None)[0]
 
         def objective(values: Any):
-            variables = replaced(before, values, phase)
-            mutable = list(phase.mutable)
-            if experiment.streams:
-                clips_before = experiment.stream_context_clips
-                variables |= heard(
-                    model, variables, features, phase.reading, clips_before, phase.mutable
-                )
-                mutable.append("state")
-            out, updated = model.apply(
-                variables, start(features, phase.reading), mutable=mutable, rngs=keys
-            )
+            variables = replaced(before, values, phase) | bits
+            logits, updated = answers(variables, features, phase.reading, list(phase.mutable), keys)
             updated = {name: updated[name] for name in phase.mutable if name in updated}
-            logits = out.real()
-            fit = task.loss(logits, classes, smoothing)
+            fit = task.loss(logits, classes, traced["label_smoothing"])
             measures = {"loss": fit, "accuracy": task.accuracy(logits, classes)}
-            extra = low_rank.penalty(variables["params"], experiment.recipe)
+            extra = low_rank.penalty(variables["params"], traced["low_rank"])
+            if phase.distills:
+                extra += traced["distillation"] * task.divergence(logits, taught, TEMPERATURE)
             return fit + extra, (measures | {"penalty": extra}, updated)
 
         gradients, (measures, updated) = jax.grad(objective, has_aux=True)(values)
         gradients = logarithmic(gradients, values, phase)
+        update = transformation(phase.optimizer, traced)
         changes, optimizer = update.update(gradients, state["optimizer"], values)
         after = replaced(before, changed(values, changes, phase), phase)
         new = {
@@ -111,4 +179,4 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax
         }
         return new, measures
 
-    return compiled(step, donate_argnums=0)
+    return see, learn

@@ -12,6 +12,13 @@ def loss(logits: jax.Array, classes: jax.Array, label_smoothing: float) -> jax.A
     return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
 
+def divergence(logits: jax.Array, taught: jax.Array, temperature: float) -> jax.Array:
+    """Mean Kullback-Leibler divergence of logits [B, C] from a teacher's, softened, times T^2."""
+    ours, theirs = (jax.nn.log_softmax(x / temperature) for x in (logits, taught))
+    each = jnp.sum(jnp.exp(theirs) * (theirs - ours), -1)
+    return temperature**2 * jnp.mean(each)
+
+
 def accuracy(logits: jax.Array, classes: jax.Array) -> jax.Array:
     """Share of rows whose largest logit is the class."""
     return jnp.mean(jnp.argmax(logits, -1) == classes)

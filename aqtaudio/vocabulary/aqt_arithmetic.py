@@ -61,6 +61,16 @@ def _weight_codes_backward(bits, per_tensor, residuals, g):
 weight_codes.defvjp(_weight_codes, _weight_codes_backward)
 
 
+def selected_weight_codes(
+    weights: jax.Array, floor: jax.Array, bits: jax.Array, four_per_tensor: bool
+) -> tuple[jax.Array, jax.Array]:
+    """`weight_codes` where bits, int32 [] 4 or 8, are traced: both, and a choice."""
+    four = weight_codes(weights, floor, 4, four_per_tensor)
+    eight = weight_codes(weights, floor, 8, False)
+    codes, scale = (jnp.where(bits == 8, b, a) for a, b in zip(four, eight, strict=True))
+    return codes, scale
+
+
 @dataclasses.dataclass(frozen=True)
 class RoundedGradients:
     """Backward dots of integers: AQT's backward configuration.

@@ -28,7 +28,7 @@ class _OnGrids(Floating):
     def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         """The kernel on its grid."""
         rule = self.recipe.rule(layer.label)
-        per_tensor = is_per_tensor(linear, rule)
+        per_tensor = is_per_tensor(linear, rule, rule.weight_bits)
         return fake_quant_weights(kernel, zeros_floor(kernel), rule.weight_bits, per_tensor)
 
     def constant(  # noqa: D102

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from aqtaudio.vocabulary.aqt_arithmetic import (
     RoundedGradients,
     aqt_dot,
     constant_codes,
+    selected_weight_codes,
     weight_codes,
 )
 from aqtaudio.vocabulary.layers import Layer, Linear
@@ -57,6 +58,9 @@ class Notebook(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Quantized:
     """Integer codes everywhere.
+
+    Where the collection "bits" holds a layer's bits (up to 8), they are taken from there and may be
+    traced: so runs of other bits are one program (`training.traced`). The integers are the same.
 
     Attributes:
       recipe: bits per layer.
@@ -134,10 +138,11 @@ class Quantized:
     ) -> Signal:
         """One weighted operation: its range is `part`'s, its edge is called `name`."""
         rule = self.recipe.rule(layer.label)
-        codes = edge_grid(linear.relu, rule.activation_bits)
+        weight_bits, activation_bits = _bits(layer, rule)
+        codes = edge_grid(linear.relu, activation_bits)
         output = self._grid(layer, part, Own(linear.relu, linear.most))
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
-        attributes["weight_bits"] = rule.weight_bits
+        attributes["weight_bits"] = most_bits(weight_bits)
         if linear.most < math.inf:
             attributes["most"] = linear.most
         if linear.kind != "dense":
@@ -148,7 +153,7 @@ class Quantized:
             }
         if linear.kind == "conv2d" and kernel.shape[2] != x.shape[-1]:
             attributes["groups"] = x.shape[-1] // kernel.shape[2]
-        constants = _constants(x, kernel, bias, linear, rule)
+        constants = _constants(x, kernel, bias, weight_bits, is_per_tensor(linear, rule, 4))
         owner, step = layer.edge_name(part), self._step(layer, part, Own())
         return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants, step)
 
@@ -175,7 +180,7 @@ class Quantized:
         )
         output = self._grid(layer, part, edge)
         if isinstance(edge, Own):
-            codes = edge_grid(edge.relu, rule.activation_bits)
+            codes = edge_grid(edge.relu, _bits(layer, rule).activations)
             attributes = attributes | {"low": codes.low, "high": codes.high}
             if edge.most < math.inf:
                 attributes["most"] = edge.most
@@ -239,10 +244,10 @@ class Quantized:
             self.notebook.operation("write_state", (x,), out, {"state": state}, {})
 
     def _grid(self, layer: Layer, part: str, edge: Own | Fixed) -> Grid:
-        bits = self.recipe.rule(layer.label).activation_bits
+        rule = self.recipe.rule(layer.label)
         if isinstance(edge, Fixed):
-            return edge.grid(bits == 16)
-        codes = edge_grid(edge.relu, bits)
+            return edge.grid(rule.activation_bits == 16)
+        codes = edge_grid(edge.relu, _bits(layer, rule).activations)
         scale = edge_scale(layer, part)
         if self.recipe.learn_ranges and edge.most < math.inf:
             scale = jnp.minimum(scale, np.float32(edge.most / codes.levels))
@@ -332,27 +337,46 @@ class Quantized:
 
 @dataclasses.dataclass(frozen=True)
 class EdgeGrid:
-    """The codes of an output edge: real 0, and the clip."""
+    """The codes of an output edge: real 0, and the clip; traced where its bits are."""
 
-    zero_point: int
-    low: int
+    zero_point: Any
+    low: Any
     high: int
     bits: int
 
     @property
-    def levels(self) -> int:
+    def levels(self) -> Any:
         """Steps between zero and the largest magnitude."""
         return self.high - self.zero_point
 
 
-def edge_grid(relu: bool, bits: int) -> EdgeGrid:
+class Bits(NamedTuple):
+    """Of a layer: ints, or int32 [] that are traced."""
+
+    weights: Any
+    activations: Any
+
+
+def _bits(layer: Layer, rule: Rule) -> Bits:
+    """What "bits" holds of a layer, else what its rule says."""
+    if not layer.has_variable("bits", "weights"):
+        return Bits(rule.weight_bits, rule.activation_bits)
+    return Bits(*(layer.get_variable("bits", name) for name in Bits._fields))
+
+
+def most_bits(bits: Any) -> int:
+    """The bits of a tensor that holds codes: 8 where they are traced."""
+    return bits if isinstance(bits, int) else 8
+
+
+def edge_grid(relu: bool, bits: Any) -> EdgeGrid:
     """relu edges use the codes from zero up; signed ones are symmetric and have 8 or 16 bits."""
-    if bits == 16:
+    if isinstance(bits, int) and bits == 16:
         return EdgeGrid(0, 0 if relu else -32768, 32767, 16)
     if not relu:
         return EdgeGrid(0, -128, 127, 8)
-    zero_point = 128 - 2**bits if bits < 8 else -128
-    return EdgeGrid(zero_point, zero_point, 127, bits)
+    zero_point = 128 - (1 << bits)
+    return EdgeGrid(zero_point, zero_point, 127, most_bits(bits))
 
 
 def edge_scale(layer: Layer, part: str) -> jax.Array:
@@ -362,18 +386,21 @@ def edge_scale(layer: Layer, part: str) -> jax.Array:
     return lax.stop_gradient(layer.get_variable("ranges", part)["scale"])
 
 
-def is_per_tensor(linear: Linear, rule: Rule) -> bool:
+def is_per_tensor(linear: Linear, rule: Rule, weight_bits: int) -> bool:
     """TFLite Micro has no 4-bit dense layer with a scale per channel."""
-    return linear.kind == "dense" and rule.weight_bits < 8 and rule.int4_dense == "tensor"
+    return linear.kind == "dense" and weight_bits < 8 and rule.int4_dense == "tensor"
 
 
 def _constants(
-    x: Signal, kernel: jax.Array, bias: jax.Array, linear: Linear, rule: Rule
+    x: Signal, kernel: jax.Array, bias: jax.Array, bits: Any, four_per_tensor: bool
 ) -> dict[str, jax.Array]:
-    """Weight codes and bias codes of a linear operation."""
+    """Weight codes and bias codes of a linear operation; of 4 bits maybe of one scale."""
     assert x.scale is not None
     floor = lax.stop_gradient(jnp.abs(bias)) / (x.scale * BIAS_LIMIT)
-    codes, weight_scale = weight_codes(kernel, floor, rule.weight_bits, is_per_tensor(linear, rule))
+    if isinstance(bits, int):
+        codes, weight_scale = weight_codes(kernel, floor, bits, bits < 8 and four_per_tensor)
+    else:
+        codes, weight_scale = selected_weight_codes(kernel, floor, bits, four_per_tensor)
     weight_scale = lax.stop_gradient(weight_scale)
     return {
         "weights": codes,

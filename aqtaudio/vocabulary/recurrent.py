@@ -18,7 +18,7 @@ from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, R
 from aqtaudio.vocabulary.weighted import Dense
 
 SCAN = {
-    "variable_broadcast": ("params", "ranges"),
+    "variable_broadcast": ("params", "ranges", "bits"),
     "variable_axes": {"codes": Out(0)},
     "split_rngs": {"params": False, "gradients": True},
     "in_axes": 1,

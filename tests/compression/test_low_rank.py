@@ -21,6 +21,10 @@ def decomposed() -> dict:
     return low_rank.decompose(floating(SMALL)["params"], EVERYWHERE)
 
 
+def penalty(params: dict, recipe: Recipe) -> jax.Array:
+    return low_rank.penalty(params, low_rank.strengths(params, recipe))
+
+
 def matrix(layer: dict) -> np.ndarray:
     """The kernel [K, C] that a layer stands for, in any of its forms."""
     if "kernel" in layer:
@@ -144,7 +148,7 @@ def test_ordinary_layers_pass_through():
 
 
 def test_penalty_is_zero_without_decomposed_layers():
-    assert low_rank.penalty(floating(SMALL)["params"], EVERYWHERE) == 0
+    assert penalty(floating(SMALL)["params"], EVERYWHERE) == 0
 
 
 def test_penalty_of_an_exact_form_is_hoyers():
@@ -155,20 +159,20 @@ def test_penalty_of_an_exact_form_is_hoyers():
     for scale in (1.0, 0.01):
         layer = layer_of(with_values(list(scale * values), inputs=3, outputs=3))
         params = low_rank.decompose({"logits": layer}, recipe)
-        assert low_rank.penalty(params, recipe) == pytest.approx(expected, rel=1e-4)
+        assert penalty(params, recipe) == pytest.approx(expected, rel=1e-4)
 
 
 def test_penalty_pulls_the_factors_back():
     recipe = Recipe(rules=(Rule(svd_penalty=0.0),))
     params = low_rank.decompose({"logits": layer_of(with_values([3.0, 2.0, 1.0]))}, recipe)
     crooked = {"logits": params["logits"] | {"u": 1.2 * params["logits"]["u"]}}
-    penalty = lambda p: low_rank.penalty(p, recipe)  # noqa: E731
-    assert penalty(params) < 1e-6 < 0.01 < penalty(crooked)
-    gradient = jax.grad(penalty)(crooked)
+    of = lambda p: penalty(p, recipe)  # noqa: E731
+    assert of(params) < 1e-6 < 0.01 < of(crooked)
+    gradient = jax.grad(of)(crooked)
     moved = jax.tree.map(lambda p, g: p - 0.05 * g, crooked, gradient)
-    assert penalty(moved) < penalty(crooked)
+    assert of(moved) < of(crooked)
     off = dataclasses.replace(recipe, low_rank=LowRank(orthogonality=0.0))
-    assert low_rank.penalty(crooked, off) == 0
+    assert penalty(crooked, off) == 0
 
 
 def rank_after_training(svd_penalty: float) -> tuple[int, float]:
@@ -193,7 +197,7 @@ def rank_after_training(svd_penalty: float) -> tuple[int, float]:
 
     def step(state, _):
         params, moments = state
-        gradient = jax.grad(lambda p: fit(p) + low_rank.penalty(p, recipe))(params)
+        gradient = jax.grad(lambda p: fit(p) + penalty(p, recipe))(params)
         changes, moments = optimizer.update(gradient, moments)
         return (optax.apply_updates(params, changes), moments), None
 

@@ -213,7 +213,7 @@ def test_a_kill_between_the_last_evaluation_and_the_end(patient, swapped, tmp_pa
     """Patience that has run out is remembered: no step is made after it."""
     experiment, folder, variables = patient
     often = overlay(experiment, {"checkpoint_every": 1})
-    monkeypatch.setattr("aqtaudio.training.loop.chosen", killed)
+    monkeypatch.setattr("aqtaudio.training.course.chosen", killed)
     with pytest.raises(Killed):
         trainer(often, swapped, tmp_path / "run").train()
     monkeypatch.undo()

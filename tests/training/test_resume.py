@@ -21,7 +21,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.experiment import save_json
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
-from aqtaudio.training import loop
+from aqtaudio.training import course
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 
@@ -72,7 +72,7 @@ def train(experiment, data, folder: Path):
     save_json(experiment, folder / "config.json")
     evaluation = data.evaluation_arrays(data.evaluation_list("val"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "LOG_EVERY", 3)
+        patch.setattr(course, "LOG_EVERY", 3)
         return Trainer(experiment, data, folder, evaluation).train()
 
 

@@ -31,11 +31,6 @@ class Grid(NamedTuple):
         """Greatest code of the tensor's type."""
         return 32767 if self.bits == 16 else 127
 
-    @property
-    def reach(self) -> int:
-        """Largest |code - zero_point|."""
-        return max(self.highest - self.zero_point, self.zero_point - self.lowest)
-
 
 @dataclasses.dataclass(frozen=True)
 class Engine:

@@ -57,9 +57,9 @@ def column_sums(w: jax.Array) -> jax.Array:
     return jnp.sum(w, -2, keepdims=w.ndim > 2)
 
 
-def bound(zero_point: int) -> int:
-    """Largest |code - zero_point| of an int8 edge."""
-    return max(127 - zero_point, 128 + zero_point)
+def bound(zero_point: int | jax.Array) -> int:
+    """Largest |code - zero_point| of an int8 edge; of any, where it is traced."""
+    return max(127 - zero_point, 128 + zero_point) if isinstance(zero_point, int) else 255
 
 
 def chunked(dot, x, w, x_bound: int, weight_bits: int) -> list[jax.Array]:

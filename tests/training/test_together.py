@@ -1,0 +1,228 @@
+"""Runs that train side by side in one compiled program are the runs that they are alone."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from corpus import EXPERIMENT, LOW_RANK, RATE_HZ, STREAM
+from trained import by_edge
+
+from aqtaudio import pipeline
+from aqtaudio.compression.recipe import W4A4, W4A8, W8A8, W8A16, Recipe, Rule
+from aqtaudio.data.keywords import KeywordData
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, save_json
+from aqtaudio.settings import overlay
+from aqtaudio.training.checkpoint import Checkpoints
+from aqtaudio.training.loop import Trainer, train_together
+from aqtaudio.training.phases import phase_directory
+from aqtaudio.training.traced import signature, traced_bits
+from aqtaudio.vocabulary.quantized import Quantized
+from aqtaudio.vocabulary.signal import start
+
+MIXED = Recipe(
+    rules=(
+        Rule("pointwise_1", weight_bits=4, activation_bits=4),
+        Rule("conv", weight_bits=4),
+        Rule(),
+    )
+)
+SHORT = overlay(EXPERIMENT, {"optimizer.steps": "12", "finetune.steps": "8"})
+ALIKE = {
+    "w8a8": SHORT,
+    "w4a4, another seed, other rates": overlay(
+        SHORT,
+        {
+            "recipe": W4A4,
+            "seed": "3",
+            "finetune.learning_rate": "2e-3",
+            "finetune.weight_decay": "0.01",
+            "finetune.gradient_clip": "0.5",
+            "optimizer.label_smoothing": "0.0",
+        },
+    ),
+    "mixed": overlay(SHORT, {"recipe": MIXED}),
+}
+DISTILLED = overlay(SHORT, {"distillation": "1.0"})
+# Float32 sums of another order, through a dozen steps of Adam.
+TOLERANCE = 2e-4
+
+
+@pytest.fixture(scope="module")
+def data(tone_corpus, compilations) -> KeywordData:
+    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+
+
+def trainer(experiment: Experiment, data, folder) -> Trainer:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_json(experiment, folder / "config.json")
+    return Trainer(experiment, data, folder, data.evaluation_arrays(data.evaluation_list("val")))
+
+
+def train_all(experiments, data, folder):
+    return train_together(
+        [trainer(experiment, data, folder / name) for name, experiment in experiments.items()]
+    )
+
+
+def losses(folder) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def assert_close(ours, theirs, atol=TOLERANCE):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=atol, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory):
+    """Folder and results of the runs, each by itself."""
+    folder = tmp_path_factory.mktemp("alone")
+    return folder, [trainer(one, data, folder / name).train() for name, one in ALIKE.items()]
+
+
+@pytest.fixture(scope="module")
+def together(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    return folder, train_all(ALIKE, data, folder)
+
+
+def test_runs_that_differ_in_traced_values_only_are_one_program():
+    assert len({signature(one) for one in ALIKE.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model.width": "12"},
+        {"optimizer.steps": "13"},
+        {"finetune.batch_size": "8"},
+        {"recipe": W8A16},
+        {"recipe.learn_ranges": "true"},
+        {"recipe.target": "litert"},
+        {"recipe.mode": "fake"},
+        {"augmentation.gain_db": "1.0"},
+        {"distillation": "1.0"},
+        {"finetune.patience": "2"},
+        {"recipe": Recipe(rules=(Rule("pointwise_1", svd_penalty=0.0), Rule()))},
+    ],
+)
+def test_other_runs_are_another_program(changes):
+    assert signature(overlay(SHORT, changes)) != signature(SHORT)
+
+
+def test_bits_of_another_target_are_another_program():
+    litert = overlay(SHORT, {"recipe.target": "litert"})
+    four = overlay(overlay(SHORT, {"recipe": W4A8}), {"recipe.target": "litert"})
+    assert signature(litert) != signature(four)
+
+
+def test_runs_together_are_the_runs_alone(alone, together):
+    for name, one, other in zip(ALIKE, alone[1], together[1], strict=True):
+        assert_close(other[0], one[0])
+        assert_close(other[1]["ranges"], one[1]["ranges"])
+        quantized = [np.asarray(jax.tree.leaves(result[1]["params"])[0]) for result in (one, other)]
+        np.testing.assert_allclose(*quantized, atol=5e-3)
+        (
+            np.testing.assert_allclose(
+                losses(together[0] / name), losses(alone[0] / name), rtol=2e-2
+            ),
+            name,
+        )
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_from_the_same_state_the_integers_are_the_same(name, alone, data):
+    """Forward passes of all runs side by side, bits traced, against each alone, bits static."""
+    experiments, results = list(ALIKE.values()), alone[1]
+    place = list(ALIKE).index(name)
+    model = experiments[0].built_model()
+    features = np.random.default_rng(0).normal(size=(16, *SHORT.feature_shape))
+    features = features.astype(np.float32)
+
+    def codes(variables, recipe):
+        signal = start(features, Quantized(recipe))
+        return model.apply(variables, signal, mutable=["codes"])[1]["codes"]
+
+    traced = [
+        variables | {"bits": traced_bits(variables, one.recipe)}
+        for one, (_, variables) in zip(experiments, results, strict=True)
+    ]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *traced)
+    side_by_side = jax.jit(jax.vmap(lambda variables: codes(variables, W8A8)))(stacked)
+    ours = by_edge(jax.tree.map(lambda leaf: leaf[place], side_by_side))
+    theirs = by_edge(jax.jit(lambda v: codes(v, experiments[place].recipe))(results[place][1]))
+    assert ours.keys() == theirs.keys()
+    for edge, integers in theirs.items():
+        np.testing.assert_array_equal(ours[edge], integers, err_msg=edge)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("base", [STREAM, LOW_RANK, DISTILLED], ids=("stream", "thin", "taught"))
+def test_streams_decomposed_layers_and_taught_ones_train_together(base, data, tmp_path):
+    # Rates at which a rounding does not grow into another training.
+    gentle = {"optimizer.learning_rate": "1e-3", "optimizer.steps": "4", "finetune.steps": "3"}
+    short = overlay(base, gentle)
+    pair = {"0": short, "1": overlay(short, {"seed": "1"})}
+    results = train_all(pair, data, tmp_path)
+    for (label, experiment), other in zip(pair.items(), results, strict=True):
+        one = trainer(experiment, data, tmp_path / f"{label} alone").train()
+        assert_close(other[0], one[0])
+        assert_close(other[1]["ranges"], one[1]["ranges"])
+
+
+@pytest.mark.slow
+def test_one_that_diverges_does_not_keep_the_others_from_their_ends(data, tmp_path, together):
+    wild = {"optimizer.learning_rate": "1e30", "optimizer.gradient_clip": "1e30"}
+    runs = ALIKE | {"mixed": overlay(ALIKE["mixed"], wild)}
+    results = train_all(runs, data, tmp_path)
+    assert isinstance(results[-1], BadInput) and "not finite" in str(results[-1])
+    for other, result in zip(together[1][:-1], results[:-1], strict=True):
+        assert_close(result[0], other[0])
+
+
+@pytest.mark.slow
+def test_after_a_kill_each_goes_on_from_its_own_checkpoint(data, tmp_path, together, monkeypatch):
+    saving = {name: dataclasses.replace(one, checkpoint_every=5) for name, one in ALIKE.items()}
+    calls = 0
+    original = KeywordData.training_batch
+
+    def mortal(self, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 2 * 9:  # two seeds a step
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeywordData, "training_batch", mortal)
+        with pytest.raises(KeyboardInterrupt):
+            train_all(saving, data, tmp_path)
+    # One had not saved yet when it was killed: it starts anew, the others do not wait for it.
+    name = next(iter(ALIKE))
+    with Checkpoints(phase_directory(tmp_path / name, "float")) as checkpoints:
+        assert checkpoints.latest == 5
+        checkpoints._manager.delete(5)
+    results = train_all(saving, data, tmp_path)
+    for other, result in zip(together[1], results, strict=True):
+        assert_close(result[0], other[0])
+        assert_close(result[1]["ranges"], other[1]["ranges"])
+
+
+def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path, compilations):
+    runs = [(one, tmp_path / name) for name, one in ALIKE.items()]
+    bad = overlay(SHORT, {"recipe": Recipe(rules=(Rule("conv"),))})
+    results = pipeline.train_together([*runs, (bad, tmp_path / "bad")], tone_corpus, print)
+    assert isinstance(results[-1], BadInput) and "no rule matches" in str(results[-1])
+    for (experiment, folder), run in zip(runs, results, strict=False):
+        row = json.loads((folder / "row.json").read_text())
+        assert run.path == folder and row["seed"] == experiment.seed
+        assert row["trained_together"] == 3
+        assert row["parity"]["mismatches"] == 0
+        for layer, (weight_bits, _) in row["bits"].items():
+            assert weight_bits == experiment.recipe.rule(layer).weight_bits
+        assert 0 <= row["metrics"]["train"]["accuracy"] <= 1
