@@ -46,7 +46,7 @@ def run_search(
     resume: bool = False,
     **how: Any,
 ) -> Outcome:
-    """Run what the search still needs, and write its trials and front to `search.json`.
+    """Run what the search still needs, and write its trials and front to `<label>.json`.
 
     Arguments, rows and errors are those of `run_study`, which `how` goes to. A trial of a failed
     run counts, and one more is proposed in its place; a generation in which all fail is the last.
@@ -80,7 +80,7 @@ def run_search(
         figures = [_figures(search, [rows.get(key) for key in keys]) for keys in ids]
         sampler.tell(figures)
         trials += [Trial(*parts) for parts in zip(asked, ids, figures, strict=True)]
-        _write(search, trials, Path(out_dir) / "search.json")
+        _write(search, trials, Path(out_dir) / f"{search.label}.json")
         failed = figures.count(None)
         if failed == len(asked):
             _require_figures(search, wanted, rows)

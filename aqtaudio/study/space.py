@@ -54,6 +54,7 @@ class Search:
     first: trials to begin with, as {variable: value}; the ends of the space, say.
     grid: deltas of runs that are wanted in any case; they are made before the search.
     sampler: "nsga2" or "tpe". seed: of its draws.
+    label: of this search, where a study has several: they share its rows.
     """
 
     name: str
@@ -68,9 +69,11 @@ class Search:
     grid: Sequence[Mapping[str, object]] = ()
     sampler: str = "nsga2"
     seed: int = 0
+    label: str = "search"
 
     def __post_init__(self):
         _require_name(self.name)
+        _require_name(self.label)
         if not self.space or not all(self.space.values()):
             raise BadInput(f"search {self.name!r}: a space needs variables, and each has values")
         if not self.costs:
