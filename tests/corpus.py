@@ -79,9 +79,12 @@ def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Pa
 @pytest.fixture(scope="session")
 def compilations(tmp_path_factory) -> Path:
     """Compiled programs are kept for the session, in this folder: what is trained again is not
-    compiled again, nor in the processes of `environment`.
+    compiled again, nor in the other test process, nor in the processes of `environment`.
     """
-    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or tmp_path_factory.mktemp("jax"))
+    base = tmp_path_factory.getbasetemp()
+    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or session / "jax")
+    folder.mkdir(exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

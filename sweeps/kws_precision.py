@@ -1,0 +1,103 @@
+"""At equal bit operations, which precision is on the front, and what buys flash cheapest?
+
+    aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 6
+    aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 6 --resume
+
+DS-CNN in five widths and MatchboxNet in three, two seeds each: float, then W8A8, W4A8 and W4A4 from
+the folded, calibrated float model. DS-CNN of width 64 also cut to lower ranks. Then a search for the
+bits of every layer of DS-CNN of width 24 (the other file: of MatchboxNet of width 16) by short
+trainings; what it finds is trained as long as the others, with both seeds (`MIXED`). Runs at widths
+16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
+"""
+
+from pathlib import Path
+
+from aqtaudio.bit_allocation import bit_choices, rules
+from aqtaudio.compression.recipe import FLOAT, W4A4, W4A8, W8A8, Recipe, low_rank
+from aqtaudio.experiment import load_config
+from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.settings import overlay
+from aqtaudio.study.space import Delta, Search, chain, finetuned, param, product
+
+EXPERIMENT = load_config(Path(__file__).parents[1] / "configs/kws_ds_cnn.py")
+SEEDS = param("seed", 0, 1)
+FLOATS = param("recipe", FLOAT)
+MATCHBOX = {
+    "model": MatchboxNet(),
+    "frontend": LogMel(mel_bands=40, hop_ms=20, window_ms=40),
+    "optimizer.steps": 1500,
+}
+INHERIT = {"optimizer.steps": 0}
+NATIVE = [
+    {"name": "w8a8", "recipe": W8A8, **INHERIT},
+    {"name": "w4a8", "recipe": W4A8, **INHERIT},
+    {"name": "w4a4", "recipe": W4A4, **INHERIT},
+]
+# How much of the squares of the singular values stays; "penalty, energy, weight bits".
+CUTS = [(0.03, energy, 8) for energy in (0.85, 0.7)]
+CUTS_OF_ONE_SEED = [(penalty, 0.95, 8) for penalty in (0.0, 0.01, 0.03, 0.1, 0.3)]
+SEARCH_STEPS = 100
+
+
+def named(label: str, runs: list[Delta]) -> list[Delta]:
+    return [{**run, "name": f"{label} w{run['model.width']} s{run['seed']}"} for run in runs]
+
+
+def cut(penalty: float, energy: float, bits: int) -> Delta:
+    return {
+        "name": f"rank {penalty} {energy}",
+        "recipe": low_rank("pointwise_.*", penalty, energy, bits),
+        "optimizer.steps": 600,
+        "optimizer.learning_rate": 1e-3,
+    }
+
+
+def mixed(name: str, bits: dict) -> Delta:
+    return {"name": name, "recipe": Recipe(rules=rules(bits)), **INHERIT}
+
+
+def searched(parent: Delta):
+    """Makes the run of a trial: the parent's float model, quantized and shortly trained."""
+
+    def run(bits: dict) -> Delta:
+        trial = mixed("trial", bits) | {"finetune.steps": SEARCH_STEPS}
+        return finetuned([parent], [trial])[0]
+
+    return run
+
+
+def end_of(space: dict, place: int) -> dict:
+    """The first choice of every layer, or the last."""
+    return {layer: choices[place] for layer, choices in space.items()}
+
+
+def settings_of(parent: Delta):
+    return overlay(EXPERIMENT, {k: v for k, v in parent.items() if k != "name"})
+
+
+DS_CNN = named("ds-cnn", product(FLOATS, param("model.width", 16, 24, 32, 48, 64), SEEDS))
+WIDTHS = param("model.width", 12, 16, 24)
+MATCHBOX_NET = named("matchboxnet", product([MATCHBOX], FLOATS, WIDTHS, SEEDS))
+SHORTER = [{**change, "finetune.steps": 300} for change in NATIVE]
+GRID = chain(
+    DS_CNN,
+    finetuned(DS_CNN, NATIVE),
+    finetuned(DS_CNN[-2:-1], [cut(*one) for one in CUTS_OF_ONE_SEED]),
+    finetuned(DS_CNN[-2:], [cut(*one) for one in CUTS]),
+    MATCHBOX_NET,
+    finetuned(MATCHBOX_NET, SHORTER),
+)
+SPACE = bit_choices(settings_of(DS_CNN[2]))
+STUDY = Search(
+    "kws_precision",
+    EXPERIMENT,
+    SPACE,
+    searched(DS_CNN[2]),
+    costs=("bitops",),
+    trials=36,
+    generation=12,
+    first=[end_of(SPACE, place) for place in (0, -1)],
+    grid=GRID,
+    label="bits_ds_cnn",
+)
