@@ -86,7 +86,7 @@ def test_evaluation_list_is_behind_the_figures(tiny_run, tone_corpus):
 def test_row(tiny_run):
     row = json.loads((tiny_run / "row.json").read_text())
     assert row["precision"] == "w8a8" and row["model"] == "DSCNN" and row["width"] == 8
-    assert set(row["metrics"]) == {"float", "quantized", "integer"}
+    assert set(row["metrics"]) == {"float", "quantized", "integer", "train"}
     assert row["metrics"]["integer"] == row["metrics"]["quantized"]
     assert row["parity"]["mismatches"] == 0 and row["parity"]["n"] == 2000
     assert row["costs"]["file_bytes"] == (tiny_run / "model.tflite").stat().st_size
@@ -95,7 +95,7 @@ def test_row(tiny_run):
 
 def test_row_of_a_float_run(tiny_float):
     row = json.loads((tiny_float / "row.json").read_text())
-    assert row["precision"] == "float" and set(row["metrics"]) == {"float"}
+    assert row["precision"] == "float" and set(row["metrics"]) == {"float", "train"}
     assert "parity" not in row
 
 
