@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
-from aqtaudio.experiment import identity
+from aqtaudio.experiment import Experiment, identity
 from aqtaudio.job import command_of
 from aqtaudio.pipeline import export
 from aqtaudio.run_directory import Run
@@ -35,19 +36,19 @@ def sweep(
     Returns:
       Ids of the runs that failed or were left out.
     """
-    run = run_search if isinstance(study, Search) else run_study
-    outcome = run(
-        study,
-        data_folder,
-        out,
-        overlay=overlay,
-        identity=identity,
-        launch=command_of,
-        engine=engine,
-        batch=batch,
-        group=_program_of,
-        resume=resume,
-    )
+    how: dict[str, Any] = {
+        "overlay": overlay,
+        "identity": identity,
+        "launch": command_of,
+        "engine": engine,
+        "batch": batch,
+        "group": _program_of,
+        "resume": resume,
+    }
+    if isinstance(study, Search):
+        outcome = run_search(study, data_folder, out, **how)
+    else:
+        outcome = run_study(study, data_folder, out, **how)
     store = Store(out)
     if store.rows():
         export_fronts(out, data_folder)
@@ -57,6 +58,7 @@ def sweep(
 
 def _program_of(run: PlannedRun) -> Hashable:
     """Equal for runs that train as one program."""
+    assert isinstance(run.experiment, Experiment)
     return signature(run.experiment), run.parent is None
 
 
