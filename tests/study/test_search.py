@@ -182,6 +182,14 @@ def test_grid_comes_first_and_parents_once(tmp_path):
     assert len(parents) == 1 and all(row["parent"] == parents[0] for row in rows[2:])
 
 
+def test_searches_of_one_study_share_its_rows(tmp_path):
+    search(tmp_path, small(trials=8))
+    kept = (tmp_path / "search.json").read_bytes()
+    outcome = search(tmp_path, small(trials=8, label="again"), launch=None, resume=True)
+    assert not outcome.entered and (tmp_path / "search.json").read_bytes() == kept
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(kept)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
