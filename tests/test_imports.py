@@ -46,8 +46,11 @@ HELD = {
     "jax.experimental.jax2tf": {"program/tflite.py"},
     "tflite_micro": {"program/micro_worker.py"},
     "ai_edge_litert": {"program/micro_worker.py", "program/flatbuffer.py"},
-    "matplotlib": {"study/figures.py", "study/marks.py", "adaptation/compare_figures.py"},
-    "moocore": {"study/pareto.py"},
+    "matplotlib": {
+        *("study/figures.py", "study/layer_figure.py", "study/time_figure.py"),
+        "adaptation/compare_figures.py",
+    },
+    "moocore": {"study/pareto.py", "study/attainment.py"},
     "optuna": {"study/search.py"},
     "orbax": {"training/checkpoint.py"},
     "ray": {"study/ray_engine.py"},

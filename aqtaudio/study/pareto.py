@@ -15,13 +15,7 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-COSTS = (
-    *("file_bytes", "arena_bytes", "weight_bytes", "params", "macs", "bitops"),
-    "macs_per_second",
-)
-"""Of one call: a clip, or a block of a stream. Per second only streams have one."""
-
-Row = Mapping[str, object]
+from aqtaudio.study.measures import COSTS, Row, cost, generalisation_gap, quality, reading
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class Point:
     run_ids: its runs; run_id: the one whose quality is nearest to the mean, to stand for all.
     quality, spread: mean and sample standard deviation (None for one run) of the served model, that
     is the integer figure where there is one. floating, integer: the mean of each, or None.
-    costs: mean of each cost that every run has.
+    costs: mean of each cost that every run has. gap: mean generalisation gap, or None.
     """
 
     run_ids: tuple[str, ...]
@@ -44,30 +38,7 @@ class Point:
     floating: float | None
     integer: float | None
     costs: Mapping[str, float]
-
-
-def quality(row: Row, metric: str = "accuracy") -> float | None:
-    """The integer model's metric where the run has one, else the float model's."""
-    integer = figure(row, "metrics", "integer", metric)
-    return figure(row, "metrics", "float", metric) if integer is None else integer
-
-
-def cost(row: Row, axis: str) -> float | None:
-    """A positive cost, or None; float32 weights take 4 bytes each when the run does not say."""
-    value = figure(row, "stream" if axis == "macs_per_second" else "costs", axis)
-    if value is None and axis == "weight_bytes" and row.get("precision") == "float":
-        params = figure(row, "costs", "params")
-        value = None if params is None else 4 * params
-    return value if value is not None and value > 0 else None
-
-
-def figure(row: Row, *path: str) -> float | None:
-    """The finite number at `path` in the row, or None."""
-    value: object = row
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+    gap: float | None = None
 
 
 def points(rows: Sequence[Row], metric: str = "accuracy") -> list[Point]:
@@ -75,7 +46,7 @@ def points(rows: Sequence[Row], metric: str = "accuracy") -> list[Point]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if quality(row, metric) is not None:
-            groups.setdefault(_setting(row), []).append(row)
+            groups.setdefault(setting(row), []).append(row)
     return [_point(group, metric) for group in groups.values()]
 
 
@@ -122,22 +93,30 @@ def hypervolume(
     return float(moocore.hypervolume(objectives, ref=worst, maximise=[False, True]))
 
 
-def reference_point(candidates: Sequence[Point]) -> dict[str, float]:
-    """A reference worse than every point: per axis the next power of two, and a quality below all.
+def groups(candidates: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:
+    """The points of everything, of each precision and of each model family.
 
-    To be made once per study and kept, so that later hypervolumes can be compared.
+    Keys: ("all", "all"), ("precision", name), ("family", name), names in order of sight.
     """
-    reference = {"quality": _below(min((point.quality for point in candidates), default=0.0))}
+    found: dict[tuple[str, str], list[Point]] = {("all", "all"): list(candidates)}
+    for kind, name in (("precision", "precision"), ("family", "model")):
+        for point in candidates:
+            found.setdefault((kind, getattr(point, name)), []).append(point)
+    return found
+
+
+def hypervolumes(candidates: Sequence[Point], reference: Mapping[str, float]) -> dict[str, float]:
+    """Cost axis -> hypervolume of the points that have it; of axes that some point has."""
+    found = {}
     for axis in COSTS:
-        known = [point.costs[axis] for point in candidates if axis in point.costs]
-        if known:
-            reference[axis] = 2.0 ** (math.floor(math.log2(max(known))) + 1)
-    return reference
-
-
-def _below(lowest: float) -> float:
-    """At least 0.05 below, on a grid of 0.05."""
-    return round((math.floor(lowest * 20) - 1) / 20, 2)
+        known = [point for point in candidates if axis in point.costs]
+        if known and axis in reference:
+            found[axis] = hypervolume(
+                [point.costs[axis] for point in known],
+                [point.quality for point in known],
+                (reference[axis], reference["quality"]),
+            )
+    return found
 
 
 def _point(group: Sequence[Row], metric: str) -> Point:
@@ -148,18 +127,19 @@ def _point(group: Sequence[Row], metric: str) -> Point:
     return Point(
         run_ids=tuple(str(row.get("run_id")) for row in group),
         run_id=str(group[nearest].get("run_id")),
-        name=_shared_name(group),
+        name=shared_name(group),
         model=str(first.get("model", "")),
         precision=str(first.get("precision", "")),
         quality=centre,
         spread=statistics.stdev(values) if len(values) > 1 else None,
-        floating=_mean(figure(row, "metrics", "float", metric) for row in group),
-        integer=_mean(figure(row, "metrics", "integer", metric) for row in group),
+        floating=_mean(reading(row, "float", metric) for row in group),
+        integer=_mean(reading(row, "integer", metric) for row in group),
         costs={
             axis: mean
             for axis in COSTS
             if (mean := _mean(cost(row, axis) for row in group)) is not None
         },
+        gap=_mean(generalisation_gap(row, metric) for row in group),
     )
 
 
@@ -168,8 +148,8 @@ def _mean(values) -> float | None:
     return None if None in known or not known else statistics.fmean(known)
 
 
-def _setting(row: Row) -> str:
-    """What a run is, its seed aside; a run that does not say stands alone."""
+def setting(row: Row) -> str:
+    """What a run is, its seed aside, as a key; a run that does not say stands alone."""
     if not isinstance(row.get("config_delta"), Mapping):
         return f"run {row.get('run_id')}"
     shape = [row.get(key) for key in ("model", "width", "precision")]
@@ -184,7 +164,7 @@ def _seedless(value: object) -> object:
     return {path: _seedless(item) for path, item in kept.items()}
 
 
-def _shared_name(group: Sequence[Row]) -> str:
+def shared_name(group: Sequence[Row]) -> str:
     """The words that all names of the group have, in order: `w48 seed=0`, `w48 seed=1` -> `w48`."""
     names = [str(row.get("name", "")).split() for row in group]
     shared = [word for word in names[0] if all(word in name for name in names)]

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqtaudio.study.pareto import (
-    cost,
     front,
     front_points,
     front_runs,
+    groups,
     hypervolume,
+    hypervolumes,
     points,
-    quality,
-    reference_point,
 )
 
 pairs = st.lists(
@@ -58,20 +57,6 @@ def row(run_id="a", seed=0, integer=None, floating=0.9, precision="w8a8", **more
         "config_delta": {"seed": seed, "bits": 8, "init_from": {"seed": seed}},
         **more,
     }
-
-
-def test_quality_is_the_integer_figure_where_present():
-    assert quality(row(integer=0.8)) == 0.8
-    assert quality(row(integer=0.0)) == 0.0
-    assert quality(row()) == 0.9
-    assert quality(row(floating=float("nan"))) is None
-    assert quality({"metrics": None}) is None
-
-
-def test_float_weights_take_four_bytes():
-    assert cost(row(precision="float"), "weight_bytes") == 80
-    assert cost(row(), "weight_bytes") is None
-    assert cost({"precision": "float", "costs": {"weight_bytes": 0}}, "weight_bytes") is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -118,15 +103,24 @@ def test_a_lucky_seed_is_not_on_the_front():
     assert front_runs(rows) == {"steady": ["file_bytes", "params"]}
 
 
-@given(pairs.filter(bool))
-def test_the_reference_is_worse_than_every_point(found):
+def test_groups_are_everything_precisions_and_families():
     rows = [
-        row(str(n), integer=pair[1], costs={"macs": pair[0]}, config_delta={"n": n})
-        for n, pair in enumerate(found)
+        row("a", model="A", config_delta={"n": 0}),
+        row("b", model="B", config_delta={"n": 1}),
+        row("c", model="B", precision="w4a8"),
     ]
-    candidates = points(rows)
-    reference = reference_point(candidates)
-    assert set(reference) == {"quality", "macs"}
-    assert reference["macs"] > max(pair[0] for pair in found)
-    assert reference["quality"] <= min(pair[1] for pair in found) - 0.049
-    assert front_points(candidates, "file_bytes") == []
+    found = {key: [point.run_id for point in own] for key, own in groups(points(rows)).items()}
+    assert found == {
+        ("all", "all"): ["a", "b", "c"],
+        ("precision", "w8a8"): ["a", "b"],
+        ("precision", "w4a8"): ["c"],
+        ("family", "A"): ["a"],
+        ("family", "B"): ["b", "c"],
+    }
+
+
+def test_hypervolumes_are_of_the_axes_that_points_and_reference_have():
+    rows = [row("a", integer=0.9, costs={"macs": 4, "params": 4, "bitops": 1})]
+    found = hypervolumes(points(rows), {"quality": 0.5, "macs": 16.0, "params": 8.0})
+    assert found == pytest.approx({"macs": 0.4 * 2, "params": 0.4 * 1})
+    assert front_points(points(rows), "file_bytes") == []

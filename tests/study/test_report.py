@@ -1,73 +1,70 @@
-"""Laws of the report: every run is in it, nothing is fetched, nothing from a row is run."""
+"""Laws of the report: every run is in it, nothing is fetched, figures and tables for everything."""
 
 import csv
 import json
 import re
 import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import pytest
 from fake_rows import fake_row, fake_rows
 
 from aqtaudio.errors import BadInput
+from aqtaudio.study.comparison import write_comparison
 from aqtaudio.study.marks import marks
-from aqtaudio.study.pareto import COSTS, front_runs
+from aqtaudio.study.pareto import front_runs, groups, points
 from aqtaudio.study.report import write_report
 from aqtaudio.study.store import Store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&$x"
+COSTS = {"file_bytes", "arena_bytes", "weight_bytes", "params", "macs", "bitops"}
+COSTS |= {"linear_cost", "macs_per_second"}
 
 
-class Page(HTMLParser):
-    """Tables as lists of rows of texts, links, ids, and every tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tables, self.links, self.ids, self.tags, self.front = {}, [], set(), [], []
-        self._cell = None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.append(tag)
-        self.ids.add(attributes.get("id"))
-        if tag == "a":
-            self.links.append(attributes["href"])
-        if tag == "table":
-            self._table = self.tables.setdefault(attributes["id"], [])
-        if tag == "tr":
-            self._table.append([])
-            if attributes.get("class") == "front":
-                self.front.append(attributes["id"])
-        if tag in ("td", "th"):
-            self._cell = ""
-
-    def handle_data(self, data):
-        if self._cell is not None:
-            self._cell += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self._table[-1].append(self._cell)
-            self._cell = None
-
-    def column(self, table, title):
-        head, *body = self.tables[table]
-        return [row[head.index(title)] for row in body]
+def page_data(text):
+    found = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert len(found) == 1
+    return json.loads(found[0])
 
 
-def study_of(folder, rows):
-    store = Store(folder / "a <study> & $more")
+def column(data, *path):
+    (found,) = (one for one in data["columns"] if one["path"] == list(path))
+    if "at" in found:
+        return [None if at < 0 else found["words"][at] for at in found["at"]]
+    return found["values"]
+
+
+def lines(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def study_of(folder, rows, name="a <study> & $more"):
+    store = Store(folder / name)
     for row in rows:
         store.append(row)
     return store.folder
 
 
+def cheap(rows):
+    """Rows with one cost: a report with few figures."""
+    for row in rows:
+        row["costs"] = {"file_bytes": row["costs"]["file_bytes"]}
+        del row["stream"]
+    return rows
+
+
+def detailed(rows):
+    """Rows with what newer runs say: bits per layer, training clips, two commits."""
+    for i, row in enumerate(rows):
+        row["bits"] = {"stem": [8, 8], "block/depthwise": [4, 8 if i % 2 else 4]}
+        row["metrics"]["train"] = {"accuracy": 0.99}
+        row["commit"] = "first" if i < len(rows) / 2 else "second"
+    return rows
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = study_of(tmp_path_factory.mktemp("report"), fake_rows())
+    made = study_of(tmp_path_factory.mktemp("report"), detailed(fake_rows()))
     (made / "artifacts" / next(iter(front_runs(fake_rows())))).mkdir(parents=True)
     write_report(made)
     return made
@@ -79,67 +76,98 @@ def text(folder):
 
 
 def test_every_run_is_in_the_page_and_the_csv(folder, text):
-    ids = [row["run_id"] for row in fake_rows()]
-    page = Page(text)
-    assert page.column("runs", "run id") == ids
-    assert {f"runs-{key}" for key in ids} <= page.ids
-    with (folder / "rows.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["run_id"] for row in rows] == ids
-    assert [float(row["metrics.float.accuracy"]) for row in rows] == [
-        row["metrics"]["float"]["accuracy"] for row in fake_rows()
+    rows = Store(folder).rows()
+    data = page_data(text)
+    assert column(data, "run_id") == [row["run_id"] for row in rows]
+    assert column(data, "metrics", "float", "accuracy") == [
+        row["metrics"]["float"]["accuracy"] for row in rows
+    ]
+    found = lines(folder / "rows.csv")
+    assert [line["run_id"] for line in found] == [row["run_id"] for row in rows]
+    assert [float(line["metrics.float.accuracy"]) for line in found] == [
+        row["metrics"]["float"]["accuracy"] for row in rows
     ]
 
 
 def test_the_page_is_small_and_fetches_nothing(text):
     assert len(text.encode()) < 500_000
-    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"(?m)(^|\s)// .*$", "", text), re.I)
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"(?m)(^|\s)//? .*$", "", text), re.I)
     assert not re.search(r"\b(src|import|fetch|url)\s*[=(]", text)
     assert "default-src 'none'" in text
 
 
-def test_seeds_are_averaged_and_fronts_marked(text):
-    page = Page(text)
-    assert page.column("settings", "runs") == ["2"] * 28
-    assert all(text.startswith("± ") for text in page.column("settings", "spread"))
-    on_front = set(front_runs(fake_rows()))
-    assert {key.removeprefix("runs-") for key in page.front if key.startswith("runs-")} == on_front
-    fronts = page.column("runs", "front of")
-    ids = page.column("runs", "run id")
-    assert {key for key, axes in zip(ids, fronts, strict=True) if axes} == on_front
+def test_settings_have_their_means_and_fronts(folder):
+    rows = Store(folder).rows()
+    found = lines(folder / "tables" / "settings.csv")
+    assert [line["runs"] for line in found] == ["2"] * 28
+    accuracies = [float(line["accuracy"]) for line in found]
+    assert accuracies == sorted(accuracies, reverse=True)
+    on_front = {frozenset(line["run_ids"].split()) for line in found if line["front_of_all"]}
+    fronts = front_runs(rows)
+    assert on_front == {frozenset(p.run_ids) for p in points(rows) if p.run_id in fronts}
+    for line in found:
+        assert not line["front_of_all"] or line["front_of_precision"]
+
+
+def test_hypervolumes_of_precisions_and_families(folder):
+    found = lines(folder / "tables" / "hypervolumes.csv")
+    expected = list(groups(points(fake_rows())))
+    assert [(line["group"], line["name"]) for line in found] == expected
+    whole = found[0]
+    for line in found[1:]:
+        assert all(0 < float(line[axis]) <= float(whole[axis]) + 1e-9 for axis in COSTS)
 
 
 def test_links_lead_only_to_what_is_there(folder, text):
-    page = Page(text)
-    for link in page.links:
-        if link.startswith("#"):
-            assert link[1:] in page.ids
-        else:
-            assert (folder / link).is_dir()
-    assert any(link.startswith("artifacts/") for link in page.links)
+    data = page_data(text)
+    ids = column(data, "run_id")
+    assert len(data["links"]) == 1
+    for index, link in data["links"].items():
+        assert link == f"artifacts/{ids[int(index)]}/" and (folder / link).is_dir()
 
 
-def test_figures_for_every_cost(folder):
+def test_figures_and_tables_for_everything(folder):
     figures = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
-    assert set(figures) == {f"pareto_{axis}.png" for axis in COSTS}
-    assert all(data.startswith(b"\x89PNG") and len(data) < 100_000 for data in figures.values())
+    expected = {f"{kind}_{axis}.png" for kind in ("pareto", "attainment") for axis in COSTS}
+    assert set(figures) == expected | {
+        *("commits.png", "generalisation_gap.png", "layers_DSCNN.png")
+    }
+    assert all(data.startswith(b"\x89PNG") and len(data) < 120_000 for data in figures.values())
+    tables = {path.name for path in (folder / "tables").iterdir()}
+    assert tables == {
+        *("settings.csv", "hypervolumes.csv", "attainment.csv", "layers.csv", "commits.csv")
+    }
+    assert [line["commit"] for line in lines(folder / "tables" / "commits.csv")] == [
+        *("first", "second")
+    ]
+    layers = lines(folder / "tables" / "layers.csv")
+    assert {(one["layer"], one["weight_bits"], one["rank"]) for one in layers} >= {
+        ("stem", "8", ""),
+        ("block/depthwise", "4", ""),
+        ("block1/pointwise", "", "8"),
+    }
 
 
 def test_the_report_depends_on_rows_alone(folder, text, tmp_path):
     again = tmp_path / folder.name
-    shutil.copytree(folder, again, ignore=shutil.ignore_patterns("report.html", "*.csv", "*.png"))
+    kept = shutil.ignore_patterns("report.html", "*.csv", "*.png")
+    shutil.copytree(folder, again, ignore=kept)
     assert write_report(again).read_text() == text
 
 
 def test_the_reference_is_kept_when_better_and_worse_runs_come(tmp_path):
-    folder = study_of(tmp_path, fake_rows(widths=(24, 32)))
-    before = Page(write_report(folder).read_text()).column("hypervolumes", "file, B")
+    folder = study_of(tmp_path, cheap(fake_rows(widths=(24, 32))))
+    write_report(folder)
+    before = lines(folder / "tables" / "hypervolumes.csv")[0]
     stored = (folder / "reference.json").read_text()
-    awful = {**fake_row("w4a4", 24, 0), "run_id": "awful", "config_delta": {"awful": True}}
+    (awful,) = cheap([fake_row("w4a4", 24, 0)])
+    awful |= {"run_id": "awful", "config_delta": {"awful": True}}
     awful["metrics"] = {"float": {"accuracy": 0.01}}
     awful["costs"] = {"file_bytes": 10_000_000}
     Store(folder).append(awful)
-    assert Page(write_report(folder).read_text()).column("hypervolumes", "file, B") == before
+    write_report(folder)
+    after = lines(folder / "tables" / "hypervolumes.csv")[0]
+    assert after["file_bytes"] == before["file_bytes"]
     assert (folder / "reference.json").read_text() == stored
 
 
@@ -147,16 +175,17 @@ def test_rows_are_untrusted(tmp_path):
     row = fake_row("w8a8", 24, 0)
     hostile = {key: HOSTILE for key in ("run_id", "name", "model", "precision", "commit", "device")}
     hostile |= {"parent": HOSTILE, "seed": HOSTILE, "width": [HOSTILE], "seconds": HOSTILE}
-    hostile |= {"config_delta": {HOSTILE: HOSTILE}, "ranks": {HOSTILE: HOSTILE}}
-    folder = study_of(tmp_path, [row, {**row, **hostile}])
+    hostile |= {"config_delta": {HOSTILE: HOSTILE}, "ranks": {HOSTILE: 3}}
+    hostile |= {"bits": {HOSTILE: [HOSTILE, 8]}}
+    folder = study_of(tmp_path, [row, {**row, **hostile}], name=HOSTILE.replace("/", ""))
     text = write_report(folder).read_text()
-    page = Page(text)
-    assert page.tags.count("script") == 2 and "img" not in page.tags
-    assert page.column("runs", "run id") == [row["run_id"], HOSTILE]
+    assert text.count("<script") == 2 and "<img" not in text
+    assert column(page_data(text), "run_id") == [row["run_id"], HOSTILE]
 
 
 def test_rows_may_lack_almost_everything(tmp_path):
     odd = {"metrics": {"float": {"accuracy": 0.5}}}
+    bits = {"a": 3, "b": ["x", None], "c": [8, 4]}
     folder = study_of(
         tmp_path,
         [
@@ -164,20 +193,31 @@ def test_rows_may_lack_almost_everything(tmp_path):
             {"run_id": "half", **odd},
             {"run_id": "null", "costs": None, "parity": 3, "ranks": [], "precision": None, **odd},
             {"run_id": "nan", "costs": {"macs": float("nan"), "params": -1}, **odd},
+            {
+                "run_id": "bits",
+                "bits": {"a": 3, "b": ["x", None], "c": [8, 4]},
+                "model": "M",
+                **odd,
+            },
             {"run_id": "new", "precision": "w2a8", "costs": {"macs": 7}, **odd},
         ],
     )
-    page = Page(write_report(folder).read_text())
-    assert page.column("runs", "run id") == ["bare", "half", "null", "nan", "new"]
-    assert [path.name for path in (folder / "figures").iterdir()] == ["pareto_macs.png"]
+    data = page_data(write_report(folder).read_text())
+    assert column(data, "run_id") == ["bare", "half", "null", "nan", "bits", "new"]
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert names == {"pareto_macs.png", "pareto_linear_cost.png", "layers_M.png"}
 
 
 def test_another_metric_can_be_the_quality(tmp_path):
-    rows = fake_rows(widths=(24,))
+    rows = cheap(fake_rows(widths=(24,)))
     for row in rows:
-        row["metrics"] = {"float": {"snr_db": 12.25}}
-    page = Page(write_report(study_of(tmp_path, rows), metric="snr_db").read_text())
-    assert set(page.column("runs", "snr_db")) == {"12.25"}
+        row["metrics"] = {"float": {"snr_db": 12.25, "miss_rate": 0.1}}
+    folder = study_of(tmp_path, rows)
+    data = page_data(write_report(folder, metric="snr_db").read_text())
+    assert data["metric"] == "snr_db"
+    assert [metric["key"] for metric in data["metrics"]] == ["snr_db", "miss_rate"]
+    with pytest.raises(BadInput, match="less"):
+        write_report(folder, metric="miss_rate")
 
 
 def test_what_can_not_be_reported_is_refused(tmp_path):
@@ -187,10 +227,9 @@ def test_what_can_not_be_reported_is_refused(tmp_path):
     with pytest.raises(BadInput, match="accuracy"):
         write_report(folder)
     Store(folder).append(fake_row("w8a8", 24, 0))
-    for content in ("{", "[]", '{"quality": "x"}', '{"quality": 0, "macs": 0}'):
-        (folder / "reference.json").write_text(content)
-        with pytest.raises(BadInput, match="reference"):
-            write_report(folder)
+    (folder / "reference.json").write_text("{")
+    with pytest.raises(BadInput, match="reference"):
+        write_report(folder)
     assert not (folder / "report.html").exists()
 
 
@@ -199,85 +238,62 @@ def test_marks_differ():
     found = marks([*known, "w2a8", "w2a4"])
     assert list(found)[0] == "float" and list(found)[-2:] == ["w2a4", "w2a8"]
     assert len(set(found.values())) == len(found) == 9
+    assert len({mark.colour for mark in found.values()}) == 9
 
 
-SCRIPT = """
-const seen = { errors: [] };
-const press = (key) => document.activeElement.dispatchEvent(
-  new KeyboardEvent("keydown", { key, bubbles: true }));
-seen.points = drawn.length;
-drawn[0].g.focus();
-const names = drawn.map(() => { press("ArrowRight"); return tip.firstChild.textContent; });
-seen.walked = new Set(names).size;
-seen.tip = getComputedStyle(tip).visibility;
-press("Enter");
-seen.found = document.querySelectorAll("tr.found").length;
-seen.axes = [...chooseX.options].flatMap((x) => [...chooseY.options].map((y) => {
-  chooseX.value = x.value; chooseY.value = y.value; draw();
-  return [x.value, y.value, drawn.length, plot.innerHTML.includes("NaN")];
-}));
-chooseX.value = "file_bytes"; chooseY.value = "quality"; draw();
-seen.ringed = drawn.filter(({ g }) => g.querySelector(".ring")).map(({ item }) => item.p.id);
-document.querySelector("#legend button").click();
-seen.toggled = drawn.length;
-const cells = (title) => {
-  const at = [...document.querySelectorAll("#runs th")].find((th) => th.textContent === title);
-  at.firstChild.click();
-  const down = [...document.querySelectorAll("#runs tbody tr")].map(
-    (row) => row.cells[at.cellIndex].textContent);
-  return down;
-};
-seen.sorted = cells("file, B");
-seen.reversed = cells("file, B");
-seen.gaps = cells("int − float");
-const filter = byId("filter");
-filter.value = "W4A8 w32"; filter.dispatchEvent(new Event("input"));
-seen.filtered = [...document.querySelectorAll("#runs tbody tr")].filter((r) => !r.hidden).length;
-seen.overflow = document.documentElement.scrollWidth > innerWidth;
-const out = document.createElement("pre");
-out.id = "seen"; out.textContent = JSON.stringify(seen); document.body.append(out);
-"""
+# --- one study against another
 
 
-def chromium(page, tmp_path, width, *options):
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]
-    command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    command += ["--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--hide-scrollbars"]
-    command += ["--enable-logging=stderr", f"--window-size={width},900", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in done.stderr, [
-        line for line in done.stderr.splitlines() if "CONSOLE" in line
-    ]
-    return done.stdout
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """`new` is a point better than `old` at every setting of both; each has some of its own."""
+    root = tmp_path_factory.mktemp("compared")
+    old = study_of(root, cheap(fake_rows(widths=(24, 32, 48))), "old")
+    rows = cheap(fake_rows(widths=(32, 48, 64)))
+    for row in rows:
+        for reading in row["metrics"].values():
+            reading["accuracy"] += 0.01
+    new = study_of(root, rows, "new")
+    artifact = new / "artifacts" / rows[0]["run_id"]
+    artifact.mkdir(parents=True)
+    return new, old, write_comparison(new, old)
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
-def test_the_page_works_in_a_browser(text, tmp_path):
-    page = tmp_path / "page.html"
-    page.write_text(text.replace("</body>", f"<script>{SCRIPT}</script></body>"))
-    seen = json.loads(
-        re.search(r'<pre id="seen">(.*?)</pre>', chromium(page, tmp_path, 1280, "--dump-dom"))[1]
-    )
-    assert seen["points"] == seen["walked"] == 28
-    assert (seen["tip"], seen["found"]) == ("visible", 1)
-    assert len(seen["axes"]) == (len(COSTS) + 1) * 3
-    for x, y, drawn, broken in seen["axes"]:
-        assert drawn == (24 if y == "gap" else 28) and not broken, (x, y)
-    fronts = front_runs(fake_rows(), axes=["file_bytes"])
-    assert seen["ringed"] == list(fronts)
-    assert seen["toggled"] == 24
-    sizes = [int(size.replace(",", "")) for size in seen["sorted"]]
-    assert sizes == sorted(sizes)
-    assert seen["reversed"][0] == seen["sorted"][-1]
-    assert seen["gaps"][-8:] == ["–"] * 8
-    assert seen["filtered"] == 2 and not seen["overflow"]
+def test_a_comparison_has_both_studies(compared):
+    new, old, report = compared
+    assert report == new / "against_old" / "report.html"
+    data = page_data(report.read_text())
+    assert data["studies"] == ["new", "old"]
+    ids = [row["run_id"] for folder in (new, old) for row in Store(folder).rows()]
+    assert column(data, "run_id") == ids and data["count"] == len(ids)
+    (link,) = data["links"].values()
+    assert (report.parent / link).is_dir()
+    twins = [set() for _ in range(max(data["settings"]["twins"]) + 1)]
+    study = data["groups"][-1]
+    for run, place in enumerate(data["settings"]["at"]):
+        twins[data["settings"]["twins"][place]].add(study["names"][study["at"][run]])
+    assert sum(found == {"new", "old"} for found in twins) == 14
+    assert not (new / "reference.json").exists(), "comparing changes neither study"
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs chromium")
-def test_hostile_rows_do_nothing_in_a_browser(tmp_path):
-    row = {**fake_row("w8a8", 24, 0), "run_id": HOSTILE, "name": HOSTILE, "precision": HOSTILE}
-    page = tmp_path / "page.html"
-    page.write_text(write_report(study_of(tmp_path, [row])).read_text())
-    assert "<title>a &lt;study&gt; &amp; $more</title>" in chromium(
-        page, tmp_path, 390, "--dump-dom"
-    )
+def test_hypervolumes_are_compared_on_a_common_reference(compared):
+    new, old, report = compared
+    found = lines(report.parent / "hypervolumes.csv")
+    by_study = {line["study"]: line for line in found if line["group"] == "all"}
+    areas = [float(by_study[name]["file_bytes"]) for name in ("new", "old", "difference")]
+    assert areas[2] == pytest.approx(areas[0] - areas[1])
+    reference = json.loads((report.parent / "reference.json").read_text())
+    for folder in (new, old):
+        write_report(folder)
+        own = json.loads((folder / "reference.json").read_text())
+        assert own["quality"] >= reference["quality"]
+        assert own["file_bytes"] <= reference["file_bytes"]
+
+
+def test_what_can_not_be_compared_is_refused(compared, tmp_path):
+    new, old, _ = compared
+    with pytest.raises(BadInput, match="itself"):
+        write_comparison(new, new)
+    with pytest.raises(BadInput, match="no rows"):
+        write_comparison(new, tmp_path / "nowhere")
+    assert not (new / "against_nowhere").exists()

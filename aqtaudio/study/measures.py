@@ -1,0 +1,150 @@
+"""What a row says of its run: qualities, costs, and how they are called."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aqtaudio.errors import BadInput
+
+Row = Mapping[str, object]
+
+AXIS_LABELS: Mapping[str, str] = {
+    "file_bytes": "model file, bytes",
+    "arena_bytes": "tensor arena (RAM), bytes",
+    "weight_bytes": "weights, bytes",
+    "params": "parameters",
+    "macs": "multiply-accumulates per inference",
+    "bitops": "bit operations per inference",
+    "linear_cost": "linear cost per inference: MACs x wider operand's bits",
+    "macs_per_second": "multiply-accumulates per second of a stream",
+    "vela_cycles": "Ethos-U cycles per inference (Vela's estimate)",
+}
+COSTS = tuple(AXIS_LABELS)
+"""Of one call: a clip, or a block of a stream. Per second only streams have one."""
+
+COST_TITLES: Mapping[str, str] = {
+    "file_bytes": "file, B",
+    "arena_bytes": "arena, B",
+    "weight_bytes": "weights, B",
+    "params": "params",
+    "macs": "MACs",
+    "bitops": "bit ops",
+    "linear_cost": "linear cost",
+    "macs_per_second": "MACs/s",
+    "vela_cycles": "Vela cycles",
+}
+
+_SHARE = re.compile(r"accuracy|per_class|rate|recall|precision|f1|auc")
+_LESS_IS_BETTER = re.compile(r"(^|[._])(loss|error|eer|miss|false|far|frr|wer|cer|perplexity)")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quality that rows have: its path under `metrics.<reading>`, joined by dots.
+
+    is_share: a fraction, to be shown in percent; sense: 1 where more is better, -1 where less is.
+    """
+
+    key: str
+    is_share: bool
+    sense: int
+
+
+def metrics(rows: Sequence[Row], first: str = "accuracy") -> list[Metric]:
+    """All qualities of the served models, `first` first, the others in order of sight."""
+    values: dict[str, list[float]] = {first: []}
+    for row in rows:
+        for key in _metric_keys(row):
+            value = quality(row, key)
+            if value is not None:
+                values.setdefault(key, []).append(value)
+    return [
+        Metric(key, bool(_SHARE.search(key)) and 0 <= min(found) <= max(found) <= 1, sense(key))
+        for key, found in values.items()
+        if found
+    ]
+
+
+def sense(metric: str) -> int:
+    """1 where more is better, -1 where less is: told from the name."""
+    return -1 if _LESS_IS_BETTER.search(metric) else 1
+
+
+def require_more_is_better(metric: str) -> None:
+    """BadInput unless `metric` can be the quality that fronts are made of."""
+    if sense(metric) < 0:
+        raise BadInput(
+            f"{metric!r} can't be a report's quality: less of it is better; see the page"
+        )
+
+
+def _metric_keys(row: Row) -> list[str]:
+    """Paths of the figures of any reading; of groups such as `per_class`, their members."""
+    readings = row.get("metrics")
+    keys: dict[str, None] = {}
+    for name, reading in readings.items() if isinstance(readings, Mapping) else ():
+        if name == "train" or not isinstance(reading, Mapping):
+            continue
+        for key, value in reading.items():
+            members = [f"{key}.{member}" for member in value] if isinstance(value, Mapping) else []
+            keys |= dict.fromkeys(members or [str(key)])
+    return list(keys)
+
+
+def quality(row: Row, metric: str = "accuracy") -> float | None:
+    """The integer model's metric where the run has one, else the float model's."""
+    integer = reading(row, "integer", metric)
+    return reading(row, "float", metric) if integer is None else integer
+
+
+def reading(row: Row, name: str, metric: str) -> float | None:
+    """The metric of one reading: float, quantized, integer, train."""
+    return figure(row, "metrics", name, *metric.split("."))
+
+
+def generalisation_gap(row: Row, metric: str = "accuracy") -> float | None:
+    """How much better the served model is on the clips that it was trained on."""
+    trained, served = reading(row, "train", metric), quality(row, metric)
+    return None if trained is None or served is None else trained - served
+
+
+def cost(row: Row, axis: str) -> float | None:
+    """A positive cost, or None.
+
+    Rows of before say less: float32 weights take 4 bytes each, and a linear cost can be told from
+    the precision when it is not a mixture.
+    """
+    value = figure(row, "stream" if axis == "macs_per_second" else "costs", axis)
+    if value is None and axis == "weight_bytes" and row.get("precision") == "float":
+        params = figure(row, "costs", "params")
+        value = None if params is None else 4 * params
+    if value is None and axis == "linear_cost":
+        value = _linear_cost(row)
+    return value if value is not None and value > 0 else None
+
+
+def _linear_cost(row: Row) -> float | None:
+    """MACs x 4, 8, 16 or 32 where the precision's name says enough (models without attention)."""
+    precision, macs = str(row.get("precision", "")), figure(row, "costs", "macs")
+    bits = re.search(r"w(\d+)a(\d+)", precision)
+    if macs is None or not (bits or precision == "float"):
+        return None
+    weight_bits, activation_bits = map(int, bits.groups()) if bits else (32, 32)
+    if activation_bits == 32 or (activation_bits == 8 and weight_bits <= 8):
+        return macs * activation_bits
+    bitops = figure(row, "costs", "bitops")
+    # Signed edges keep 8 bits: of 4-bit weights, 16 bit operations cost 4 and 32 cost 8.
+    fits = bitops is not None and weight_bits == activation_bits == 4 and bitops <= 32 * macs
+    return bitops / 4 if fits and bitops is not None else None
+
+
+def figure(row: Row, *path: str) -> float | None:
+    """The finite number at `path` in the row, or None."""
+    value: object = row
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]

@@ -1,0 +1,93 @@
+"""What rows say: qualities, costs that older rows left out, which way is better."""
+
+import pytest
+from fake_rows import fake_row
+
+from aqtaudio.errors import BadInput
+from aqtaudio.study.measures import (
+    cost,
+    generalisation_gap,
+    metrics,
+    quality,
+    require_more_is_better,
+    sense,
+)
+
+
+def row(floating=0.9, precision="w8a8", **more):
+    metrics = {"float": {"accuracy": floating}, "integer": {"accuracy": more.pop("integer", None)}}
+    costs = {"file_bytes": 100, "params": 20, "macs": 1000}
+    return {
+        "precision": precision,
+        "metrics": metrics,
+        "costs": costs | more.pop("costs", {}),
+        **more,
+    }
+
+
+def test_quality_is_the_integer_figure_where_present():
+    assert quality(row(integer=0.8)) == 0.8
+    assert quality(row(integer=0.0)) == 0.0
+    assert quality(row()) == 0.9
+    assert quality(row(floating=float("nan"))) is None
+    assert quality({"metrics": None}) is None
+    assert quality({"metrics": {"float": {"per_class": {"yes": 0.4}}}}, "per_class.yes") == 0.4
+
+
+def test_float_weights_take_four_bytes():
+    assert cost(row(precision="float"), "weight_bytes") == 80
+    assert cost(row(), "weight_bytes") is None
+    assert cost({"precision": "float", "costs": {"weight_bytes": 0}}, "weight_bytes") is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "bits", "expected"),
+    [
+        ("float", 1024, 32),
+        ("w8a8", 64, 8),
+        ("ptq_w8a8", 64, 8),
+        ("w4a8_low_rank", 32, 8),
+        ("w4a4", 16, 4),
+        ("w4a4", 18, 4.5),  # an eighth of the MACs read 8-bit edges
+        ("w4a4", 40, None),
+        ("mixed", 40, None),
+        ("w8a16", 128, None),
+    ],
+)
+def test_a_linear_cost_is_told_from_the_precision_or_not_at_all(precision, bits, expected):
+    old = row(precision=precision, costs={"bitops": 1000 * bits})
+    assert cost(old, "linear_cost") == (None if expected is None else 1000 * expected)
+    assert cost(row(precision=precision, costs={"linear_cost": 7}), "linear_cost") == 7
+
+
+def test_streams_and_cycles_have_costs_of_their_own():
+    found = row(costs={"vela_cycles": 95_832}, stream={"macs_per_second": 50_000})
+    assert cost(found, "vela_cycles") == 95_832
+    assert cost(found, "macs_per_second") == 50_000
+
+
+def test_all_qualities_of_a_study():
+    rows = [fake_row("w8a8", 24, 0), fake_row("float", 24, 0)]
+    rows[0]["metrics"]["integer"] |= {"miss_rate": 0.2, "snr_db": 12.0, "per_class": {"no": 0.5}}
+    rows[0]["metrics"]["train"] = {"accuracy": 1.0, "only_in_training": 1.0}
+    found = {metric.key: metric for metric in metrics(rows)}
+    assert list(found)[0] == "accuracy" and "only_in_training" not in found
+    assert {key: m.sense for key, m in found.items() if m.sense < 0} == {"miss_rate": -1}
+    assert {key for key, m in found.items() if not m.is_share} == {"snr_db"}
+    assert {"per_class.yes", "per_class.no"} <= set(found)
+
+
+def test_which_way_is_better():
+    for name in ("false_alarms_per_hour", "miss_rate", "eer", "loss", "word_error_rate"):
+        assert sense(name) == -1, name
+        with pytest.raises(BadInput, match="less"):
+            require_more_is_better(name)
+    for name in ("accuracy", "accuracy_without_silence", "si_sdr_db", "per_class.off", "recall"):
+        assert sense(name) == 1, name
+
+
+def test_the_generalisation_gap():
+    found = row(integer=0.8)
+    assert generalisation_gap(found) is None
+    found["metrics"]["train"] = {"accuracy": 0.95}
+    assert generalisation_gap(found) == pytest.approx(0.15)
