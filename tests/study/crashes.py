@@ -81,16 +81,20 @@ def kill(path: Path) -> None:
 
 def start_and_kill(
     folder: Path, dice: random.Random, workers: int, batch: int, address: str = ""
-) -> None:
-    """Start a launcher; once a command is at work, kill it, the launcher or both at some moment."""
+) -> bool:
+    """Start a launcher; once a command is at work, kill it, the launcher or both at some moment.
+
+    Returns False when the launcher came to its end before that.
+    """
     before = len(starts(folder))
     with started(folder, workers, batch, address) as launcher:
         while launcher.poll() is None and len(starts(folder)) == before:
             time.sleep(0.01)
-        time.sleep(dice.uniform(0.0, 0.12))
+        time.sleep(dice.uniform(0.0, 0.25))
         at_work = active(folder)
-        if at_work and dice.random() < 0.4:
+        if at_work and dice.random() < 0.6:
             kill(dice.choice(at_work))
-            if dice.random() < 0.5:
-                launcher.wait(180)
+            time.sleep(dice.choice((0.0, 0.2)))
+        is_at_work = launcher.poll() is None
         launcher.kill()
+    return is_at_work

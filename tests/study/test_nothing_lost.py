@@ -47,14 +47,22 @@ def test_interrupt_ends_the_commands(tmp_path):
 
 
 def killed_often(folder, expected, kills, workers, batch):
-    dice = random.Random(workers + 10 * batch)
-    for _ in range(kills):
-        start_and_kill(folder, dice, workers, batch)
-    assert finished(folder, workers, batch)
-    assert undisturbed(Store(folder).rows()) == expected
-    assert not list(folder.glob("work/*/clash"))
-    begun = [int(step) for step in starts(folder)]
-    return f"{kills} kills, {len(begun)} starts of runs, {sum(map(bool, begun))} from a checkpoint"
+    """Kills sweeps, the next one when one has come to its end, all of which have the rows."""
+    dice, done, sweeps = random.Random(workers + 10 * batch), 0, [folder / "0"]
+    while done < kills:
+        if start_and_kill(sweeps[-1], dice, workers, batch):
+            done += 1
+        elif undisturbed(Store(sweeps[-1]).rows()) == expected:
+            sweeps.append(folder / str(len(sweeps)))
+    assert finished(sweeps[-1], workers, batch)
+    for out in sweeps:
+        assert undisturbed(Store(out).rows()) == expected
+        assert not list(out.glob("work/*/clash"))
+    begun = [int(step) for out in sweeps for step in starts(out)]
+    return (
+        f"{done} kills in {len(sweeps)} sweeps of {len(expected)} runs: {len(begun)} starts, "
+        + (f"{sum(map(bool, begun))} from a checkpoint")
+    )
 
 
 @pytest.mark.parametrize(("workers", "batch"), [(3, 1), (1, 4)])
