@@ -90,7 +90,8 @@ def test_row(tiny_run):
     assert row["metrics"]["integer"] == row["metrics"]["quantized"]
     assert row["parity"]["mismatches"] == 0 and row["parity"]["n"] == 2000
     assert row["costs"]["file_bytes"] == (tiny_run / "model.tflite").stat().st_size
-    assert row["ranks"] == {} and row["seconds"] > 0
+    assert row["ranks"] == {} and row["seconds"] > 0 and row["trained_together"] == 1
+    assert row["bits"]["conv"] == row["bits"]["logits"] == [8, 8]
 
 
 def test_row_of_a_float_run(tiny_float):

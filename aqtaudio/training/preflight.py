@@ -32,6 +32,8 @@ def require_trainable(experiment: Experiment) -> None:
             "augmentation changes audio, and a device's features are none; allowed: spec masks "
             "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)"
         )
+    if experiment.distillation and experiment.recipe.mode == "float":
+        raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
     if experiment.init_from:
         parent_settings(experiment)
     elif experiment.init_differs:

@@ -172,6 +172,11 @@ def test_a_parent_of_another_task_gives_all_but_its_answers(keywords, new, tiny_
     assert jax.tree.all(jax.tree.map(np.array_equal, start["batch_stats"], parent["batch_stats"]))
 
 
+def test_a_float_run_has_nobody_to_teach():
+    with pytest.raises(BadInput, match="distillation is for the quantized phase"):
+        require_trainable(overlay(EXPERIMENT, {"recipe": FLOAT, "distillation": "1.0"}))
+
+
 def test_a_difference_needs_a_parent():
     with pytest.raises(BadInput, match="init_differs is given without init_from"):
         require_trainable(overlay(EXPERIMENT, {"init_differs": ("task",)}))

@@ -67,9 +67,9 @@ def train_all(experiments, data, folder):
     )
 
 
-def losses(folder) -> list[float]:
+def logged(folder, name: str) -> list[float]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line[name] for line in lines if name in line]
 
 
 def assert_close(ours, theirs, atol=TOLERANCE):
@@ -125,14 +125,10 @@ def test_runs_together_are_the_runs_alone(alone, together):
     for name, one, other in zip(ALIKE, alone[1], together[1], strict=True):
         assert_close(other[0], one[0])
         assert_close(other[1]["ranges"], one[1]["ranges"])
-        quantized = [np.asarray(jax.tree.leaves(result[1]["params"])[0]) for result in (one, other)]
-        np.testing.assert_allclose(*quantized, atol=5e-3)
-        (
-            np.testing.assert_allclose(
-                losses(together[0] / name), losses(alone[0] / name), rtol=2e-2
-            ),
-            name,
-        )
+        pair = together[0] / name, alone[0] / name
+        np.testing.assert_allclose(*(logged(at, "loss") for at in pair), rtol=2e-2)
+        # One of 42 clips is 0.024.
+        np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
 
 
 @pytest.mark.parametrize("name", ALIKE)
