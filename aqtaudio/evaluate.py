@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.kernels.call import TARGETS
@@ -107,12 +108,16 @@ def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
 
 
 def parity(
-    run: Run, folder: Path | None = None, n: int = 1000, runtime: str = "micro", seed: int = 0
+    run: Run,
+    recordings: Path | KeywordData | None = None,
+    n: int = 1000,
+    runtime: str = "micro",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compares the program with a runtime, in that runtime's arithmetic.
 
-    On `n` random inputs and, given recordings, `n` clips (blocks of a stream): of the validation
-    list first, then of training clips.
+    On `n` random inputs and, given recordings (a folder, or training and validation clips of one),
+    `n` clips (blocks of a stream): of the validation list first, then of training clips.
 
     Returns:
       What `parity --json` prints; "outputs" counts the integers that were compared. A stream's
@@ -124,8 +129,9 @@ def parity(
         raise BadInput(f"--n is {n}; at least 1 is needed")
     executor = Executor(run.program, target="litert" if runtime == "litert" else "micro")
     codes = random_codes(run.program, n, seed)
-    if folder is not None:
-        codes = np.concatenate([real_codes(run, executor, parity_clips(run, folder, n))[:n], codes])
+    if recordings is not None:
+        clips = parity_clips(run, recordings, n)
+        codes = np.concatenate([real_codes(run, executor, clips)[:n], codes])
     ours = executor(codes).astype(int)
     theirs = interpret(run.model, codes, runtime).astype(int)
     difference = np.abs(ours - theirs)
@@ -146,14 +152,15 @@ def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
     return random.integers(limits.min, limits.max + 1, (n, *edge.shape), edge.dtype)
 
 
-def parity_clips(run: Run, folder: Path, n: int) -> np.ndarray:
+def parity_clips(run: Run, recordings: Path | KeywordData, n: int) -> np.ndarray:
     """int16 clips [up to n, N], or what holds n blocks of a stream.
 
     The validation list, filled up with training clips.
     """
     if run.experiment.streams:
         n = 1 + math.ceil(n * run.experiment.block_ms / run.experiment.task.clip_ms)
-    data = run.data(folder, ("train", "val"))
+    is_loaded = isinstance(recordings, KeywordData)
+    data = recordings if is_loaded else run.data(recordings, ("train", "val"))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:n])
     if len(clips) < n:
         more, _ = data.training_batch(0, n - len(clips), seed=0)

@@ -81,7 +81,7 @@ def train_together(
         try:
             if isinstance(trained, BadInput):
                 raise trained
-            results[out] = _finish(one, *trained, data_folder, shared_seconds, len(begun))
+            results[out] = _finish(one, *trained, shared_seconds, len(begun))
         except BadInput as error:
             results[out] = error
     return [results[out] for _, out in runs]
@@ -124,7 +124,6 @@ def _finish(
     begun: _Begun,
     floating: Mapping[str, Any],
     quantized: Mapping[str, Any] | None,
-    data_folder: Path,
     shared_seconds: float,
     together: int,
 ) -> Run:
@@ -139,7 +138,7 @@ def _finish(
         save_model(run, to_tflite(program))
     else:
         save_model(run, to_float_tflite(*float_model.recorded(experiment, floating)))
-    row = make_row(run, quantized, data_folder, begun.trainer.evaluation)
+    row = make_row(run, quantized, begun.trainer.data, begun.trainer.evaluation)
     served = evaluate_clips(run, begun.training, "float" if quantized is None else "integer")
     row["metrics"]["train"] = {"accuracy": served["accuracy"]}
     row["seconds"] = round(shared_seconds + time.monotonic() - started, 1)
@@ -168,7 +167,7 @@ def save_model(run: Run, blob: bytes) -> None:
 def make_row(
     run: Run,
     quantized: Mapping[str, Any] | None,
-    data_folder: Path,
+    data: KeywordData,
     evaluation: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, Any]:
     """What a study keeps of a finished run: quality, costs, parity."""
@@ -192,7 +191,7 @@ def make_row(
         row["ranks"] = low_rank.ranks(quantized["params"])
         row["bits"] = bits(run.program)
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
-        row["parity"] = parity(run, data_folder, row_inputs(experiment), experiment.recipe.target)
+        row["parity"] = parity(run, data, row_inputs(experiment), experiment.recipe.target)
     return row
 
 
