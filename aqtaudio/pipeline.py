@@ -122,7 +122,7 @@ def _begin(
 
 def _finish(
     begun: _Begun,
-    floating: Mapping[str, Any],
+    floating: dict[str, Any],
     quantized: Mapping[str, Any] | None,
     shared_seconds: float,
     together: int,
