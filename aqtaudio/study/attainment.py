@@ -24,7 +24,7 @@ Steps = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Attainment:
-    """Fronts that one seed (best), half of them (median, of three or more) and all (worst) reach."""
+    """Fronts that one seed (best), half of them (median; of three at least), all (worst) reach."""
 
     seeds: tuple[str, ...]
     settings: int

@@ -1,4 +1,4 @@
-"""Bits and ranks per layer, where rows have them: `bits` {layer: [weights, activations]}, `ranks`."""
+"""Bits and ranks per layer, where rows have them: `bits` {layer: [weights, activations]}, ranks."""
 
 from __future__ import annotations
 

@@ -193,12 +193,7 @@ def test_rows_may_lack_almost_everything(tmp_path):
             {"run_id": "half", **odd},
             {"run_id": "null", "costs": None, "parity": 3, "ranks": [], "precision": None, **odd},
             {"run_id": "nan", "costs": {"macs": float("nan"), "params": -1}, **odd},
-            {
-                "run_id": "bits",
-                "bits": {"a": 3, "b": ["x", None], "c": [8, 4]},
-                "model": "M",
-                **odd,
-            },
+            {"run_id": "bits", "bits": bits, "model": "M", **odd},
             {"run_id": "new", "precision": "w2a8", "costs": {"macs": 7}, **odd},
         ],
     )
