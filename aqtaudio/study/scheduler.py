@@ -172,6 +172,8 @@ class _Sweep:
         ]
 
     def _start(self, batches: _Batches, display: Display) -> None:
+        if len(self.jobs) >= self.engine.slots:
+            return
         self._leave_out(display)
         self._enter_finished(display)
         while (ready := self._startable()) and len(self.jobs) < self.engine.slots:
@@ -192,8 +194,11 @@ class _Sweep:
             self.jobs.append(_Job(keys, attempt))
 
     def _startable(self) -> list[str]:
-        parents = {key: self.specs[key].run.parent for key in self.waiting}
-        return [key for key, parent in parents.items() if parent is None or parent in self.ready]
+        return [key for key in self.waiting if self._can_start(key)]
+
+    def _can_start(self, key: str) -> bool:
+        parent = self.specs[key].run.parent
+        return parent is None or parent in self.ready
 
     def _leave_out(self, display: Display) -> None:
         """Runs whose parent failed; parents come first, so one pass sees all of them."""
@@ -205,10 +210,10 @@ class _Sweep:
                 display.event(f"left out  {spec.run.name}: the run it starts from failed", "yellow")
 
     def _enter_finished(self, display: Display) -> None:
-        """Runs that an earlier launcher did not live to enter."""
-        for key in self._startable():
+        """Runs that an earlier launcher did not live to enter, parents before their children."""
+        for key in list(self.waiting):
             path = self.specs[key].run_dir / "row.json"
-            if not path.exists():
+            if not self._can_start(key) or not path.exists():
                 continue
             try:
                 row = finished_row(self.specs[key].run, path.parent, None)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from crashes import is_locked
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.engine import CACHE, Local, visible_devices
+from aqtaudio.study.engine import CACHE, Local, variables, visible_devices
 from aqtaudio.study.process import Process, stop
 
 NAMES = ("CUDA_VISIBLE_DEVICES", "XLA_CLIENT_MEM_FRACTION", CACHE, "PATH")
@@ -113,3 +114,35 @@ def test_an_orphan_is_ended_by_whoever_needs_one_of_its_runs(tmp_path):
     other = Process(["sleep", "60"], folders[1:], os.environ)
     assert orphan.process.wait(20) == -9
     stop([other])
+
+
+COMPILE = """
+import jax, jax.numpy as jnp
+print(float(jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x))(jnp.eye(8)).sum()))
+"""
+
+
+@pytest.mark.slow
+def test_a_torn_compilation_is_compiled_again(tmp_path):
+    """JAX writes entries in place: a kill may leave any part of one, and the next run meets it."""
+    given = {
+        CACHE: str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+    def told():
+        command = [sys.executable, "-c", COMPILE]
+        environment = variables(given, 0)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout, done.stderr
+
+    whole, _ = told()
+    entries = [path for path in tmp_path.glob("*/*-cache")]
+    assert entries
+    for share in (0.0, 0.5, 0.99):
+        for path in entries:
+            content = path.read_bytes()
+            path.write_bytes(content[: int(share * len(content))])
+        again, warning = told()
+        assert again == whole and "Error reading persistent compilation cache" in warning

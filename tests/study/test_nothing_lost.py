@@ -86,6 +86,14 @@ def test_a_killed_job_goes_on_from_its_checkpoints(tmp_path, expected, orphan_li
         assert not (path.parent / "clash").exists()
 
 
+def test_finished_runs_that_were_not_entered_are_not_run_again(tmp_path, expected):
+    sweep(tmp_path, study=slow_study(), workers=2)
+    Store(tmp_path).rows_path.unlink()
+    outcome = sweep(tmp_path, launch=None, study=slow_study(), resume=True)
+    assert len(outcome.entered) == 6
+    assert undisturbed(Store(tmp_path).rows()) == expected
+
+
 @pytest.mark.parametrize("content", ["", '{"tot'])
 def test_a_torn_row_is_made_again(tmp_path, expected, content):
     """As a power cut may leave it: renamed, but not on the disk."""
