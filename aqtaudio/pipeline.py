@@ -221,7 +221,11 @@ def _is_float(run: Run) -> bool:
 
 
 def costs(run: Run) -> dict[str, Any]:
-    """The keys that `cost --json` prints, measured on the run's own file and program."""
+    """The keys that `cost --json` prints, measured on the run's own file and program.
+
+    And `vela_cycles`, on an Ethos-U, where Vela is installed and takes the whole file.
+    """
+    from aqtaudio.program import vela
     from aqtaudio.program.check import check
 
     is_float = _is_float(run)
@@ -231,6 +235,9 @@ def costs(run: Run) -> dict[str, Any]:
     totals.pop("operations")
     if is_float:
         totals |= float_model.in_float32(totals)
+    cycles = None if is_float else vela.cycles(run.model)
+    if cycles is not None:
+        totals["vela_cycles"] = cycles
     return totals | {
         "file_bytes": report.file_bytes,
         "arena_bytes": report.arena_bytes,
