@@ -241,6 +241,8 @@ def test_export_with_no_recordings(tiny_run, tmp_path, refused):
         (["export", "nowhere", "--out", "o"], "nowhere: no such run"),
         (["sweep", "nowhere.py", "--data", "d"], "nowhere.py"),
         (["report", "nowhere"], "nowhere"),
+        (["report", "nowhere", "--out", "o"], "--against"),
+        (["report", "nowhere", "--against", "elsewhere"], "nowhere"),
         (["train", "nowhere.py", "--data", "d", "--out", "o"], "nowhere.py"),
         (["train"], "config"),
         (["data", "check", "nowhere"], "nowhere"),

@@ -208,6 +208,21 @@ def test_the_table_sorts_and_holds_only_what_is_in_sight(opened, rows):
     assert int(last) == len(rows) + 1
 
 
+def test_the_address_says_what_is_shown(opened, report):
+    opened.choose(x="bitops", colour="model", show="runs")
+    opened.type("w4a8 w32")
+    address = opened.run("return location.href")
+    opened.open(report)
+    assert opened.run("return [state.x, state.text, chosen.length === data.count]") == [
+        *("file_bytes", "", True)
+    ]
+    opened.driver.get(address.replace("#", "?again#"))
+    assert opened.run("return [state.x, state.colour, state.show, chosen.length]") == [
+        *("bitops", "model", "runs", 3)
+    ]
+    assert opened.run("return byId('text').value") == "w4a8 w32"
+
+
 def test_downloads_are_the_selection(opened, rows):
     opened.type("w4a4 seed=2")
     wanted = [row for row in rows if row["precision"] == "w4a4" and row["seed"] == 2]

@@ -18,6 +18,22 @@ function fillSelects() {
   }
 }
 
+// The address says what is shown, so that a link to it can be sent.
+const SHARED = { x: "x", y: "y", colour: "colour", show: "show", text: "filter" }, usual = { ...state };
+function readAddress() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  for (const [key, name] of Object.entries(SHARED)) {
+    const value = asked.get(name);
+    if (value === null || (key !== "text" && ![...byId(key).options].some((one) => one.value === value))) continue;
+    state[key] = byId(key).value = value;
+  }
+}
+function writeAddress() {
+  const said = Object.entries(SHARED).filter(([key]) => state[key] !== usual[key])
+    .map(([key, name]) => [name, state[key]]);
+  history.replaceState(null, "", said.length ? "#" + new URLSearchParams(said) : location.pathname + location.search);
+}
+
 function showPoint(item, moves = false) {
   if (!item || !item.all) return emptyCard();
   fillCard(item, findInTable);
@@ -42,6 +58,7 @@ function fromTable(item) {
 }
 
 fillSelects();
+readAddress();
 byId("whole").addEventListener("change", drawFronts);
 buildFilters();
 buildDownloads();
@@ -56,4 +73,5 @@ buildLayers();
 buildHistory(showPoint);
 emptyCard();
 update();
+listeners.push(writeAddress);
 document.documentElement.dataset.ready = "true";

@@ -20,13 +20,16 @@ function identityColumns() {
 function runColumns() {
   const Y = yAxis(), main = data.metric;
   const shown = [...new Set([Y, mainY, yOf("float " + main), yOf("difference " + main), yOf("gap " + main)])];
+  const [name, ...groups] = identityColumns();
   const seeds = byRun ? word("seed", "seed", ({ run }) => data.seeds.names[data.seeds.at[run]] || undefined)
     : numeric("count", "runs", ({ all }) => all.length, String);
-  const found = [...identityColumns(), seeds];
+  const found = [name];
   for (const axis of shown.filter(Boolean)) {
     found.push(quantity(axis));
-    if (axis === Y && !byRun) found.push(numeric("spread", "±", ({ spread }) => spread,
+    if (axis !== Y) continue;
+    if (!byRun) found.push(numeric("spread", "±", ({ spread }) => spread,
       (value) => Y.text(value).replace(/^[+−]/, "")));
+    found.push(...groups, seeds);
   }
   found.push(...data.costs.map(({ key, title }) => numeric(key, title, average(costs[key]), whole)));
   const width = field("width");
