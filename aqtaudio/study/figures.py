@@ -104,10 +104,6 @@ def _gap(points: Sequence[Point], axis: str, title: str, metric: str, path: Path
 def _plot(title: str, x: str, y: str, metric: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.2, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
     if metric == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel(x)
@@ -125,7 +121,12 @@ def plain(axes: Axes) -> None:
 
 
 def save(figure: Figure, axes: Axes, path: Path) -> None:
-    """With a legend; the same bytes each time."""
+    """With a logarithmic cost and a legend; the same bytes each time."""
+    # Set before the marks are there, a single cost leaves no range.
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9, loc="best")
     figure.savefig(path, dpi=120, metadata={"Software": ""})

@@ -15,6 +15,9 @@ from aqtaudio.study.pareto import front_runs, groups, points
 from aqtaudio.study.report import write_report
 from aqtaudio.study.store import Store
 
+# Matplotlib warns where a figure has no range or no room.
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
+
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'&$x"
 COSTS = {"file_bytes", "arena_bytes", "weight_bytes", "params", "macs", "bitops"}
 COSTS |= {"linear_cost", "macs_per_second"}
