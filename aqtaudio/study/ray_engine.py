@@ -38,16 +38,18 @@ class Ray:
     ):
         """Connect to the cluster.
 
-        address: of its head; default: what RAY_ADDRESS says, or a cluster that runs here. workers:
-        jobs at once at most; default: as many as there is room for. gpus_per_job: share of an
-        accelerator, default 1; 0, the default without any: one job per node, on its CPU.
+        address: of its head; default: what RAY_ADDRESS says, or a cluster that runs here; a process
+        that is connected stays so. workers: jobs at once at most; default: as many as there is room
+        for. gpus_per_job: share of an accelerator, default 1; 0, the default without any: one job
+        per node, on its CPU.
 
         Raises BadInput when there is no such cluster.
         """
         if gpus_per_job is not None and not 0 <= gpus_per_job <= 1:
             raise BadInput(f"gpus per job is {gpus_per_job}: allowed are shares in [0, 1]")
         try:
-            ray.init(address or "auto", log_to_driver=False, logging_level="error")
+            if not ray.is_initialized():
+                ray.init(address or "auto", log_to_driver=False, logging_level="error")
         except (ConnectionError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())
             raise BadInput(

@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from crashes import active, finished, start_and_kill, started, starts, undisturbed, wait_for
 from fake_sweep import Experiment, slow_study, sweep, wide_study
 from rich.console import Console
 
+from aqtaudio.cli import main
 from aqtaudio.errors import BadInput
 from aqtaudio.study.space import Study, param, product
 from aqtaudio.study.store import Store
@@ -82,29 +84,41 @@ def test_a_lost_node_costs_no_run(cluster, node, tmp_path):
     assert not list(tmp_path.glob("work/*/clash"))
 
 
+def lose_a_node(cluster, doomed, out, dice, batch) -> bool:
+    """False when the sweep came to its end before."""
+    before = len(starts(out))
+    with started(out, 2, batch, cluster.address) as launcher:
+        wait_for(lambda: launcher.poll() is not None or len(starts(out)) > before)
+        time.sleep(dice.uniform(0.0, 1.0))
+        is_at_work = launcher.poll() is None
+        cluster.remove_node(doomed, allow_graceful=False)
+        time.sleep(dice.choice((0.0, 3.0)))
+        launcher.kill()
+    return is_at_work
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2])
 def test_killed_at_random_nothing_is_lost(cluster, node, tmp_path, expected, batch):
-    """Launchers, commands and nodes."""
-    dice = random.Random(batch)
-    for _ in range(12):
-        doomed = node()
+    """Launchers, commands and nodes; the next sweep begins when one has come to its end."""
+    dice, done, sweeps = random.Random(batch), 0, [tmp_path / "0"]
+    while done < 25:
+        doomed, out = node(), sweeps[-1]
         if dice.random() < 0.5:
-            start_and_kill(tmp_path, dice, 2, batch, cluster.address)
+            is_killed = start_and_kill(out, dice, 2, batch, cluster.address)
         else:
-            with started(tmp_path, 2, batch, cluster.address) as launcher:
-                before = len(starts(tmp_path))
-                wait_for(lambda: launcher.poll() is not None or len(starts(tmp_path)) > before)  # noqa: B023
-                time.sleep(dice.uniform(0.0, 0.5))
-                cluster.remove_node(doomed, allow_graceful=False)
-                time.sleep(dice.uniform(0.0, 5.0))
-                launcher.kill()
+            is_killed = lose_a_node(cluster, doomed, out, dice, batch)
+        done += is_killed
         if doomed in cluster.list_all_nodes():
             cluster.remove_node(doomed, allow_graceful=False)
-    assert finished(tmp_path, 2, batch, cluster.address)
-    assert undisturbed(Store(tmp_path).rows()) == expected
-    assert not list(tmp_path.glob("work/*/clash"))
-    print(len(starts(tmp_path)), "starts of runs")
+        if not is_killed and undisturbed(Store(out).rows()) == expected:
+            sweeps.append(tmp_path / str(len(sweeps)))
+    assert finished(sweeps[-1], 2, batch, cluster.address)
+    for out in sweeps:
+        assert undisturbed(Store(out).rows()) == expected
+        assert not list(out.glob("work/*/clash"))
+    begun = [int(step) for out in sweeps for step in starts(out)]
+    print(f"{done} kills in {len(sweeps)} sweeps: {len(begun)} starts, {sum(map(bool, begun))} on")
 
 
 @pytest.mark.slow
@@ -154,3 +168,37 @@ def test_failures_and_refusals(cluster, tmp_path):
     outcome = sweep(tmp_path, lambda specs: command, study=study, engine=Ray(cluster.address))
     assert list(outcome.failed.values()) == ["no data here"] and len(outcome.blocked) == 2
     ray.shutdown()
+
+
+STUDY = """
+from corpus import EXPERIMENT
+
+from aqtaudio.compression.recipe import FLOAT
+from aqtaudio.study.space import Study, finetuned
+
+PARENT = {"name": "float", "recipe": FLOAT}
+CHILDREN = [{"name": "w8a8", "optimizer.steps": 0, "finetune.steps": n} for n in (0, 10)]
+STUDY = Study("tiny", EXPERIMENT, [PARENT, *finetuned([PARENT], CHILDREN)])
+"""
+
+
+@pytest.mark.slow
+def test_a_study_of_trainings_on_the_cluster(
+    cluster, node, tone_corpus, environment, tmp_path, monkeypatch
+):
+    """The command, and paths as they are seen from the folder in which it is given."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.py").write_text(STUDY)
+    arguments = ["sweep", "tiny.py", "--data", str(tone_corpus), "--engine", "ray"]
+    assert main([*arguments, "--address", cluster.address]) == 0
+    assert len(Store(Path("results/tiny")).rows()) == 3
+    assert main([*arguments, "--address", cluster.address, "--resume"]) == 0
+    ray.shutdown()
+
+
+def test_an_address_is_of_a_cluster(refused, tmp_path):
+    file = tmp_path / "tiny.py"
+    file.write_text(STUDY)
+    assert "--engine ray" in refused("sweep", file, "--data", tmp_path, "--address", "x")
