@@ -49,7 +49,7 @@ def _draw(
     path: Path,
 ) -> None:
     layers = list(dict.fromkeys(layer for point in shown for layer in cells[point.run_id]))
-    size = (3.4 + 0.46 * len(layers), 1.9 + 0.27 * len(shown))
+    size = (max(6.8, 3.4 + 0.46 * len(layers)), 1.9 + 0.27 * len(shown))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     for y, point in enumerate(shown):
