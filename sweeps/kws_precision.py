@@ -3,11 +3,11 @@
     aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 6
     aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 6 --resume
 
-DS-CNN in five widths and MatchboxNet in three, two seeds each: float, then W8A8, W4A8 and W4A4 from
-the folded, calibrated float model. DS-CNN of width 64 also cut to lower ranks. Then a search for the
-bits of every layer of DS-CNN of width 24 (the other file: of MatchboxNet of width 16) by short
-trainings; what it finds is trained as long as the others, with both seeds (`MIXED`). Runs at widths
-16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
+DS-CNN in five widths and MatchboxNet in three, two seeds each: float, then W8A8, W4A8 and W4A4
+from the folded, calibrated float model. DS-CNN of width 64 also cut to lower ranks. Then a search
+for the bits of every layer of DS-CNN of width 24 (the other file: of MatchboxNet of width 16) by
+short trainings; what it finds is trained as long as the others, with both seeds (`MIXED`). Runs at
+widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
 """
 
 from pathlib import Path
@@ -41,10 +41,12 @@ SEARCH_STEPS = 100
 
 
 def named(label: str, runs: list[Delta]) -> list[Delta]:
+    """Runs called by model, width and seed."""
     return [{**run, "name": f"{label} w{run['model.width']} s{run['seed']}"} for run in runs]
 
 
 def cut(penalty: float, energy: float, bits: int) -> Delta:
+    """Pointwise layers trained on as U diag(s) V, cut, and trained in integers."""
     return {
         "name": f"rank {penalty} {energy}",
         "recipe": low_rank("pointwise_.*", penalty, energy, bits),
@@ -54,6 +56,7 @@ def cut(penalty: float, energy: float, bits: int) -> Delta:
 
 
 def mixed(name: str, bits: dict) -> Delta:
+    """Bits per layer."""
     return {"name": name, "recipe": Recipe(rules=rules(bits)), **INHERIT}
 
 
@@ -73,6 +76,7 @@ def end_of(space: dict, place: int) -> dict:
 
 
 def settings_of(parent: Delta):
+    """Of a float run."""
     return overlay(EXPERIMENT, {k: v for k, v in parent.items() if k != "name"})
 
 
