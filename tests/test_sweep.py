@@ -171,7 +171,7 @@ def runs(bits):
 
 SPACE = bit_choices(EXPERIMENT)
 ENDS = [{layer: bits[index] for layer, bits in SPACE.items()} for index in (0, -1)]
-STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=6, generation=3, first=ENDS)
+STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=4, generation=2, first=ENDS)
 """
 
 
@@ -182,9 +182,10 @@ def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     file, out = tmp_path / "bits.py", tmp_path / "out"
     file.write_text(HEAD + BITS)
-    assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
+    sweep = ["sweep", str(file), "--data", str(tone_corpus), "--out", str(out), "--batch", "2"]
+    assert main(sweep) == 0
     record, found = json.loads((out / "search.json").read_text()), rows(out)
-    assert len(record["trials"]) == 6
+    assert len(record["trials"]) == 4
     by_id = {row["run_id"]: row for row in found.values()}
     for trial in record["trials"]:
         row = by_id[trial["run_ids"][0]]
