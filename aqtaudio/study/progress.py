@@ -18,7 +18,7 @@ from rich.text import Text
 from aqtaudio.study.process import tail
 
 _FIGURES = ("loss", "accuracy")
-_BAR_WIDTH = 16
+_BAR_WIDTH = 12
 _NAME_WIDTH = 36
 
 
@@ -85,21 +85,18 @@ class Display:
         return whole
 
     def _sweep_line(self, counts: Counts, jobs: Sequence[Active]) -> Table:
-        line = Table.grid(padding=(0, 1))
-        for _ in range(4):
-            line.add_column(no_wrap=True, overflow="ellipsis")
+        line = _columns(4, flexible=3)
         finished = counts.before + counts.entered
         bar = ProgressBar(total=max(1, counts.total), completed=finished, width=_BAR_WIDTH)
         speed = _speed(counts, time.monotonic() - self._started)
-        line.add_row("sweep", bar, f"{finished}/{counts.total}", speed + _state(counts, jobs))
+        state = Text(_state(counts, jobs) + speed, no_wrap=True, overflow="ellipsis")
+        line.add_row("sweep", bar, f"{finished}/{counts.total}", state)
         return line
 
 
 def active_table(jobs: Sequence[Active], room_lines: int) -> Table:
     """A line per run where they fit, else per job, and what does not fit as a number."""
-    table = Table.grid(padding=(0, 1))
-    for _ in range(5):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+    table = _columns(5, flexible=0)
     if sum(len(job.runs) for job in jobs) <= room_lines:
         jobs = [Active((run,), job.seconds) for job in jobs for run in job.runs]
     shown = jobs if len(jobs) <= room_lines else jobs[: room_lines - 1]
@@ -108,6 +105,14 @@ def active_table(jobs: Sequence[Active], room_lines: int) -> Table:
     if len(shown) < len(jobs):
         hidden = sum(len(job.runs) for job in jobs[len(shown) :])
         table.add_row(Text(f"and {hidden} more runs", style="dim"))
+    return table
+
+
+def _columns(count: int, flexible: int) -> Table:
+    """A table in which one column gives way where the terminal is narrow."""
+    table = Table.grid(padding=(0, 1))
+    for number in range(count):
+        table.add_column(no_wrap=number != flexible, overflow="ellipsis")
     return table
 
 
@@ -129,7 +134,8 @@ def _job_line(job: Active) -> tuple:
     name = job.runs[0][0]
     if len(job.runs) > 1:
         name = f"{len(job.runs)} runs: {name}, …"
-    label = Text(name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 1]}…", style="bold")
+    label = Text(name, style="bold", no_wrap=True, overflow="ellipsis")
+    label.truncate(_NAME_WIDTH, overflow="ellipsis")
     metrics = [last_metrics(run_dir) for _, run_dir in job.runs]
     progress = [found for found in metrics if _is_progress(found)]
     clock = _clock(job.seconds)
@@ -165,15 +171,15 @@ def _speed(counts: Counts, seconds: float) -> str:
         return ""
     per_hour = 3600 * counts.entered / seconds
     left = counts.total - counts.before - counts.entered - counts.failed - counts.blocked
-    return f"{per_hour:.3g} runs/h, ETA {_clock(3600 * left / per_hour)}, "
+    return f", {per_hour:.3g} runs/h, ETA {_clock(3600 * left / per_hour)}"
 
 
 def _state(counts: Counts, jobs: Sequence[Active]) -> str:
     runs = sum(len(job.runs) for job in jobs)
-    parts = [f"{runs} active" + (f" in {len(jobs)} jobs" if runs > len(jobs) else "")]
-    parts += [f"{counts.waiting} queued"] if counts.waiting else []
-    parts += [f"{counts.failed} failed"] if counts.failed else []
+    parts = [f"{counts.failed} failed"] if counts.failed else []
     parts += [f"{counts.blocked} left out"] if counts.blocked else []
+    parts += [f"{runs} active" + (f" in {len(jobs)} jobs" if runs > len(jobs) else "")]
+    parts += [f"{counts.waiting} queued"] if counts.waiting else []
     return ", ".join(parts)
 
 

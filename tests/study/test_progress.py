@@ -49,7 +49,7 @@ def test_every_run_has_a_line_where_they_fit(tmp_path):
     lines = shown([job(tmp_path, 0, 4), job(tmp_path, 4, 1), job(tmp_path, 5, 1, begun=False)])
     assert len(lines) == 1 + 6 + 1
     assert "6/40" in lines[0] and "2 runs/h" in lines[0] and "ETA 16:30:00" in lines[0]
-    assert "6 active in 3 jobs, 20 queued, 1 failed" in lines[0]
+    assert "1 failed, 6 active in 3 jobs, 20 queued" in lines[0]
     assert "width=3" in lines[4] and "float 13/400" in lines[4] and "loss 0.25" in lines[4]
     assert "starting" in lines[6] and "1:15" in lines[6]
     assert lines[-1] == "tensorboard --logdir work"
