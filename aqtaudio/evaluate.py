@@ -60,7 +60,7 @@ def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
         return _stream_logits(run, clips, runtime)
     if runtime in ("float", "quantized"):
         return _clip_logits(run, clips, runtime)
-    executor = Executor(run.program, target=experiment.recipe.target)
+    executor = run.executor
     codes = executor.quantize(features_of_clips(experiment, clips))
     outputs = executor(codes) if runtime == "integer" else interpret(run.model, codes, runtime)
     return executor.dequantize(outputs)
@@ -127,7 +127,8 @@ def parity(
         raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(TARGETS)}")
     if n < 1:
         raise BadInput(f"--n is {n}; at least 1 is needed")
-    executor = Executor(run.program, target="litert" if runtime == "litert" else "micro")
+    own = runtime == run.experiment.recipe.target
+    executor = run.executor if own else Executor(run.program, target=runtime)
     codes = random_codes(run.program, n, seed)
     if recordings is not None:
         clips = parity_clips(run, recordings, n)

@@ -16,6 +16,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.program import program as programs
+from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.settings import differences
 
@@ -73,6 +74,11 @@ class Run:
                 f"{self.path}: a float run has no integer program; train a quantized one"
             )
         return programs.load(self.path / "program.npz")
+
+    @functools.cached_property
+    def executor(self) -> Executor:
+        """The program, in the arithmetic that the run was trained for."""
+        return Executor(self.program, target=self.experiment.recipe.target)
 
     @functools.cached_property
     def model(self) -> bytes:

@@ -129,7 +129,7 @@ def _answer(run: Run, runtime: str, opened: contextlib.ExitStack) -> Answer:
         return _model(run, run.variables("float"), Floating())
     if runtime == "quantized":
         return _model(run, run.variables("quantized"), quantized_reading(run.experiment))
-    executor = Executor(run.program, target=run.experiment.recipe.target)
+    executor = run.executor
     if runtime == "integer":
         return _program(executor)
     from aqtaudio.program.interpreters import running
