@@ -34,9 +34,8 @@ NATIVE = [
     {"name": "w4a8", "recipe": W4A8, **INHERIT},
     {"name": "w4a4", "recipe": W4A4, **INHERIT},
 ]
-# How much of the squares of the singular values stays; "penalty, energy, weight bits".
-CUTS = [(0.03, energy, 8) for energy in (0.85, 0.7)]
-CUTS_OF_ONE_SEED = [(penalty, 0.95, 8) for penalty in (0.0, 0.01, 0.03, 0.1, 0.3)]
+PENALTIES = (0.0, 0.01, 0.03, 0.1, 0.3)
+DEEP_CUT = {"optimizer.steps": 300, "finetune.steps": 300}
 SEARCH_STEPS = 100
 
 
@@ -45,11 +44,11 @@ def named(label: str, runs: list[Delta]) -> list[Delta]:
     return [{**run, "name": f"{label} w{run['model.width']} s{run['seed']}"} for run in runs]
 
 
-def cut(penalty: float, energy: float, bits: int) -> Delta:
-    """Pointwise layers trained on as U diag(s) V, cut, and trained in integers."""
+def cut(penalty: float, energy: float) -> Delta:
+    """Pointwise layers trained on as U diag(s) V, cut to `energy`, and trained in integers."""
     return {
         "name": f"rank {penalty} {energy}",
-        "recipe": low_rank("pointwise_.*", penalty, energy, bits),
+        "recipe": low_rank("pointwise_.*", penalty, energy, 8),
         "optimizer.steps": 600,
         "optimizer.learning_rate": 1e-3,
     }
@@ -87,8 +86,8 @@ SHORTER = [{**change, "finetune.steps": 300} for change in NATIVE]
 GRID = chain(
     DS_CNN,
     finetuned(DS_CNN, NATIVE),
-    finetuned(DS_CNN[-2:-1], [cut(*one) for one in CUTS_OF_ONE_SEED]),
-    finetuned(DS_CNN[-2:], [cut(*one) for one in CUTS]),
+    finetuned(DS_CNN[-2:-1], [cut(penalty, 0.95) for penalty in PENALTIES]),
+    finetuned(DS_CNN[-2:], [cut(0.03, 0.7) | DEEP_CUT]),
     MATCHBOX_NET,
     finetuned(MATCHBOX_NET, SHORTER),
 )
