@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -312,6 +313,8 @@ def sweep(options: argparse.Namespace) -> int:
     study = load_study(options.study)
     out = options.out or Path("results") / study.name
     engine = _engine(options)
+    # As Ctrl-C does, so that the jobs end too: clusters ask a launcher to end this way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = sweep(study, options.data, out, engine, options.batch, options.resume)
     print(out / "report.html")
     return 1 if failed else 0
