@@ -85,7 +85,7 @@ class Display:
         return whole
 
     def _sweep_line(self, counts: Counts, jobs: Sequence[Active]) -> Table:
-        line = _columns(4, flexible=3)
+        line = _columns(4, flexible=(3,))
         finished = counts.before + counts.entered
         bar = ProgressBar(total=max(1, counts.total), completed=finished, width=_BAR_WIDTH)
         speed = _speed(counts, time.monotonic() - self._started)
@@ -96,7 +96,7 @@ class Display:
 
 def active_table(jobs: Sequence[Active], room_lines: int) -> Table:
     """A line per run where they fit, else per job, and what does not fit as a number."""
-    table = _columns(5, flexible=0)
+    table = _columns(5, flexible=(0, 3))
     if sum(len(job.runs) for job in jobs) <= room_lines:
         jobs = [Active((run,), job.seconds) for job in jobs for run in job.runs]
     shown = jobs if len(jobs) <= room_lines else jobs[: room_lines - 1]
@@ -108,11 +108,11 @@ def active_table(jobs: Sequence[Active], room_lines: int) -> Table:
     return table
 
 
-def _columns(count: int, flexible: int) -> Table:
-    """A table in which one column gives way where the terminal is narrow."""
+def _columns(count: int, flexible: Sequence[int]) -> Table:
+    """A table in which some columns give way where the terminal is narrow, the widest first."""
     table = Table.grid(padding=(0, 1))
     for number in range(count):
-        table.add_column(no_wrap=number != flexible, overflow="ellipsis")
+        table.add_column(no_wrap=number not in flexible, overflow="ellipsis")
     return table
 
 
@@ -147,7 +147,7 @@ def _job_line(job: Active) -> tuple:
     figures = [f"{key} {_range(found.get(key) for found in metrics)}" for key in _FIGURES]
     figures = [text for text in figures if not text.endswith(" ")]
     bar = ProgressBar(total=slowest["steps"], completed=slowest["step"], width=_BAR_WIDTH)
-    return label, bar, step, "  ".join(figures), clock
+    return label, bar, step, Text("  ".join(figures), no_wrap=True, overflow="ellipsis"), clock
 
 
 def _is_progress(metrics: dict) -> bool:
