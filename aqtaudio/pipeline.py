@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def train_together(
     started = time.monotonic()
     results: dict[Path, Run | BadInput] = {}
     begun: list[_Begun] = []
-    load = functools.cache(lambda: runs[0][0].load_data(data_folder))
+    load = functools.cache(lambda: _loaded(runs[0][0], data_folder))
     for experiment, out in runs:
         try:
             begun.append(_begin(experiment, load, data_folder, out, say))
@@ -84,7 +85,29 @@ def train_together(
             results[out] = _finish(one, *trained, shared_seconds, len(begun))
         except BadInput as error:
             results[out] = error
+        except Exception as error:
+            if len(runs) == 1:
+                raise
+            traceback.print_exc()  # a model that no converter takes, say: the others go on
+            results[out] = BadInput(f"{type(error).__name__}: {error}")
     return [results[out] for _, out in runs]
+
+
+@dataclasses.dataclass
+class _Recordings:
+    """What runs that train together share: data, the validation list, clips of both splits."""
+
+    data: KeywordData
+    items: list[EvaluationItem]
+    evaluation: tuple[np.ndarray, np.ndarray]
+    training: tuple[np.ndarray, np.ndarray]
+
+
+def _loaded(experiment: Experiment, data_folder: Path) -> _Recordings:
+    data = experiment.load_data(data_folder)
+    items = data.evaluation_list("val")
+    training = data.evaluation_arrays(data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS))
+    return _Recordings(data, items, data.evaluation_arrays(items), training)
 
 
 @dataclasses.dataclass
@@ -97,7 +120,7 @@ class _Begun:
 
 def _begin(
     experiment: Experiment,
-    load: Callable[[], KeywordData],
+    load: Callable[[], _Recordings],
     data_folder: Path,
     out: Path,
     say: Say,
@@ -107,17 +130,15 @@ def _begin(
 
     _require_room(experiment, out)
     require_trainable(experiment)
-    data = load()
-    items = data.evaluation_list("val")
-    _require_same_recordings(out, items)
-    evaluation = data.evaluation_arrays(items)
-    training = data.evaluation_arrays(data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS))
-    trainer = Trainer(experiment, data, out, evaluation)
+    found = load()
+    _require_same_recordings(out, found.items)
+    trainer = Trainer(experiment, found.data, out, found.evaluation)
     _make_folder(out)
     save_json(experiment, out / "config.json")
-    evaluation_list.write(out / "evaluation.tsv", items)
-    say(f"{data_folder}: {len(items)} validation clips of {len(data.classes)} classes")
-    return _Begun(trainer, training)
+    evaluation_list.write(out / "evaluation.tsv", found.items)
+    clips, classes = len(found.items), len(found.data.classes)
+    say(f"{data_folder}: {clips} validation clips of {classes} classes")
+    return _Begun(trainer, found.training)
 
 
 def _finish(
