@@ -1,5 +1,6 @@
 """Sizes and counts as people write them: 64KB, 3M."""
 
+import math
 import re
 
 BINARY = {"": 0, "b": 0}
@@ -28,7 +29,7 @@ def _parsed(text: str, units: dict[str, int], base: int, allowed: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:e\d+)?)\s*([a-z]*)\s*", text.lower())
     if found is None or found[2] not in units:
         raise ValueError(f"{text!r} is not {allowed}")
-    value = round(float(found[1]) * base ** units[found[2]])
-    if value < 1:
-        raise ValueError(f"{text!r} is not {allowed}: it must be above 0")
-    return value
+    value = float(found[1]) * base ** units[found[2]]
+    if not 0.5 < value < math.inf:
+        raise ValueError(f"{text!r} is not {allowed}: it must be above 0, and finite")
+    return round(value)

@@ -29,7 +29,9 @@ def test_counts(text: str, number: int):
     assert count(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "KB", "-1", "0", "64XB", "6 4", "1.5.2", "nan", "inf", "0.2"])
+@pytest.mark.parametrize(
+    "text", ["", "KB", "-1", "0", "64XB", "6 4", "1.5.2", "nan", "inf", "0.2", "1e999"]
+)
 def test_what_is_no_quantity(text: str):
     for parse in (size_bytes, count):
         with pytest.raises(ValueError, match="is not a"):

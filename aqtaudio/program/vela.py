@@ -64,8 +64,10 @@ def cycles(model: bytes, accelerator: str = "ethos-u55-128") -> int | None:
         on_cpu = re.search(r"CPU operators = (\d+)", done.stdout)
         if done.returncode or on_cpu is None or int(on_cpu[1]):
             return None
-        (summary,) = folder.glob("out/*_summary_*.csv")
-        with summary.open(newline="") as file:
+        summaries = list(folder.glob("out/*_summary_*.csv"))
+        if len(summaries) != 1:
+            return None
+        with summaries[0].open(newline="") as file:
             return round(float(next(csv.DictReader(file))["cycles_total"]))
 
 

@@ -70,14 +70,16 @@ def metrics(rows: Sequence[Row], first: str = "accuracy") -> list[Metric]:
 
 def sense(metric: str) -> int:
     """1 where more is better, -1 where less is: told from the name."""
-    return -1 if _LESS_IS_BETTER.search(metric) else 1
+    # Members of per_class are accuracies, whatever a class is called: "far", "false".
+    is_less = _LESS_IS_BETTER.search(metric) and not metric.startswith("per_class.")
+    return -1 if is_less else 1
 
 
 def require_more_is_better(metric: str) -> None:
     """BadInput unless `metric` can be the quality that fronts are made of."""
     if sense(metric) < 0:
         raise BadInput(
-            f"{metric!r} can't be a report's quality: less of it is better; see the page"
+            f"{metric!r} can't be the quality that fronts are made of: less of it is better"
         )
 
 

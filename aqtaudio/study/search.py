@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study import pareto
+from aqtaudio.study.measures import require_more_is_better
 from aqtaudio.study.plan import Identity, Overlay, plain, plan
 from aqtaudio.study.scheduler import Outcome, run_study
 from aqtaudio.study.space import Delta, Search, Study
@@ -155,6 +156,7 @@ def _run_ids(
 
 def _require_fit(search: Search, overlay: Overlay, identity: Identity) -> None:
     """Plan every value of every variable once: what is wrong with one is known before any run."""
+    require_more_is_better(search.metric)
     for axis in search.costs:
         if axis not in pareto.COSTS:
             raise BadInput(f"search cost {axis!r} is unknown; allowed: {', '.join(pareto.COSTS)}")

@@ -82,7 +82,7 @@ def test_which_way_is_better():
         assert sense(name) == -1, name
         with pytest.raises(BadInput, match="less"):
             require_more_is_better(name)
-    for name in ("accuracy", "accuracy_without_silence", "si_sdr_db", "per_class.off", "recall"):
+    for name in ("accuracy", "accuracy_without_silence", "si_sdr_db", "per_class.far", "recall"):
         assert sense(name) == 1, name
 
 

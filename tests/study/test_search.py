@@ -198,6 +198,7 @@ def test_searches_of_one_study_share_its_rows(tmp_path):
         ({"runs": lambda choice: {"n": 1} if choice["last"] == 2 else choice}, "n; allowed"),
         ({"runs": lambda choice: []}, "no delta"),
         ({"costs": ("bitsop",)}, "allowed: file_bytes, arena_bytes"),
+        ({"metric": "miss_rate"}, "less of it is better"),
     ],
 )
 def test_what_is_wrong_is_known_before_anything_runs(tmp_path, changes, message):
