@@ -67,7 +67,10 @@ function drawFronts() {
   const isAttained = state.show === "attainment";
   const points = state.show === "runs" ? singles(chosen, Y, X) : chosenPoints;
   const spec = isAttained ? attainmentSpec(points, X, Y) : frontSpec(points, X, Y);
-  if (isAttained) frontSpec(chosenPoints, X, Y);
+  if (isAttained) {
+    frontSpec(chosenPoints, X, Y); // for the table, which marks the front's lines
+    byId("whole").hidden = true;
+  }
   frontChart.show(spec);
   byId("fronts-note").textContent = NOTES[state.show]
     + (spec.legend?.length ? ` ${spec.legend.join("; ")}.` : "")

@@ -30,7 +30,7 @@ class Grid {
 
   /**
    * columns: [{key, title, numeric, order(item), text(item), hint(item), link(item), colour(item)}], the
-   * last three if any; marked(item): lines that stand out; matches(a, b): the same item as before.
+   * last three if any; marked(item): lines that stand out.
    */
   show(columns, items, marked = () => false) {
     const chosen = this.items[this.order[this.at]]?.run;

@@ -55,8 +55,8 @@ function drawTable() {
   tableItems = byRun ? singles(chosen, yAxis(), xAxis()) : [...chosenPoints];
   if (!byRun) tableItems.sort((a, b) => (yAxis().sense || 1) * ((b.y ?? -Infinity) - (a.y ?? -Infinity)));
   const settings = new Set([...frontItems].map((run) => data.settings.at[run]));
-  const isOn = byRun ? ({ setting }) => settings.has(setting) : ({ setting }) => settings.has(setting);
-  runGrid.show(tableItems.length ? runColumns() : identityColumns(), tableItems, isOn);
+  runGrid.show(tableItems.length ? runColumns() : identityColumns(), tableItems,
+    ({ setting }) => settings.has(setting));
 }
 function setByRun(value) {
   byRun = value;
