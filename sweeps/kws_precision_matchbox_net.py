@@ -15,6 +15,7 @@ SPACE = bit_choices(BASE["settings_of"](PARENT))
 STUDY = dataclasses.replace(
     BASE["STUDY"],
     label="bits_matchbox_net",
+    trials=16,
     space=SPACE,
     runs=BASE["searched"](PARENT),
     first=[BASE["end_of"](SPACE, place) for place in (0, -1)],
