@@ -232,6 +232,20 @@ class Experiment:
         return self.model.clone(classes=len(self.task.classes))
 
 
+def heard_alike(experiment: Experiment) -> Experiment:
+    """The settings that features depend on, the others as they are by default: one cache key."""
+    return dataclasses.replace(
+        experiment,
+        recipe=Recipe(),
+        optimizer=Optimizer(),
+        finetune=Optimizer(),
+        init_from=None,
+        init_differs=(),
+        seed=0,
+        distillation=0.0,
+    )
+
+
 NOT_IDENTITY: tuple[str, ...] = ("engine", "checkpoint_every")
 
 

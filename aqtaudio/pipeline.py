@@ -76,7 +76,7 @@ def train_together(
         except BadInput as error:
             results[out] = error
     models = train_models([one.trainer for one in begun])
-    shared_seconds = (time.monotonic() - started) / len(runs)
+    shared_seconds = (time.monotonic() - started) / max(1, len(begun))
     for one, trained in zip(begun, models, strict=True):
         out = one.trainer.directory
         try:

@@ -45,20 +45,23 @@ class Course(contextlib.AbstractContextManager):
         self.is_over = False
         self._score = score
         settings = phase.optimizer
-        self._checkpoints = Checkpoints(phase_directory(directory, phase.name))
         variables = begin()
-        state = initial_state(variables, phase)
-        self.first = self._checkpoints.latest or 0
-        if settings.patience and self.first < settings.steps:
-            state["best"] = unjudged(state)
-        if self._checkpoints.latest is not None:
-            state = self._checkpoints.restore(state)
+        with contextlib.ExitStack() as opened:
+            kept = Checkpoints(phase_directory(directory, phase.name))
+            self._checkpoints = opened.enter_context(kept)
+            state = initial_state(variables, phase)
+            self.first = self._checkpoints.latest or 0
+            if settings.patience and self.first < settings.steps:
+                state["best"] = unjudged(state)
+            if self._checkpoints.latest is not None:
+                state = self._checkpoints.restore(state)
+            self._recent: list[Measures] = list(self._checkpoints.measures)
+            self._opened = opened.pop_all()
         self._best = state.pop("best", None)
         if self._best and not self.first:
             self._best = judged(self._best, state, score(state)["val_loss"])
         self.state = state
         self.traced = traced_values(experiment, phase, variables, teacher)
-        self._recent: list[Measures] = list(self._checkpoints.measures)
         self._rate = schedule(settings)
         self._log = MetricsLog(directory, phase.name, self.first, settings.steps)
         self._end_when_patience_does()
@@ -69,7 +72,7 @@ class Course(contextlib.AbstractContextManager):
 
     def __exit__(self, *_: object) -> None:
         self._log.__exit__()
-        self._checkpoints.__exit__()
+        self._opened.close()
 
     @property
     def variables(self) -> Tree:

@@ -5,7 +5,7 @@ so a run that is killed and started again ends with the numbers of one that was 
 
 Runs that differ in traced values only (`training.traced.signature`) train side by side in one
 compiled program. Each keeps its own checkpoints and log: whatever becomes of the others, it can go
-on alone or in another company.
+on alone or in another company, where float32 sums may be of another order.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class Trainer:
 
     def __post_init__(self):
         self.model = self.experiment.built_model()
-        self.noise = jnp.asarray(self.data.noise_bank())
+        self.noise = self.data.noise_bank()
 
     def train(self) -> Trained:
         """Trains, or goes on training, alone. Raises BadInput when the loss is not finite."""
@@ -101,13 +101,13 @@ class Trainer:
         experiment = self.experiment
         params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
         params = fold(params, floating["batch_stats"])
-        features_of = make_features(experiment)
+        features_of, noise = make_features(experiment), jnp.asarray(self.noise)
         size = experiment.finetune.batch_size
 
         def batches() -> Iterator[jax.Array]:
             for number in range(experiment.calibration_batches):
                 clips, _ = self.data.training_batch(number, size, experiment.seed)
-                yield features_of(jax.random.key(number), clips, self.noise)
+                yield features_of(jax.random.key(number), clips, noise)
 
         def before(variables: Tree, features: jax.Array) -> Tree:
             clips_before = experiment.stream_context_clips

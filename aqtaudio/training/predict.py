@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.experiment import Experiment
+from aqtaudio.experiment import Experiment, heard_alike
 from aqtaudio.program.compiler import compiled
 from aqtaudio.vocabulary.signal import Reading, start
 
@@ -38,7 +38,7 @@ def features_of_clips(experiment: Experiment, clips: np.ndarray) -> np.ndarray:
 
 def _feature_batches(experiment: Experiment, clips: np.ndarray) -> Iterator[tuple[jax.Array, int]]:
     """Features [BATCH_SIZE, T, F] and how many of them are real."""
-    features = _features(experiment)
+    features = _features(heard_alike(experiment))
     for first in range(0, len(clips), BATCH_SIZE):
         batch = clips[first : first + BATCH_SIZE]
         padded = np.zeros((BATCH_SIZE, *clips.shape[1:]), np.int16)

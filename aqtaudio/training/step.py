@@ -3,7 +3,6 @@
 For one run, or for several side by side that differ in traced values only (`training.traced`).
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +13,8 @@ import jax.numpy as jnp
 import optax
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import augment_audio, mask_features
-from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.experiment import Experiment, Optimizer, heard_alike
 from aqtaudio.program.compiler import compiled
 from aqtaudio.training import task
 from aqtaudio.training.context import heard
@@ -70,16 +68,7 @@ def initial_state(variables: dict[str, Any], phase: Phase) -> State:
 
 def make_features(experiment: Experiment) -> Callable:
     """A compiled (key, int16 clips [B, N], noise) -> augmented features [B, T, F]."""
-    return _compiled_features(
-        dataclasses.replace(
-            experiment,
-            recipe=Recipe(),
-            seed=0,
-            init_from=None,
-            optimizer=dataclasses.replace(experiment.optimizer, learning_rate=1.0),
-            finetune=dataclasses.replace(experiment.finetune, learning_rate=1.0),
-        )
-    )
+    return _compiled_features(heard_alike(experiment))
 
 
 @functools.cache

@@ -48,12 +48,17 @@ def traced_values(
 
 
 def traced_bits(variables: Tree, recipe: Recipe) -> Tree:
-    """The "bits" collection of a model: {layer: {"weights", "activations"}}, int32 []."""
+    """The "bits" collection of a model: {layer: {"weights", "activations"}}, int32 [].
+
+    Of layers of up to 8 bits: 16 are another program, and the recipe's.
+    """
     layers = set(flatten(variables["params"]))
     layers |= {"/".join(path[:-2]) for path in flatten_dict(variables["ranges"])}
     found = {}
     for layer in layers:
         rule, path = recipe.rule(layer), tuple(layer.split("/"))
+        if rule.activation_bits == 16:
+            continue
         found[*path, "weights"] = np.int32(rule.weight_bits)
         found[*path, "activations"] = np.int32(rule.activation_bits)
     return unflatten_dict(found)

@@ -115,6 +115,23 @@ def test_other_runs_are_another_program(changes):
     assert signature(overlay(SHORT, changes)) != signature(SHORT)
 
 
+def test_16_bits_stay_the_recipes(alone):
+    wide = Recipe(rules=(Rule("conv", activation_bits=16), Rule(weight_bits=4)))
+    assert signature(overlay(SHORT, {"recipe": wide})) != signature(SHORT)
+    variables = alone[1][0][1]
+    bits = traced_bits(variables, wide)
+    assert "conv" not in bits and bits["logits"] == {"weights": 4, "activations": 8}
+    mate = dataclasses.replace(wide, rules=(wide.rules[0], Rule()))
+    model = SHORT.built_model()
+    features = np.random.default_rng(0).normal(size=(4, *SHORT.feature_shape))
+    signal = start(np.float32(features), Quantized(wide))
+    one = model.apply(variables, signal).real()
+    other = model.apply(
+        variables | {"bits": bits}, start(np.float32(features), Quantized(mate))
+    ).real()
+    np.testing.assert_array_equal(one, other)
+
+
 def test_bits_of_another_target_are_another_program():
     litert = overlay(SHORT, {"recipe.target": "litert"})
     four = overlay(overlay(SHORT, {"recipe": W4A8}), {"recipe.target": "litert"})
