@@ -59,7 +59,7 @@ def column_sums(w: jax.Array) -> jax.Array:
 
 def bound(zero_point: int | jax.Array) -> int:
     """Largest |code - zero_point| of an int8 edge; of any, where it is traced."""
-    return max(127 - zero_point, 128 + zero_point) if isinstance(zero_point, int) else 255
+    return 255 if isinstance(zero_point, jax.Array) else max(127 - zero_point, 128 + zero_point)
 
 
 def chunked(dot, x, w, x_bound: int, weight_bits: int) -> list[jax.Array]:
