@@ -1,18 +1,18 @@
 """At equal bit operations, which precision is on the front, and what buys flash cheapest?
 
-    aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 6
-    aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 6 --resume
+    aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 8
+    aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 8 --resume
 
 DS-CNN in five widths and MatchboxNet in three, two seeds each: float, then W8A8, W4A8 and W4A4
 from the folded, calibrated float model. DS-CNN of width 64 also cut to lower ranks. Then a search
 for the bits of every layer of DS-CNN of width 24 (the other file: of MatchboxNet of width 16) by
-short trainings; what it finds is trained as long as the others, with both seeds (`MIXED`). Runs at
-widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
+short trainings; two points of what it finds for DS-CNN are trained as long as the others, with both
+seeds (`MIXED`). Runs at widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
 """
 
 from pathlib import Path
 
-from aqtaudio.bit_allocation import bit_choices, rules
+from aqtaudio.bit_allocation import Bits, bit_choices, rules
 from aqtaudio.compression.recipe import FLOAT, W4A4, W4A8, W8A8, Recipe, low_rank
 from aqtaudio.experiment import load_config
 from aqtaudio.frontends.spectral import LogMel
@@ -39,6 +39,35 @@ DEEP_CUT = {"optimizer.steps": 300, "finetune.steps": 300}
 SEARCH_STEPS = 100
 
 
+# Found by the search, two points of its front: bits of weights and of the output, layer by layer.
+MIXED = {
+    "14M": {
+        "conv": (4, 4),
+        "depthwise_1": (4, 4),
+        "pointwise_1": (8, 4),
+        "depthwise_2": (4, 4),
+        "pointwise_2": (8, 4),
+        "depthwise_3": (8, 4),
+        "pointwise_3": (4, 4),
+        "depthwise_4": (4, 4),
+        "pointwise_4": (8, 8),
+        "logits": (8, 8),
+    },
+    "22M": {
+        "conv": (8, 8),
+        "depthwise_1": (4, 8),
+        "pointwise_1": (4, 4),
+        "depthwise_2": (8, 8),
+        "pointwise_2": (8, 4),
+        "depthwise_3": (4, 8),
+        "pointwise_3": (4, 8),
+        "depthwise_4": (4, 8),
+        "pointwise_4": (4, 8),
+        "logits": (4, 8),
+    },
+}
+
+
 def named(label: str, runs: list[Delta]) -> list[Delta]:
     """Runs called by model, width and seed."""
     return [{**run, "name": f"{label} w{run['model.width']} s{run['seed']}"} for run in runs]
@@ -54,7 +83,7 @@ def cut(penalty: float, energy: float) -> Delta:
     }
 
 
-def mixed(name: str, bits: dict) -> Delta:
+def mixed(name: str, bits: dict[str, Bits]) -> Delta:
     """Bits per layer."""
     return {"name": name, "recipe": Recipe(rules=rules(bits)), **INHERIT}
 
@@ -88,6 +117,7 @@ GRID = chain(
     finetuned(DS_CNN, NATIVE),
     finetuned(DS_CNN[-2:-1], [cut(penalty, 0.95) for penalty in PENALTIES]),
     finetuned(DS_CNN[-2:], [cut(0.03, 0.7) | DEEP_CUT]),
+    finetuned(DS_CNN[2:4], [mixed(f"mixed {name}", bits) for name, bits in MIXED.items()]),
     MATCHBOX_NET,
     finetuned(MATCHBOX_NET, SHORTER),
 )
@@ -98,7 +128,7 @@ STUDY = Search(
     SPACE,
     searched(DS_CNN[2]),
     costs=("bitops",),
-    trials=24,
+    trials=16,
     generation=8,
     first=[end_of(SPACE, place) for place in (0, -1)],
     grid=GRID,

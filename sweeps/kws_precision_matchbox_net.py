@@ -1,6 +1,6 @@
 """The bits of every layer of MatchboxNet: the second search of the study `kws_precision`.
 
-aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 6 --resume
+aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 8 --resume
 """
 
 import dataclasses
@@ -15,7 +15,6 @@ SPACE = bit_choices(BASE["settings_of"](PARENT))
 STUDY = dataclasses.replace(
     BASE["STUDY"],
     label="bits_matchbox_net",
-    trials=16,
     space=SPACE,
     runs=BASE["searched"](PARENT),
     first=[BASE["end_of"](SPACE, place) for place in (0, -1)],
