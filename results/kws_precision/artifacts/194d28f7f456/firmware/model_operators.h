@@ -1,0 +1,17 @@
+// The operators of the model, and no others, so that the linker drops the rest.
+#pragma once
+
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+
+namespace aqtaudio {
+using OpResolver = tflite::MicroMutableOpResolver<5>;
+
+inline TfLiteStatus RegisterOps(OpResolver& resolver) {
+  TF_LITE_ENSURE_STATUS(resolver.AddDepthwiseConv2D());
+  TF_LITE_ENSURE_STATUS(resolver.AddConv2D());
+  TF_LITE_ENSURE_STATUS(resolver.AddAdd());
+  TF_LITE_ENSURE_STATUS(resolver.AddAveragePool2D());
+  TF_LITE_ENSURE_STATUS(resolver.AddFullyConnected());
+  return kTfLiteOk;
+}
+}  // namespace aqtaudio
