@@ -77,6 +77,12 @@ def test_causal_models_wait_for_nothing(name: str):
     assert (look_ahead_frames(program(name)) == 0) == is_causal
 
 
-@pytest.mark.parametrize("name", LOOK_AHEAD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == LONG_TO_COMPILE else name
+        for name in LOOK_AHEAD
+    ],
+)
 def test_against_figures_by_hand(name: str):
     assert look_ahead_frames(program(name)) == LOOK_AHEAD[name]

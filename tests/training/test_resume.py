@@ -107,7 +107,7 @@ def drawn(data, tmp_path_factory):
     return DRAWN, folder, train(DRAWN, data, folder)
 
 
-@pytest.fixture(params=["w8a8", "thin", "drawn"])
+@pytest.fixture(params=["w8a8", "thin", pytest.param("drawn", marks=pytest.mark.slow)])
 def whole(request):
     return request.getfixturevalue(request.param)
 
