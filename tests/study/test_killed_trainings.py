@@ -29,8 +29,10 @@ STUDY = Study("killed", EXPERIMENT, [*PARENTS, *finetuned(PARENTS, CHILDREN)])
 """
 
 
-def launcher(file: Path, data: Path, out: Path, environment: dict) -> subprocess.Popen:
-    arguments = ["sweep", file, "--data", data, "--out", out, "--workers", "2", "--resume"]
+def launcher(file: Path, data: Path, out: Path, environment: dict, batch: int) -> subprocess.Popen:
+    workers = "2" if batch == 1 else "1"
+    arguments = ["sweep", file, "--data", data, "--out", out, "--workers", workers]
+    arguments += ["--batch", batch, "--resume"]
     return subprocess.Popen(
         [sys.executable, "-m", "aqtaudio", *map(str, arguments)],
         env={**environment, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
@@ -39,9 +41,10 @@ def launcher(file: Path, data: Path, out: Path, environment: dict) -> subprocess
     )
 
 
-def rows(out: Path) -> dict[str, dict]:
-    """Without what tells of the machine's time."""
-    passing = ("seconds", "commit", "dirty")
+def rows(out: Path, batch: int) -> dict[str, dict]:
+    """Without what tells of the machine's time; of runs side by side, what no rounding changes."""
+    passing = ["seconds", "commit", "dirty", "trained_together"]
+    passing += ["metrics"] if batch > 1 else []
     found = Store(out).rows()
     return {row["run_id"]: {k: v for k, v in row.items() if k not in passing} for row in found}
 
@@ -62,25 +65,26 @@ def kill_once(process: subprocess.Popen, out: Path, dice: random.Random) -> str:
 
 
 @pytest.mark.slow
-def test_killed_many_times(tone_corpus, environment, tmp_path):
+@pytest.mark.parametrize("batch", [1, 2])
+def test_killed_many_times(batch, tone_corpus, environment, tmp_path):
     file, dice = tmp_path / "killed.py", random.Random(6)
     file.write_text(STUDY)
     undisturbed = tmp_path / "undisturbed"
-    assert launcher(file, tone_corpus, undisturbed, environment).wait(1800) == 0
+    assert launcher(file, tone_corpus, undisturbed, environment, batch).wait(1800) == 0
     killed, process, studies, begun = [], None, 0, time.monotonic()
     while len(killed) < KILLS:
         out = tmp_path / f"disturbed{studies}"
         if process is None or process.poll() is not None:
-            process = launcher(file, tone_corpus, out, environment)
+            process = launcher(file, tone_corpus, out, environment, batch)
         fate = kill_once(process, out, dice)
         killed += [fate] * (fate != "nothing")
         if fate == "nothing" and process.returncode == 0:
-            assert rows(out) == rows(undisturbed)
+            assert rows(out, batch) == rows(undisturbed, batch)
             studies += 1
     process.kill()
     process.wait()
     out = tmp_path / f"disturbed{studies}"
-    assert launcher(file, tone_corpus, out, environment).wait(1800) == 0
-    assert rows(out) == rows(undisturbed) and len(Store(out).rows()) == 3
+    assert launcher(file, tone_corpus, out, environment, batch).wait(1800) == 0
+    assert rows(out, batch) == rows(undisturbed, batch) and len(Store(out).rows()) == 3
     counts = {fate: killed.count(fate) for fate in sorted(set(killed))}
     print(f"{counts}, {studies + 1} studies, {time.monotonic() - begun:.0f} s")
