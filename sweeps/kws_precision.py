@@ -12,7 +12,7 @@ seeds (`MIXED`). Runs at widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resu
 
 from pathlib import Path
 
-from aqtaudio.bit_allocation import Bits, bit_choices, rules
+from aqtaudio.bit_allocation import Bits, bit_choices, bits_label, rules
 from aqtaudio.compression.recipe import FLOAT, W4A4, W4A8, W8A8, Recipe, low_rank
 from aqtaudio.experiment import load_config
 from aqtaudio.frontends.spectral import LogMel
@@ -92,7 +92,7 @@ def searched(parent: Delta):
     """Makes the run of a trial: the parent's float model, quantized and shortly trained."""
 
     def run(bits: dict) -> Delta:
-        trial = mixed("trial", bits) | {"finetune.steps": SEARCH_STEPS}
+        trial = mixed(f"trial {bits_label(bits)}", bits) | {"finetune.steps": SEARCH_STEPS}
         return finetuned([parent], [trial])[0]
 
     return run

@@ -1,5 +1,6 @@
 """What every front end is: settings that are also the function from audio to features."""
 
+import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ State = Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Frontend:
+class Frontend(abc.ABC):
     """Audio to frames of features: whole windows, a hop apart; nothing is padded.
 
     A clip of N samples gives 1 + (N - window) // hop frames. The features of a stream are those of
@@ -35,9 +36,9 @@ class Frontend:
     takes_audio: ClassVar[bool] = True
 
     @property
+    @abc.abstractmethod
     def features(self) -> int:
         """Features per frame, F."""
-        raise NotImplementedError
 
     @property
     def window_samples(self) -> int:
@@ -65,6 +66,7 @@ class Frontend:
         """Returns what is remembered of so many streams that begin; () where nothing is."""
         return ()
 
+    @abc.abstractmethod
     def push(self, audio: jax.Array, state: State) -> tuple[jax.Array, State]:
         """Returns the frames that are whole in `audio`, and what to remember.
 
@@ -75,7 +77,6 @@ class Frontend:
         Returns:
             Features float32 [B, T, F], state after them.
         """
-        raise NotImplementedError
 
     def __call__(self, audio: jax.Array) -> jax.Array:
         """Returns features, float32 [B, T, F], of audio, float32 [B, N] in [-1, 1).

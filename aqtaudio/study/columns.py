@@ -10,16 +10,12 @@ from aqtaudio.study.measures import Row
 Path = tuple[str, ...]
 
 
-def flat(row: Mapping[str, object], prefix: Path = ()) -> dict[Path, object]:
+def flat(row: Mapping[str, object]) -> dict[Path, object]:
     """The row's leaves by their path of keys; a list is a leaf, as JSON."""
-    found: dict[Path, object] = {}
-    for key, value in row.items():
-        path = (*prefix, str(key))
-        if isinstance(value, Mapping):
-            found |= flat(value, path)
-        else:
-            found[path] = json.dumps(value) if isinstance(value, list) else value
-    return found
+    return {
+        path: json.dumps(value) if isinstance(value, list) else value
+        for path, value in _leaves(row, ()).items()
+    }
 
 
 def columns(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -31,7 +27,8 @@ def columns(rows: Sequence[Row]) -> list[dict[str, object]]:
     found: dict[Path, list[object]] = {}
     for index, row in enumerate(rows):
         for path, value in _leaves(row, ()).items():
-            found.setdefault(path, [None] * len(rows))[index] = value
+            if value is not None:
+                found.setdefault(path, [None] * len(rows))[index] = value
     return [{"path": path, **_packed(values)} for path, values in found.items()]
 
 
@@ -50,7 +47,7 @@ def _leaves(row: Mapping[str, object], prefix: Path) -> dict[Path, object]:
         path = (*prefix, str(key))
         if isinstance(value, Mapping):
             found |= _leaves(value, path)
-        elif value is not None:
+        else:
             found[path] = value
     return found
 

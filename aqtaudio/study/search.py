@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,11 +203,19 @@ def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def _both(one: Outcome, other: Outcome) -> Outcome:
-    """Of two calls; a run that the first entered is no skipped one of the second."""
+    """Of two calls; a run that one of them entered is neither skipped nor failed nor left out."""
     entered = [*one.entered, *other.entered]
-    skipped = [key for key in dict.fromkeys([*one.skipped, *other.skipped]) if key not in entered]
-    blocked = list(dict.fromkeys([*one.blocked, *other.blocked]))
-    return Outcome(entered, skipped, {**one.failed, **other.failed}, blocked)
+
+    def rest(keys: Iterable[str]) -> list[str]:
+        return [key for key in dict.fromkeys(keys) if key not in entered]
+
+    failed = {**one.failed, **other.failed}
+    return Outcome(
+        entered,
+        rest([*one.skipped, *other.skipped]),
+        {key: failed[key] for key in rest(failed)},
+        rest([*one.blocked, *other.blocked]),
+    )
 
 
 def _write(search: Search, trials: Sequence[Trial], path: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from aqtaudio.compression.recipe import Recipe, quantile
 from aqtaudio.vocabulary.aqt_arithmetic import constant_codes, fake_quant_weights, zeros_floor
+from aqtaudio.vocabulary.edge_grids import edge_grid, edge_scale
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.quantized import edge_grid, edge_scale, is_per_tensor
+from aqtaudio.vocabulary.quantized import is_per_tensor
 from aqtaudio.vocabulary.signal import Fixed, Own, Signal
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ from aqtaudio.vocabulary.aqt_arithmetic import (
     selected_weight_codes,
     weight_codes,
 )
+from aqtaudio.vocabulary.edge_grids import bits_of, edge_grid, edge_scale, most_bits
 from aqtaudio.vocabulary.layers import Layer, Linear
 from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
 
@@ -138,7 +139,7 @@ class Quantized:
     ) -> Signal:
         """One weighted operation: its range is `part`'s, its edge is called `name`."""
         rule = self.recipe.rule(layer.label)
-        weight_bits, activation_bits = _bits(layer, rule)
+        weight_bits, activation_bits = bits_of(layer, rule)
         codes = edge_grid(linear.relu, activation_bits)
         output = self._grid(layer, part, Own(linear.relu, linear.most))
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
@@ -180,7 +181,7 @@ class Quantized:
         )
         output = self._grid(layer, part, edge)
         if isinstance(edge, Own):
-            codes = edge_grid(edge.relu, _bits(layer, rule).activations)
+            codes = edge_grid(edge.relu, bits_of(layer, rule).activations)
             attributes = attributes | {"low": codes.low, "high": codes.high}
             if edge.most < math.inf:
                 attributes["most"] = edge.most
@@ -247,7 +248,7 @@ class Quantized:
         rule = self.recipe.rule(layer.label)
         if isinstance(edge, Fixed):
             return edge.grid(rule.activation_bits == 16)
-        codes = edge_grid(edge.relu, _bits(layer, rule).activations)
+        codes = edge_grid(edge.relu, bits_of(layer, rule).activations)
         scale = edge_scale(layer, part)
         if self.recipe.learn_ranges and edge.most < math.inf:
             scale = jnp.minimum(scale, np.float32(edge.most / codes.levels))
@@ -333,57 +334,6 @@ class Quantized:
             layer.edge_name(part) + self.suffix,
             owner,
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class EdgeGrid:
-    """The codes of an output edge: real 0, and the clip; traced where its bits are."""
-
-    zero_point: Any
-    low: Any
-    high: int
-    bits: int
-
-    @property
-    def levels(self) -> Any:
-        """Steps between zero and the largest magnitude."""
-        return self.high - self.zero_point
-
-
-class Bits(NamedTuple):
-    """Of a layer: ints, or int32 [] that are traced."""
-
-    weights: Any
-    activations: Any
-
-
-def _bits(layer: Layer, rule: Rule) -> Bits:
-    """What "bits" holds of a layer, else what its rule says."""
-    if not layer.has_variable("bits", "weights"):
-        return Bits(rule.weight_bits, rule.activation_bits)
-    return Bits(*(layer.get_variable("bits", name) for name in Bits._fields))
-
-
-def most_bits(bits: Any) -> int:
-    """The bits of a tensor that holds codes: 8 where they are traced."""
-    return bits if isinstance(bits, int) else 8
-
-
-def edge_grid(relu: bool, bits: Any) -> EdgeGrid:
-    """relu edges use the codes from zero up; signed ones are symmetric and have 8 or 16 bits."""
-    if isinstance(bits, int) and bits == 16:
-        return EdgeGrid(0, 0 if relu else -32768, 32767, 16)
-    if not relu:
-        return EdgeGrid(0, -128, 127, 8)
-    zero_point = 128 - (1 << bits)
-    return EdgeGrid(zero_point, zero_point, 127, most_bits(bits))
-
-
-def edge_scale(layer: Layer, part: str) -> jax.Array:
-    """The float32 step of an edge, as a constant: see `Quantized._step`."""
-    if not layer.has_variable("ranges", part):
-        raise ValueError(f"layer {layer.label}: no activation range; calibrate the model first")
-    return lax.stop_gradient(layer.get_variable("ranges", part)["scale"])
 
 
 def is_per_tensor(linear: Linear, rule: Rule, weight_bits: int) -> bool:

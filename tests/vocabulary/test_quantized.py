@@ -20,7 +20,8 @@ from trained import (
 
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights, weight_codes
-from aqtaudio.vocabulary.quantized import Quantized, edge_grid
+from aqtaudio.vocabulary.edge_grids import edge_grid
+from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
 INT8_DOT = re.compile(
