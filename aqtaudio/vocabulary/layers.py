@@ -22,12 +22,28 @@ from aqtaudio.vocabulary.activation import (
 from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import EPSILON, Input, Layer
-from aqtaudio.vocabulary.movement import Concat, Pad, Reshape, Slice, Transpose, Whole, split
+from aqtaudio.vocabulary.movement import (
+    Concat,
+    Pad,
+    Regrid,
+    Reshape,
+    Slice,
+    Transpose,
+    Whole,
+    split,
+)
 from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm, SubSpectralNorm
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
 from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
-from aqtaudio.vocabulary.upsampling import SubPixelConv1D
-from aqtaudio.vocabulary.weighted import Conv2D, Dense, DepthwiseConv2D, Linear, Weighted
+from aqtaudio.vocabulary.upsampling import DoubledDepthwise, SubPixelConv1D
+from aqtaudio.vocabulary.weighted import (
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    GroupedDense,
+    Linear,
+    Weighted,
+)
 
 __all__ = [
     "EPSILON",
@@ -41,8 +57,10 @@ __all__ = [
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
+    "DoubledDepthwise",
     "GRUCell",
     "GlobalAveragePool",
+    "GroupedDense",
     "HardSwish",
     "Input",
     "L2Normalize",
@@ -58,6 +76,7 @@ __all__ = [
     "PRelu",
     "Pad",
     "RMSNorm",
+    "Regrid",
     "Relu",
     "Relu6",
     "Reshape",

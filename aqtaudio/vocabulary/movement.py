@@ -105,6 +105,14 @@ def _concat(layer: Layer, part: str, signals: tuple[Signal, ...], axis: int, edg
     return reading.operation(layer, part, "concat", signals, {"axis": axis}, edge)
 
 
+class Regrid(Layer):
+    """The same values on a grid of their own: before layers of another range or width."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return x.reading.operation(self, "output", "requantize", (x,), {}, Own())
+
+
 class Whole(Layer):
     """All frames [T, ...] of a clip; in a stream as many, up to the newest: before a flattening."""
 

@@ -176,7 +176,9 @@ class Quantized:
         rule = self.recipe.rule(layer.label)
         wide = rule.activation_bits == 16
         inputs = tuple(
-            x if (kind, i) == NARROW else self._in_width(layer, part, i, x, wide)
+            x
+            if kind == "requantize" or (kind, i) == NARROW
+            else self._in_width(layer, part, i, x, wide)
             for i, x in enumerate(inputs)
         )
         output = self._grid(layer, part, edge)

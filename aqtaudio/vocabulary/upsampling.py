@@ -1,10 +1,12 @@
-"""Upsampling of time: a convolution to stride * channels, and a reshape (sub-pixel convolution).
+"""Upsampling of time or of bands: a convolution to more channels, and a reshape.
 
-Shi et al., arXiv:1609.05158. It computes what a transposed convolution computes, with operations
-that TFLite Micro and CMSIS-NN have in every precision; `from_transposed` is the exact conversion.
+Sub-pixel convolution: Shi et al., arXiv:1609.05158. It computes what a transposed convolution
+computes, with operations that TFLite Micro and CMSIS-NN have in every precision;
+`from_transposed` is the exact conversion, and `DoubledDepthwise` can be trained in either form.
 """
 
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -41,6 +43,42 @@ class SubPixelConv1D(Weighted):
         x = self.compute(x, (self.kernel, 1, inputs, self.stride * self.channels), linear)
         shape = {"shape": (frames * self.stride, self.channels)}
         return operation(self, "frames", "reshape", (x,), shape, Same())
+
+
+class DoubledDepthwise(Weighted):
+    """Depthwise convolution over W that doubles it: [H, W, C] to [H, 2 W, C]; no bias, no relu.
+
+    Output 2w and 2w + 1 each have three taps on w - 1, w, w + 1. `tied`: they share three, as in
+    the transposed convolution of stride 2, padding 1 and output padding 1: with taps a, b, c,
+    y[2w] = b x[w] and y[2w + 1] = c x[w] + a x[w + 1].
+    """
+
+    tied: bool = False
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        rows, columns, channels = x.shape
+        operation = x.reading.operation
+        x = operation(self, "twice", "concat", (x, x), {"axis": 2}, Same())
+        linear = Linear("depthwise_conv2d", padding="SAME")
+        if self.tied:
+            taps = self.param("taps", self.kernel_init(), (3, channels))
+            x = x.reading.linear(self, "output", x, phases_of(taps), None, linear)
+        else:
+            x = self.compute(x, (1, 3, 2 * channels), linear, biased=False)
+        shape = {"shape": (rows, 2 * columns, channels)}
+        return operation(self, "doubled", "reshape", (x,), shape, Same())
+
+    def kernel_init(self) -> Any:
+        """Fan-in of one channel: the taps."""
+        return nn.initializers.truncated_normal((2.0 / 3) ** 0.5)
+
+
+def phases_of(taps: jax.Array) -> jax.Array:
+    """The free kernel [1, 3, 2 C] of a `DoubledDepthwise` that equals the tied `taps` [3, C]."""
+    a, b, c = taps
+    even, odd = jnp.stack([0 * b, b, 0 * b]), jnp.stack([0 * c, c, a])
+    return jnp.concatenate([even, odd], -1)[None]
 
 
 def from_transposed(kernel: jax.Array, bias: jax.Array, stride: int) -> dict[str, jax.Array]:

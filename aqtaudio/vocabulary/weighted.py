@@ -66,9 +66,11 @@ class Weighted(Layer):
     "down", "up" (truncated: two thin layers with a signed edge between them).
     """
 
-    def compute(self, x: Signal, shape: tuple[int, ...], linear: Linear) -> Signal:
+    def compute(
+        self, x: Signal, shape: tuple[int, ...], linear: Linear, biased: bool = True
+    ) -> Signal:
         """Applies a kernel of `shape` (output channels last) in whichever form it is stored."""
-        bias = self.param("bias", nn.initializers.zeros, (shape[-1],))
+        bias = self.param("bias", nn.initializers.zeros, (shape[-1],)) if biased else None
         reading = x.reading
         if linear.groups > 1 and not self._is_whole:
             raise BadInput(
@@ -133,7 +135,7 @@ class Weighted(Layer):
 
 
 class Conv2D(Weighted):
-    """2-D convolution of [H, W, C], bias, optional batch norm and relu.
+    """2-D convolution of [H, W, C], bias (unless not `biased`), optional batch norm and relu.
 
     Output channels are split into `groups`, each seeing its own group of input channels.
     """
@@ -147,6 +149,7 @@ class Conv2D(Weighted):
     norm: bool = True
     groups: int = 1
     most: float = math.inf
+    biased: bool = True
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -161,11 +164,11 @@ class Conv2D(Weighted):
             "conv2d", self.strides, self.dilation, padding, self.relu, self.norm, self.most,
             self.groups,
         )  # fmt: skip
-        return self.compute(x, shape, linear)
+        return self.compute(x, shape, linear, self.biased)
 
 
 class DepthwiseConv2D(Weighted):
-    """Depthwise 2-D convolution of [H, W, C], bias, optional batch norm and relu.
+    """Depthwise 2-D convolution of [H, W, C], otherwise as `Conv2D`.
 
     Every input channel has `multiplier` filters of its own: [H', W', C * multiplier].
     """
@@ -178,6 +181,7 @@ class DepthwiseConv2D(Weighted):
     norm: bool = True
     multiplier: int = 1
     most: float = math.inf
+    biased: bool = True
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -186,7 +190,8 @@ class DepthwiseConv2D(Weighted):
             "depthwise_conv2d", self.strides, self.dilation, padding, self.relu, self.norm,
             self.most,
         )  # fmt: skip
-        return self.compute(x, (*self.kernel, x.shape[-1] * self.multiplier), linear)
+        shape = (*self.kernel, x.shape[-1] * self.multiplier)
+        return self.compute(x, shape, linear, self.biased)
 
     def kernel_init(self) -> Any:
         """Fan-in of one channel: the taps."""
@@ -212,6 +217,35 @@ class Dense(Weighted):
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         linear = Linear("dense", relu=self.relu, norm=self.norm, most=self.most)
         return self.compute(x, (x.shape[-1], self.channels), linear)
+
+    def kernel_init(self) -> Any:  # noqa: D102
+        return kernel_init(self.gain)
+
+
+class GroupedDense(Weighted):
+    """Dense layer of [T, K] in `groups`, without bias; optional relu.
+
+    Slice g of the K inputs makes slice g of the outputs. It is a grouped 1x1 convolution.
+    """
+
+    channels: int
+    groups: int
+    relu: bool = False
+    gain: float = 2.0
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        frames, depth = x.shape
+        if depth % self.groups or self.channels % self.groups:
+            raise ValueError(
+                f"layer {self.label}: {self.groups} groups do not divide {depth} inputs and "
+                f"{self.channels} outputs"
+            )
+        operation = x.reading.operation
+        x = operation(self, "image", "reshape", (x,), {"shape": (frames, 1, depth)}, Same())
+        linear = Linear("conv2d", relu=self.relu, groups=self.groups)
+        x = self.compute(x, (1, 1, depth // self.groups, self.channels), linear, biased=False)
+        return operation(self, "rows", "reshape", (x,), {"shape": (frames, self.channels)}, Same())
 
     def kernel_init(self) -> Any:  # noqa: D102
         return kernel_init(self.gain)
