@@ -27,6 +27,7 @@ class Frontend(abc.ABC):
         streams: whether a frame is known as soon as its window is. A front end that scales a clip
             by its loudest value does not stream.
         takes_audio: whether it computes features; False where a device has (`DeviceFeatures`).
+        skipped_frames: of the beginning, which models are not shown: they look so far ahead.
     """
 
     sample_rate_hz: int = 16_000
@@ -34,6 +35,7 @@ class Frontend(abc.ABC):
     hop_ms: float = 20.0
     streams: ClassVar[bool] = True
     takes_audio: ClassVar[bool] = True
+    skipped_frames: ClassVar[int] = 0
 
     @property
     @abc.abstractmethod

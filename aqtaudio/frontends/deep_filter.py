@@ -1,0 +1,309 @@
+"""The features of DeepFilterNet: levels of ERB bands and a normalised complex spectrum.
+
+Schröter et al., arXiv:2205.05474 and arXiv:2305.08227, as in the authors' libDF. A frame is made of
+a hop of samples and of the hop before it, under a Vorbis window; the spectrum is divided by the
+window's length. Levels are in dB less their running mean, over 40. The spectrum of the low bins is
+divided by the square root of the running mean of its magnitude.
+
+The published normalisation starts at fixed levels and divides by a square root, so that a quieter
+input has smaller features; the published network falls silent below about -48 dBFS. With
+`level_invariant` nothing depends on the level of the input:
+
+* the spectrum is also divided by the square root of its overall running level, over that of a
+  recording at -25 dBFS;
+* the power under which a band is silent follows that level;
+* the running means start at the level of the first frame that is not silent;
+* they are moved at once where the level steps down. A step is seen where a quarter of the bands lie
+  further below their own recent minimum than noise gets; by how much they do, beyond what is usual,
+  is the step. Steps up need no help but beyond 40 dB.
+"""
+
+import dataclasses
+import functools
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.frontends.frontend import Frontend
+
+POWER_FLOOR = 1e-10
+LEVEL_START_DB = -60.0, -90.0
+MAGNITUDE_START = 1e-3, 1e-4
+"""Running means before the first frame, from the lowest band or bin to the highest."""
+LEVEL_SCALE_DB = 40.0
+# Of level invariance.
+OVERALL_NEW = 0.0025
+"""Share of a frame in the overall level."""
+USUAL_MAGNITUDE = 1.1e-3
+"""Running mean of the magnitudes of low bins, of noisy speech at -25 dBFS."""
+SILENT_POWER = 1e-13
+"""Per bin: less than what rounding to 16 bits leaves."""
+FIRST_RISE_DB = 5.0
+"""How far the first frame lies above the running means that it starts."""
+MOST_RISE_DB = 40.0
+MINIMUM_RISE_DB = 0.03
+"""Per frame: how recent minima are forgotten."""
+LOW_QUANTILE = 0.25
+STEP_DB = -10.0
+"""How far below its recent minimum a quarter of the bands lies at a step."""
+USUAL_ABOVE_DB = 5.0
+"""How far above it a quarter of the bands lies in noise."""
+
+
+class DeepFilterState(NamedTuple):
+    """After a frame, of B streams.
+
+    Attributes:
+      before: [B, hop] samples of the hop before.
+      levels: [B, E] running mean of band levels, dB.
+      magnitudes: [B, D] running mean of the magnitudes of low bins.
+      overall: [B] running mean of all of them.
+      minima: [B, E] recent minima of band levels, dB.
+      above: [B] what a quarter of the bands usually lies above its minimum, dB.
+      is_started: [B] whether a frame was not silent.
+    """
+
+    before: jax.Array
+    levels: jax.Array
+    magnitudes: jax.Array
+    overall: jax.Array
+    minima: jax.Array
+    above: jax.Array
+    is_started: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepFilterFeatures(Frontend):
+    """Audio to [T, bands + 2 filtered_bins]: levels, then (re, im) of each low bin.
+
+    There is a frame for every whole hop; what a window needs before the first is zeros.
+
+    Attributes:
+      bands: equal steps on the ERB scale, from 0 to `bands_to_hz`.
+      least_bins: of a band.
+      bands_to_hz: half the rate that the bands were made for. A model of 48 kHz keeps its bands at
+        a lower rate: those above half of that are empty.
+      filtered_bins: low bins whose spectrum is a feature.
+      mean_ms: time constant of running means.
+      level_invariant: see above; the published features are not.
+    """
+
+    sample_rate_hz: int = 48_000
+    window_ms: float = 10.0
+    hop_ms: float = 10.0
+    bands: int = 32
+    least_bins: int = 2
+    bands_to_hz: float = 24_000.0
+    filtered_bins: int = 96
+    mean_ms: float = 1000.0
+    level_invariant: bool = False
+    skipped_frames: ClassVar[int] = 2
+
+    def __post_init__(self):
+        if self.window_ms != self.hop_ms:
+            raise BadInput(
+                f"frontend: window_ms is {self.window_ms}; allowed: hop_ms, {self.hop_ms}: what is "
+                "new in a frame; its window is twice as long"
+            )
+        if not 0 < self.bands_to_hz or not 0 < self.mean_ms:
+            raise BadInput("frontend: bands_to_hz and mean_ms must be above 0")
+        if self.hop_samples < 2 or not 0 < self.filtered_bins <= self.bins:
+            raise BadInput(
+                f"frontend: filtered_bins is {self.filtered_bins}; allowed: 1 to the {self.bins} "
+                f"bins of a hop of {self.hop_samples} samples"
+            )
+        self.widths  # noqa: B018 - raises
+
+    @property
+    def features(self) -> int:
+        """Features per frame, F."""
+        return self.bands + 2 * self.filtered_bins
+
+    @property
+    def fft_samples(self) -> int:
+        """Of a window."""
+        return 2 * self.hop_samples
+
+    @property
+    def bins(self) -> int:
+        """Of the spectrum."""
+        return self.hop_samples + 1
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Bins of each band, from the lowest; 0 where it lies above the spectrum."""
+        return _widths(self.bands, self.least_bins, self.bands_to_hz, self._bin_hz, self.bins)
+
+    @property
+    def _bin_hz(self) -> float:
+        return self.sample_rate_hz / self.fft_samples
+
+    @property
+    def decay(self) -> float:
+        """Share of a running mean that a frame leaves of it; as in libDF, of three digits."""
+        return round(float(np.exp(-self.hop_ms / self.mean_ms)), 3)
+
+    def window(self) -> np.ndarray:
+        """The Vorbis window of analysis and synthesis, float32 [2 hop]."""
+        places = (np.arange(self.fft_samples) + 0.5) / self.fft_samples
+        return np.sin(np.pi / 2 * np.sin(np.pi * places) ** 2).astype(np.float32)
+
+    def band_means(self) -> np.ndarray:
+        """float32 [bins, bands]: powers of bins times this are means of bands."""
+        share = 1 / np.maximum(self.widths, 1)
+        return (self.band_members() * share).astype(np.float32)
+
+    def band_members(self) -> np.ndarray:
+        """float32 [bins, bands]: 1 where a bin belongs to a band."""
+        ends = np.cumsum(self.widths)
+        bins = np.arange(self.bins)[:, None]
+        return ((bins < ends) & (bins >= ends - self.widths)).astype(np.float32)
+
+    def initial_state(self, clips: int) -> DeepFilterState:  # noqa: D102
+        def each(values: np.ndarray) -> jax.Array:
+            return jnp.broadcast_to(jnp.asarray(values, jnp.float32), (clips, *np.shape(values)))
+
+        levels = np.linspace(*LEVEL_START_DB, self.bands)
+        magnitudes = np.linspace(*MAGNITUDE_START, self.filtered_bins)
+        return DeepFilterState(
+            each(np.zeros(self.hop_samples)),
+            each(levels),
+            each(magnitudes),
+            each(np.mean(magnitudes)),
+            each(levels),
+            each(np.float32(USUAL_ABOVE_DB)),
+            jnp.zeros((clips,), bool),
+        )
+
+    def push(  # noqa: D102
+        self, audio: jax.Array, state: DeepFilterState
+    ) -> tuple[jax.Array, DeepFilterState]:
+        features, _, state = self.push_with_spectrum(audio, state)
+        return features, state
+
+    def push_with_spectrum(
+        self, audio: jax.Array, state: DeepFilterState
+    ) -> tuple[jax.Array, jax.Array, DeepFilterState]:
+        """As `push`; features [B, T, F], spectrum complex64 [B, T, bins], state."""
+        whole = audio.shape[1] // self.hop_samples * self.hop_samples
+        audio = jnp.concatenate([state.before, audio[:, :whole]], 1)
+        hops = audio.reshape(len(audio), -1, self.hop_samples)
+        windows = jnp.concatenate([hops[:, :-1], hops[:, 1:]], -1) * self.window()
+        spectrum = jnp.fft.rfft(windows).astype(jnp.complex64) / self.fft_samples
+        state = state._replace(before=audio[:, -self.hop_samples :])
+        features, state = self.normalised(spectrum, state)
+        return features, spectrum, state
+
+    def normalised(
+        self, spectrum: jax.Array, state: DeepFilterState
+    ) -> tuple[jax.Array, DeepFilterState]:
+        """Features [B, T, F] of a spectrum [B, T, bins], and the state after it."""
+        powers = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
+        low = spectrum[..., : self.filtered_bins]
+        bands = jnp.matmul(powers, self.band_means(), precision="highest")
+        magnitudes = jnp.sqrt(powers[..., : self.filtered_bins])
+        step = self._follow if self.level_invariant else self._mean
+        frames_first = (jnp.swapaxes(x, 0, 1) for x in (bands, magnitudes))
+        state, (levels, scale) = jax.lax.scan(step, state, tuple(frames_first))
+        levels, scale = jnp.swapaxes(levels, 0, 1), jnp.swapaxes(scale, 0, 1)
+        parts = jnp.stack([jnp.real(low), jnp.imag(low)], -1) * scale[..., None]
+        return jnp.concatenate([levels, parts.reshape(*parts.shape[:2], -1)], -1), state
+
+    def _mean(self, state: DeepFilterState, frame: tuple[jax.Array, jax.Array]):
+        """The published normalisation."""
+        powers, magnitude = frame
+        x = 10 * jnp.log10(powers + POWER_FLOOR)
+        state, levels = self._updated(state, x, magnitude)
+        return state, (levels, jax.lax.rsqrt(state.magnitudes))
+
+    def _updated(self, state: DeepFilterState, x: jax.Array, magnitude: jax.Array):
+        """Running means with the frame in them, and the levels above them."""
+        old, new = np.float32(self.decay), np.float32(1 - self.decay)
+        levels = new * x + old * state.levels
+        magnitudes = new * magnitude + old * state.magnitudes
+        return (
+            state._replace(levels=levels, magnitudes=magnitudes),
+            (x - levels) / LEVEL_SCALE_DB,
+        )
+
+    def _follow(self, state: DeepFilterState, frame: tuple[jax.Array, jax.Array]):
+        """The level-invariant normalisation."""
+        powers, magnitude = frame
+        is_there = np.asarray(self.widths) > 0
+
+        def quantile(x: jax.Array, share: float) -> jax.Array:
+            return jnp.quantile(x[..., is_there], share, axis=-1)
+
+        def louder(state: DeepFilterState, by_db: jax.Array) -> DeepFilterState:
+            by = by_db[:, None]
+            return state._replace(
+                levels=state.levels + by,
+                minima=state.minima + by,
+                magnitudes=state.magnitudes * 10 ** (by / 20),
+                overall=state.overall * 10 ** (by_db / 20),
+            )
+
+        def level(state: DeepFilterState) -> jax.Array:
+            return state.overall[:, None] / USUAL_MAGNITUDE
+
+        heard_db = 10 * jnp.log10(powers + SILENT_POWER)
+        is_silent = quantile(powers, 0.5) < SILENT_POWER
+        rise = quantile(heard_db - state.levels, 0.5)
+        first = ~state.is_started & ~is_silent
+        beyond = jnp.maximum(rise - MOST_RISE_DB, 0)
+        state = louder(state, jnp.where(first, rise - FIRST_RISE_DB, beyond))
+        minima = jnp.where(first[:, None], heard_db, state.minima)
+
+        above = quantile(heard_db - minima, LOW_QUANTILE)
+        steps = state.is_started & ~is_silent & (above < STEP_DB)
+        state = louder(state._replace(minima=minima), jnp.where(steps, above - state.above, 0))
+        usual = state.above + np.float32(1 - self.decay) * (above - state.above)
+        x = 10 * jnp.log10(powers + jnp.maximum(POWER_FLOOR * level(state) ** 2, SILENT_POWER))
+        before = state.overall
+        state = state._replace(
+            above=jnp.where(steps | is_silent | ~state.is_started, state.above, usual),
+            minima=jnp.minimum(state.minima + MINIMUM_RISE_DB, heard_db),
+            is_started=state.is_started | first,
+            overall=state.overall + OVERALL_NEW * (jnp.mean(magnitude, -1) - state.overall),
+        )
+        after, levels = self._updated(state, x, magnitude)
+        hold = (is_silent & ~after.is_started)[:, None]
+        after = after._replace(
+            levels=jnp.where(hold, state.levels, after.levels),
+            magnitudes=jnp.where(hold, state.magnitudes, after.magnitudes),
+            overall=jnp.where(hold[:, 0], before, after.overall),
+        )
+        return after, (levels, jax.lax.rsqrt(after.magnitudes * level(after)))
+
+
+def _erb(hz: float) -> float:
+    """The ERB rate scale of libDF."""
+    return 9.265 * np.log1p(hz / (24.7 * 9.265))
+
+
+@functools.cache
+def _widths(bands: int, least_bins: int, to_hz: float, bin_hz: float, bins: int) -> tuple[int, ...]:
+    """Bins of each band.
+
+    Equal steps on the ERB scale. A band that would be narrower than `least_bins` takes bins of the
+    ones after it; the last one has the bin at `to_hz`.
+    """
+    steps = np.arange(1, bands + 1) * _erb(to_hz) / bands
+    edges = np.round(24.7 * 9.265 * np.expm1(steps / 9.265) / bin_hz).astype(int)
+    widths, before, owed = [], 0, 0
+    for edge in edges:
+        width = edge - before - owed
+        owed = max(least_bins - width, 0)
+        widths.append(int(max(width, least_bins)))
+        before = int(edge)
+    widths[-1] += 1
+    ends = np.minimum(np.cumsum(widths), bins)
+    if ends[-1] < bins or len(widths) != bands:
+        raise BadInput(
+            f"frontend: {bands} bands up to {to_hz} Hz end below half the sample rate; allowed: "
+            "bands_to_hz of at least that"
+        )
+    return tuple(int(n) for n in np.diff(ends, prepend=0))
