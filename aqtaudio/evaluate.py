@@ -1,19 +1,21 @@
 """Evaluation of a run in any runtime, and parity of its program with a runtime's integers."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aqtaudio.data.keywords import KeywordData
+from aqtaudio import enhance
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.kernels.call import TARGETS
 from aqtaudio.program.program import Program
-from aqtaudio.run_directory import Run
+from aqtaudio.run_directory import Data, Run
 from aqtaudio.streaming import Framer, Stream
-from aqtaudio.training import task
+from aqtaudio.training import keyword_loss as task
 from aqtaudio.training.phases import quantized_reading
 from aqtaudio.training.predict import features_of_clips, predict
 from aqtaudio.vocabulary.floating import Floating
@@ -37,8 +39,15 @@ def evaluate(
         raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(RUNTIMES)}")
     data = run.data(folder, (split,))
     items = run.items(data, split)[:limit]
-    metrics = evaluate_clips(run, data.evaluation_arrays(items), runtime)
+    metrics = measured(run, data, items, runtime)
     return {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+
+
+def measured(run: Run, data: Data, items: Sequence[Any], runtime: str) -> dict[str, Any]:
+    """Metrics of `runtime` on the items of an evaluation list."""
+    if isinstance(run.experiment.task, Enhancement):
+        return enhance.scores(run, data, items, runtime)
+    return evaluate_clips(run, data.evaluation_arrays(items), runtime)
 
 
 def evaluate_clips(
@@ -109,7 +118,7 @@ def interpret(model: bytes, codes: np.ndarray, runtime: str) -> np.ndarray:
 
 def parity(
     run: Run,
-    recordings: Path | KeywordData | None = None,
+    recordings: Path | Data | None = None,
     n: int = 1000,
     runtime: str = "micro",
     seed: int = 0,
@@ -153,17 +162,18 @@ def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
     return random.integers(limits.min, limits.max + 1, (n, *edge.shape), edge.dtype)
 
 
-def parity_clips(run: Run, recordings: Path | KeywordData, n: int) -> np.ndarray:
+def parity_clips(run: Run, recordings: Path | Data, n: int) -> np.ndarray:
     """int16 clips [up to n, N], or what holds n blocks of a stream.
 
-    The validation list, filled up with training clips.
+    The validation list, filled up with training clips; of enhancement as many noisy clips as it
+    has.
     """
     if run.experiment.streams:
         n = 1 + math.ceil(n * run.experiment.block_ms / run.experiment.task.clip_ms)
-    is_loaded = isinstance(recordings, KeywordData)
-    data = recordings if is_loaded else run.data(recordings, ("train", "val"))
+    is_folder = isinstance(recordings, Path)
+    data = run.data(recordings, ("train", "val")) if is_folder else recordings
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:n])
-    if len(clips) < n:
+    if len(clips) < n and not isinstance(run.experiment.task, Enhancement):
         more, _ = data.training_batch(0, n - len(clips), seed=0)
         clips = np.concatenate([clips, more])
     return clips

@@ -19,7 +19,10 @@ import jax.numpy as jnp
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.data.keywords import KeywordData, class_names
+from aqtaudio.enhancement.data import EnhancementData
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
@@ -93,7 +96,7 @@ class Optimizer:
 
 
 ENGINES = ("auto", "carrier", "integer")
-MAY_DIFFER = ("frontend", "task")
+MAY_DIFFER = ("frontend", "task", "model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Experiment:
 
     Training has a float phase (`optimizer`) and, unless `recipe.mode` is "float", a quantized one
     (`finetune`) that starts from the folded, calibrated float model. `init_from` is a run directory
-    whose float model the float phase starts from; with `optimizer.steps` 0 it is taken as it is.
+    whose float model the float phase starts from, or a file of published weights (.npz) that the
+    model can read; with `optimizer.steps` 0 it is taken as it is.
     That run has the same model, task and front end but for what `init_differs` names.
 
     Attributes:
@@ -117,14 +121,17 @@ class Experiment:
       stream_context_clips: clips that a stream has heard before each training clip. Models with
         memory that were only trained from silence fail in a stream.
       init_differs: what may be another than in the run that `init_from` names: "frontend", whose
-        features must have the same shape, and "task", whose outputs start fresh where its
-        classes are others.
+        features must have the same shape, "task", whose outputs start fresh where its classes are
+        others, and "model": layers that are new or of another shape start fresh.
       distillation: weight of what the float model teaches in the quantized phase: the divergence
-        of the answers from its own, softened (Hinton et al., arXiv:1503.02531).
+        of the answers from its own (of logits, softened: Hinton et al., arXiv:1503.02531).
+      distilled_blocks: modules whose outputs are to be the float model's too, each with the weight
+        of `distillation` on its relative squared error: those whose path matches this regular
+        expression. Empty: the answers alone.
     """
 
     model: nn.Module = DSCNN()
-    task: Keywords = Keywords()
+    task: Keywords | Enhancement = Keywords()
     frontend: Frontend = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
@@ -140,6 +147,7 @@ class Experiment:
     stream_context_clips: int = added(1)
     init_differs: tuple[str, ...] = added(())
     distillation: float = added(0.0)
+    distilled_blocks: str = added("")
 
     def __post_init__(self):
         for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
@@ -165,6 +173,8 @@ class Experiment:
                 f"stream_block_frames is {self.stream_block_frames}; allowed: 0 (whole clips) to "
                 f"{clip_frames}, the frames of a clip"
             )
+        if isinstance(self.task, Enhancement):
+            self._require_enhancement(self.frontend, self.task)
         least = min(self.optimizer.batch_size, self.finetune.batch_size)
         if not 0 <= self.stream_context_clips < max(least, 2):
             raise BadInput(
@@ -175,6 +185,22 @@ class Experiment:
             raise BadInput(f"{type(self.frontend).__name__} takes whole clips: it does not stream")
         if self.streams and self.frontend.hop_samples > self.frontend.window_samples:
             raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
+
+    def _require_enhancement(self, frontend: Frontend, task: Enhancement) -> None:
+        if not isinstance(frontend, DeepFilterFeatures):
+            raise BadInput(
+                f"an enhancement task has no {type(frontend).__name__}; allowed: DeepFilterFeatures"
+            )
+        if task.filtering.ahead != frontend.skipped_frames:
+            raise BadInput(
+                f"task.filtering.ahead is {task.filtering.ahead}; allowed: "
+                f"{frontend.skipped_frames}, the look-ahead of the front end"
+            )
+        if not self.streams or self.stream_context_clips:
+            raise BadInput(
+                "an enhancement run is a stream that is trained from silence: "
+                "stream_block_frames must be at least 1 and stream_context_clips 0"
+            )
 
     @property
     def clip_samples(self) -> int:
@@ -188,8 +214,9 @@ class Experiment:
 
     @property
     def feature_shape(self) -> tuple[int, int]:
-        """(frames, features) of one clip; of a stream's, in whole blocks."""
+        """(frames, features) of one clip, as models see it; of a stream's, in whole blocks."""
         frames, features = self.frontend.feature_shape(self.clip_samples)
+        frames -= self.frontend.skipped_frames
         return frames - frames % max(self.stream_block_frames, 1), features
 
     @property
@@ -220,15 +247,21 @@ class Experiment:
             _, state = self.frontend.push(jnp.roll(audio, number, 0), state)
         return self.frontend.push(audio, state)[0][:, -self.feature_shape[0] :]
 
-    def load_data(self, folder: Path, splits: Sequence[str] = ("train", "val")) -> KeywordData:
+    def load_data(
+        self, folder: Path, splits: Sequence[str] = ("train", "val")
+    ) -> KeywordData | EnhancementData:
         """The recordings of a manifest folder as a run of these settings sees them."""
         frontend = self.frontend
+        if isinstance(self.task, Enhancement):
+            return EnhancementData.load(folder, frontend.sample_rate_hz, self.clip_samples, splits)
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, keywords = frontend.sample_rate_hz, self.task.keywords
         return KeywordData.load(folder, keywords, rate_hz, self.clip_samples, splits, bands)
 
     def built_model(self) -> nn.Module:
-        """The model with as many outputs as the task has classes."""
+        """The model, with as many outputs as the task has classes."""
+        if isinstance(self.task, Enhancement):
+            return self.model
         return self.model.clone(classes=len(self.task.classes))
 
 
@@ -243,6 +276,7 @@ def heard_alike(experiment: Experiment) -> Experiment:
         init_differs=(),
         seed=0,
         distillation=0.0,
+        distilled_blocks="",
     )
 
 

@@ -17,19 +17,17 @@ import numpy as np
 
 from aqtaudio import float_model, frontend_bundle
 from aqtaudio.compression import low_rank
-from aqtaudio.data import evaluation_list
-from aqtaudio.data.evaluation_list import EvaluationItem
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.new_folder import new_folder
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate_clips, from_silence, parity, random_codes, real_codes
+from aqtaudio.evaluate import from_silence, measured, parity, random_codes, real_codes
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
-from aqtaudio.run_directory import FILES, Run
+from aqtaudio.run_directory import FILES, Data, Items, Run, read_list, write_list
 from aqtaudio.vocabulary.recording import clip, record
 
 if TYPE_CHECKING:
@@ -95,27 +93,25 @@ def train_together(
 
 @dataclasses.dataclass
 class _Recordings:
-    """What runs that train together share: data, the validation list, clips of both splits."""
+    """What runs that train together share: data, the validation list and its clips."""
 
-    data: KeywordData
-    items: list[EvaluationItem]
+    data: Data
+    items: Items
     evaluation: tuple[np.ndarray, np.ndarray]
-    training: tuple[np.ndarray, np.ndarray]
 
 
 def _loaded(experiment: Experiment, data_folder: Path) -> _Recordings:
     data = experiment.load_data(data_folder)
     items = data.evaluation_list("val")
-    training = data.evaluation_arrays(data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS))
-    return _Recordings(data, items, data.evaluation_arrays(items), training)
+    return _Recordings(data, items, data.evaluation_arrays(items))
 
 
 @dataclasses.dataclass
 class _Begun:
-    """A run that is known to be good: how it is trained, and clips of its training split."""
+    """A run that is known to be good: how it is trained, and what it is measured on."""
 
     trainer: "Trainer"
-    training: tuple[np.ndarray, np.ndarray]
+    items: Items
 
 
 def _begin(
@@ -131,14 +127,13 @@ def _begin(
     _require_room(experiment, out)
     require_trainable(experiment)
     found = load()
-    _require_same_recordings(out, found.items)
+    _require_same_recordings(experiment, out, found.items)
     trainer = Trainer(experiment, found.data, out, found.evaluation)
     _make_folder(out)
     save_json(experiment, out / "config.json")
-    evaluation_list.write(out / "evaluation.tsv", found.items)
-    clips, classes = len(found.items), len(found.data.classes)
-    say(f"{data_folder}: {clips} validation clips of {classes} classes")
-    return _Begun(trainer, found.training)
+    write_list(experiment, out / "evaluation.tsv", found.items)
+    say(f"{data_folder}: {len(found.items)} validation clips")
+    return _Begun(trainer, found.items)
 
 
 def _finish(
@@ -159,9 +154,7 @@ def _finish(
         save_model(run, to_tflite(program))
     else:
         save_model(run, to_float_tflite(*float_model.recorded(experiment, floating)))
-    row = make_row(run, quantized, begun.trainer.data, begun.trainer.evaluation)
-    served = evaluate_clips(run, begun.training, "float" if quantized is None else "integer")
-    row["metrics"]["train"] = {"accuracy": served["accuracy"]}
+    row = make_row(run, quantized, begun.trainer.data, begun.items)
     row["seconds"] = round(shared_seconds + time.monotonic() - started, 1)
     row["trained_together"] = together
     _write_json(run.path / "row.json", row)
@@ -188,15 +181,14 @@ def save_model(run: Run, blob: bytes) -> None:
 def make_row(
     run: Run,
     quantized: Mapping[str, Any] | None,
-    data: KeywordData,
-    evaluation: tuple[np.ndarray, np.ndarray],
+    data: Data,
+    items: Items,
 ) -> dict[str, Any]:
     """What a study keeps of a finished run: quality, costs, parity."""
     experiment = run.experiment
-    runtimes = ("float",) if quantized is None else ("float", "quantized", "integer")
-    scores = {name: evaluate_clips(run, evaluation, name) for name in runtimes}
-    for metrics in scores.values():
-        metrics.pop("confusion")  # `evaluate` makes it again
+    enhances = isinstance(experiment.task, Enhancement)
+    scored = _enhancement_scores if enhances else _keyword_scores
+    scores = scored(run, data, items)
     row: dict[str, Any] = {
         "model": type(experiment.model).__name__,
         "width": getattr(experiment.model, "width", None),
@@ -207,7 +199,11 @@ def make_row(
         "device": jax.devices()[0].device_kind,
     }
     if experiment.streams:
-        row["stream"] = stream_facts(run, evaluation, row["costs"]["macs"])
+        row["stream"] = stream_facts(run, row["costs"]["macs"])
+        if not enhances:
+            phase = "float" if quantized is None else "quantized"
+            heard = from_silence(run, data.evaluation_arrays(items), phase)
+            row["stream"]["accuracy_from_silence"] = heard["accuracy"]
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
         row["bits"] = bits(run.program)
@@ -216,25 +212,37 @@ def make_row(
     return row
 
 
+def _keyword_scores(run: Run, data: Data, items: Items) -> dict[str, Any]:
+    """By runtime; and of the served model on clips that it was trained on."""
+    runtimes = ("float",) if _is_float(run) else ("float", "quantized", "integer")
+    scores = {name: measured(run, data, items, name) for name in runtimes}
+    for metrics in scores.values():
+        metrics.pop("confusion")  # `evaluate` makes it again
+    known = data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS)
+    served = measured(run, data, known, runtimes[-1])
+    return scores | {"train": {"accuracy": served["accuracy"]}}
+
+
+def _enhancement_scores(run: Run, data: Data, items: Items) -> dict[str, Any]:
+    """By runtime. The quantized reading is the program, to the bit: it is not scored twice."""
+    runtimes = ("float",) if _is_float(run) else ("float", "integer")
+    return {name: measured(run, data, items, name) for name in runtimes}
+
+
 def row_inputs(experiment: Experiment) -> int:
     """Recorded and random inputs, each, behind a row's parity; a minute of a stream at least."""
     blocks = math.ceil(ROW_PARITY_MS / experiment.block_ms) if experiment.streams else 0
     return max(ROW_PARITY_INPUTS, blocks)
 
 
-def stream_facts(run: Run, evaluation: tuple[np.ndarray, np.ndarray], macs: int) -> dict[str, Any]:
-    """What only streams have: time per block, work per second, accuracy from silence.
+def stream_facts(run: Run, macs: int) -> dict[str, Any]:
+    """What only streams have: time per block, work per second.
 
-    A model that hears every clip from silence and does much worse in a stream has only learned
-    states that follow silence.
+    A keyword row has the accuracy from silence, too: a model that hears every clip from silence and
+    does much worse in a stream has only learned states that follow silence.
     """
     block_ms = run.experiment.block_ms
-    phase = "float" if _is_float(run) else "quantized"
-    return {
-        "block_ms": block_ms,
-        "macs_per_second": round(macs * 1000 / block_ms),
-        "accuracy_from_silence": from_silence(run, evaluation, phase)["accuracy"],
-    }
+    return {"block_ms": block_ms, "macs_per_second": round(macs * 1000 / block_ms)}
 
 
 def _is_float(run: Run) -> bool:
@@ -360,10 +368,10 @@ def _without_parent(experiment: Experiment) -> dict[str, Any]:
     return {key: value for key, value in identity(experiment).items() if key != "init_from"}
 
 
-def _require_same_recordings(out: Path, items: list[EvaluationItem]) -> None:
+def _require_same_recordings(experiment: Experiment, out: Path, items: Items) -> None:
     """A run that goes on must see the recordings that it began with."""
     file = out / "evaluation.tsv"
-    if file.exists() and evaluation_list.read(file) != items:
+    if file.exists() and read_list(experiment, file) != items:
         raise BadInput(f"{out} was begun on other recordings; name another folder")
 
 

@@ -12,6 +12,10 @@ from typing import Any
 from aqtaudio.data import evaluation_list
 from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
+from aqtaudio.enhancement import mixture_list
+from aqtaudio.enhancement.data import EnhancementData
+from aqtaudio.enhancement.mixture_list import MixtureItem
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.frontends.frontend import Frontend
@@ -21,6 +25,25 @@ from aqtaudio.program.program import Program
 from aqtaudio.settings import differences
 
 FILES = ("config.json", "program.npz", "program.json", "model.tflite", "evaluation.tsv", "row.json")
+
+
+Data = KeywordData | EnhancementData
+Items = list[EvaluationItem] | list[MixtureItem]
+
+
+def read_list(experiment: Experiment, file: Path) -> Items:
+    """The evaluation list of a run. BadInput where the file is none."""
+    if isinstance(experiment.task, Enhancement):
+        return mixture_list.read(file)
+    return evaluation_list.read(file)
+
+
+def write_list(experiment: Experiment, file: Path, items: Items) -> None:
+    """What `read_list` reads."""
+    if isinstance(experiment.task, Enhancement):
+        mixture_list.write(file, items)
+    else:
+        evaluation_list.write(file, items)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +113,15 @@ class Run:
                 f"{self.path}: no model.tflite; is it a finished quantized run?"
             ) from error
 
-    def data(self, folder: Path, splits: tuple[str, ...]) -> KeywordData:
+    def data(self, folder: Path, splits: tuple[str, ...]) -> Data:
         """The recordings of `folder` as this run sees them."""
         return self.experiment.load_data(folder, splits)
 
-    def items(self, data: KeywordData, split: str) -> list[EvaluationItem]:
+    def items(self, data: Data, split: str) -> list[Any]:
         """The clips that figures are made on: the run's own list where `data` holds all of it."""
         file = self.path / "evaluation.tsv"
         if split == "val" and file.exists():
-            own = evaluation_list.read(file)
+            own = read_list(self.experiment, file)
             if not own:
                 raise BadInput(f"{file} holds no clips")
             if data.holds(own):

@@ -87,7 +87,7 @@ class Stream:
             raise BadInput(f"{run.path}: a float run; its only runtime is float, not {runtime!r}")
         self._framer = Framer(run.experiment)
         self._open = contextlib.ExitStack()
-        self._answer = _answer(run, runtime, self._open)
+        self._answer = answering(run, runtime, self._open)
         self.classes = run.experiment.task.classes
         self.block_ms = run.experiment.block_ms
         self.delay_ms = self._framer.delay_ms
@@ -123,7 +123,7 @@ def require_stream(run: Run) -> None:
 Answer = Callable[[np.ndarray], np.ndarray]
 
 
-def _answer(run: Run, runtime: str, opened: contextlib.ExitStack) -> Answer:
+def answering(run: Run, runtime: str, opened: contextlib.ExitStack) -> Answer:
     """A function from feature blocks [n, T, F] to logits [n, C]; interpreters go into `opened`."""
     if runtime == "float":
         return _model(run, run.variables("float"), Floating())

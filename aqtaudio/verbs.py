@@ -98,11 +98,19 @@ def train(options: argparse.Namespace) -> int:
     run = pipeline.train(experiment, options.data, options.out, say)
     row = json.loads((run.path / "row.json").read_text())
     for runtime, metrics in row["metrics"].items():
-        print(f"{runtime:>10}  accuracy {metrics['accuracy']:.4f}")
+        print(f"{runtime:>10}  {_headline(metrics)}")
     if "parity" in row:
         print(f"    parity  {row['parity']['mismatches']} of {row['parity']['outputs']} differ")
     print(f"       run  {run.path}")
     return 1 if row.get("parity", {}).get("mismatches") else 0
+
+
+HEADLINES = ("accuracy", "si_sdr_improvement_db", "pesq", "stoi", "dnsmos_ovrl")
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    """The figures that a run is first asked for."""
+    return "  ".join(f"{name} {metrics[name]:.4f}" for name in HEADLINES if name in metrics)
 
 
 def _overrides(rest: Sequence[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.tc_resnet import TCResNet
 from aqtaudio.program.compiler import compiled
-from aqtaudio.training import task
+from aqtaudio.training import keyword_loss as task
 from aqtaudio.training.step import transformation
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating

@@ -23,7 +23,7 @@ from aqtaudio.data.few_recordings import held_out
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.run_directory import Run
-from aqtaudio.training import task
+from aqtaudio.training import keyword_loss as task
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings, require_trainable
 from aqtaudio.training.restore import fresh, inherited

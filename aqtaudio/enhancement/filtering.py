@@ -45,21 +45,22 @@ class Filtering:
       gains: "above": bins above the filtered ones get the gains, these are filtered (as published);
         "all": filtered or not, all bins get them.
       post_filter: strength beta; 0.02 is usual, 0 none.
-      attenuation_limit_db: at most so much is taken away; infinity: no limit.
+      attenuation_limit_db: at most so much is taken away; None: no limit.
     """
 
     taps: int = 5
     ahead: int = 2
     gains: Literal["above", "all"] = "above"
     post_filter: float = 0.0
-    attenuation_limit_db: float = math.inf
+    attenuation_limit_db: float | None = None
 
     def __post_init__(self):
         if self.gains not in ("above", "all"):
             raise BadInput(f"gains is {self.gains!r}; allowed: above, all")
         if not 0 <= self.ahead < self.taps:
             raise BadInput(f"ahead is {self.ahead}; allowed: 0 to {self.taps - 1}, below taps")
-        if not 0 <= self.post_filter < math.inf or not self.attenuation_limit_db >= 0:
+        limit = self.attenuation_limit_db
+        if not 0 <= self.post_filter < math.inf or (limit is not None and not limit >= 0):
             raise BadInput("post_filter and attenuation_limit_db must be >= 0")
 
     def results(self, outputs: jax.Array, frontend: DeepFilterFeatures) -> Results:
@@ -103,7 +104,7 @@ class Filtering:
         return enhanced * (1 + self.post_filter) / (1 + self.post_filter * ratio**2)
 
     def _limited(self, enhanced: jax.Array, noisy: jax.Array) -> jax.Array:
-        if math.isinf(self.attenuation_limit_db):
+        if self.attenuation_limit_db is None:
             return enhanced
         kept = np.float32(10 ** (-self.attenuation_limit_db / 20))
         return kept * noisy + (1 - kept) * enhanced

@@ -22,17 +22,15 @@ import numpy as np
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
-from aqtaudio.training import task
 from aqtaudio.training.context import heard
 from aqtaudio.training.course import Course
 from aqtaudio.training.phases import Phase, float_phase, quantized_phase
-from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings
-from aqtaudio.training.restore import fresh, inherited
+from aqtaudio.training.restore import fresh, inherited, is_published, published
 from aqtaudio.training.step import State, make_features, make_joint_step, make_step
+from aqtaudio.training.tasks import task_of
 from aqtaudio.training.traced import Tree, bits_are_traced, shapes, traced_bits
 from aqtaudio.vocabulary.floating import Floating
 
@@ -46,21 +44,21 @@ class Trainer:
 
     Attributes:
       experiment: its settings.
-      data: clips.
+      data: of its task.
       directory: the run directory.
-      evaluation: (int16 clips [n, N], class numbers [n]) that are scored while training.
+      evaluation: what is scored while training: of `evaluation_arrays`.
 
     Raises BadInput when the data has no noise. Settings: see `preflight`.
     """
 
     experiment: Experiment
-    data: KeywordData
+    data: Any
     directory: Path
     evaluation: tuple[np.ndarray, np.ndarray]
 
     def __post_init__(self):
         self.model = self.experiment.built_model()
-        self.noise = self.data.noise_bank()
+        self.noise = task_of(self.experiment).background(self.data)
 
     def train(self) -> Trained:
         """Trains, or goes on training, alone. Raises BadInput when the loss is not finite."""
@@ -89,7 +87,9 @@ class Trainer:
     def _float_start(self) -> Tree:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""
         experiment = self.experiment
-        if experiment.init_from:
+        if is_published(experiment.init_from):
+            variables = published(experiment)
+        elif experiment.init_from:
             variables = inherited(experiment, parent_settings(experiment))
         else:
             variables = fresh(experiment)
@@ -106,27 +106,24 @@ class Trainer:
 
         def batches() -> Iterator[jax.Array]:
             for number in range(experiment.calibration_batches):
-                clips, _ = self.data.training_batch(number, size, experiment.seed)
-                yield features_of(jax.random.key(number), clips, noise)
+                batch = self.data.training_batch(number, size, experiment.seed)
+                yield features_of(jax.random.key(number), batch, noise)
 
         def before(variables: Tree, features: jax.Array) -> Tree:
             clips_before = experiment.stream_context_clips
             return heard(self.model, variables, features, Floating(), clips_before)
 
-        context = before if experiment.streams else None
+        context = before if experiment.streams and experiment.stream_context_clips else None
         ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
         return {"params": params, "ranges": ranges}
 
     def _score(self, phase: Phase, state: State) -> dict[str, float]:
         """What a line of metrics tells of the validation clips; a loss where one is waited for."""
-        clips, classes = self.evaluation
+        settings = phase.optimizer
         variables = {"params": state["params"], **state["collections"]}
-        logits = predict(self.experiment, variables, phase.reading, clips)
-        scores = {"val_accuracy": float(task.accuracy(logits, classes))}
-        if phase.optimizer.patience:
-            loss = task.loss(jnp.asarray(logits), classes, phase.optimizer.label_smoothing)
-            scores["val_loss"] = float(loss)
-        return scores
+        smoothing = settings.label_smoothing if settings.patience else None
+        task = task_of(self.experiment)
+        return task.scores(variables, phase.reading, self.evaluation, smoothing)
 
 
 def train_together(trainers: Sequence[Trainer]) -> list[Trained | BadInput]:
@@ -225,9 +222,9 @@ class _Together:
         """Takes a step: the measures of every run."""
         seeds = np.asarray(self._seeds, np.int32)
         batches = [self._data.training_batch(number, self._size, seed) for seed in self._seeds]
-        clips, classes = (np.stack(parts) for parts in zip(*batches, strict=True))
+        batch = (np.stack(parts) for parts in zip(*batches, strict=True))
         self._state, measures = self._step(
-            self._state, self._traced, np.int32(number), seeds, clips, classes, self._places
+            self._state, self._traced, np.int32(number), seeds, self._places, *batch
         )
         return [_OfOne(measures, index) for index in range(self._runs)]
 

@@ -15,7 +15,7 @@ from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.settings import differences, from_json, to_json
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
-from aqtaudio.training.restore import fresh
+from aqtaudio.training.restore import fresh, is_published, published
 from aqtaudio.vocabulary.fake import Calibrating
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip, require_recordable
@@ -34,7 +34,9 @@ def require_trainable(experiment: Experiment) -> None:
         )
     if experiment.distillation and experiment.recipe.mode == "float":
         raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
-    if experiment.init_from:
+    if is_published(experiment.init_from):
+        published(experiment)
+    elif experiment.init_from:
         parent_settings(experiment)
     elif experiment.init_differs:
         raise BadInput("init_differs is given without init_from, the run that it speaks of")

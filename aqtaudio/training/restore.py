@@ -1,10 +1,12 @@
 """The trained variables of a finished run."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
@@ -18,6 +20,9 @@ from aqtaudio.training.step import initial_state
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.BadZipFile)
+"""What numpy raises of a file that holds no arrays, or others than asked for."""
+
 
 def fresh(experiment: Experiment) -> dict[str, Any]:
     """Freshly initialized parameters and batch statistics."""
@@ -25,6 +30,38 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
     key = jax.random.key(experiment.seed)
     variables = experiment.built_model().init(key, start(features, Floating()))
     return {"batch_stats": {}} | variables  # a model may have no batch norm
+
+
+def is_published(init_from: str | None) -> bool:
+    """Whether `init_from` names a file of published weights instead of a run."""
+    return init_from is not None and Path(init_from).suffix == ".npz"
+
+
+def published(experiment: Experiment) -> dict[str, Any]:
+    """The float model from the file of published weights (.npz) that `init_from` names.
+
+    BadInput where it cannot be read, or is of another model.
+    """
+    file, model = str(experiment.init_from), experiment.built_model()
+    if not hasattr(model, "with_published"):
+        raise BadInput(f"init_from {file}: {type(model).__name__} reads no published weights")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            variables = model.with_published(arrays)
+    except UNREADABLE as error:
+        raise BadInput(
+            f"init_from {file}: not weights of {type(model).__name__}: {error}"
+        ) from None
+    expected = jax.eval_shape(lambda: fresh(experiment))
+    ours, theirs = (jax.tree.map(jnp.shape, x["params"]) for x in (expected, variables))
+    if ours != theirs:
+        ours, theirs = flatten(ours), flatten(theirs)
+        wrong = next(name for name in ours if ours[name] != theirs.get(name))
+        raise BadInput(
+            f"init_from {file}: layer {wrong!r} is {ours[wrong]} in the model, "
+            f"{theirs.get(wrong, 'not')} in the file"
+        )
+    return jax.tree.map(jnp.asarray, variables)
 
 
 def inherited(experiment: Experiment, parent: Experiment) -> dict[str, Any]:

@@ -13,20 +13,18 @@ import jax.numpy as jnp
 import optax
 
 from aqtaudio.compression import low_rank
-from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.experiment import Experiment, Optimizer, heard_alike
 from aqtaudio.program.compiler import compiled
-from aqtaudio.training import task
+from aqtaudio.training import blocks
 from aqtaudio.training.context import heard
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import Phase
+from aqtaudio.training.tasks import Batch, task_of
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
 State = dict[str, Any]
 Tree = dict[str, Any]
-TEMPERATURE = 2.0
-"""Of distillation: Hinton et al., "Distilling the Knowledge in a Neural Network", 1503.02531."""
 
 
 def transformation(settings: Optimizer, traced: Tree) -> optax.GradientTransformation:
@@ -67,33 +65,25 @@ def initial_state(variables: dict[str, Any], phase: Phase) -> State:
 
 
 def make_features(experiment: Experiment) -> Callable:
-    """A compiled (key, int16 clips [B, N], noise) -> augmented features [B, T, F]."""
+    """A compiled (key, batch, noise) -> features [B, T, F] as in training."""
     return _compiled_features(heard_alike(experiment))
 
 
 @functools.cache
 def _compiled_features(experiment: Experiment) -> Callable:
-    return compiled(functools.partial(_features, experiment))
-
-
-def _features(
-    experiment: Experiment, key: jax.Array, clips: jax.Array, noise: jax.Array
-) -> jax.Array:
-    settings = experiment.augmentation
-    clips_before = experiment.stream_context_clips if experiment.streams else 0
-    audio_key, mask_key = jax.random.split(key)
-    audio = clips.astype(jnp.float32) / 32768
-    audio = augment_audio(audio_key, audio, noise, settings, experiment.frontend.sample_rate_hz)
-    return mask_features(mask_key, experiment.features(audio, clips_before), settings)
+    task = task_of(experiment)
+    return compiled(lambda key, batch, noise: task.examples(key, batch, noise)[0])
 
 
 def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array) -> Callable:
-    """A compiled (state, traced, number, clips int16 [B, N], classes [B]) -> (state, measures)."""
+    """A compiled (state, traced, number, *batch) -> (state, measures).
+
+    A batch is what `training_batch` of the task's data gives: clips and classes, say.
+    """
     see, learn = _halves(experiment, model, phase, noise)
 
-    def step(state: State, traced: Tree, number: jax.Array, clips: jax.Array, classes: jax.Array):
-        key, features = see(traced["seed"], number, clips)
-        return learn(state, traced, key, features, classes)
+    def step(state: State, traced: Tree, number: jax.Array, *batch: jax.Array):
+        return learn(state, traced, *see(traced["seed"], number, batch))
 
     return compiled(step, donate_argnums=0)
 
@@ -101,20 +91,20 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax
 def make_joint_step(
     experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.Array
 ) -> Callable:
-    """The step of several runs: a compiled (states, traced, number, seeds [S], clips
-    int16 [S, B, N], classes [S, B], places [R]) -> (states, measures).
+    """The step of several runs: a compiled (states, traced, number, seeds [S], places [R],
+    *batch) -> (states, measures).
 
-    States, traced values and measures have a leading axis R of runs. Batches and features are made
-    once per seed; `places` says which seed a run has.
+    States, traced values and measures have a leading axis R of runs, arrays of the batch one of
+    seeds: batches and features are made once per seed; `places` says which seed a run has.
     """
     see, learn = _halves(experiment, model, phase, noise)
 
-    def step(states, traced, number, seeds, clips, classes, places):
-        seen = *jax.vmap(see, (0, None, 0))(seeds, number, clips), classes
+    def step(states, traced, number, seeds, places, *batch):
+        seen = jax.vmap(see, (0, None, 0))(seeds, number, batch)
         if len(seeds) == 1:
-            shared = [x[0] for x in seen]
+            shared = jax.tree.map(lambda x: x[0], seen)
             return jax.vmap(learn, (0, 0, None, None, None))(states, traced, *shared)
-        return jax.vmap(learn)(states, traced, *(x[places] for x in seen))
+        return jax.vmap(learn)(states, traced, *jax.tree.map(lambda x: x[places], seen))
 
     return compiled(step, donate_argnums=0)
 
@@ -123,38 +113,42 @@ def _halves(experiment: Experiment, model: nn.Module, phase: Phase, noise: jax.A
     """What depends on the seed and the step alone, and what depends on the run."""
     offset = 0 if phase.name == "float" else 1_000_000
     clips_before = experiment.stream_context_clips
+    task = task_of(experiment)
 
-    def see(seed: jax.Array, number: jax.Array, clips: jax.Array):
+    def see(seed: jax.Array, number: jax.Array, batch: Batch):
         key = jax.random.fold_in(jax.random.key(seed), number + offset)
-        return key, _features(experiment, key, clips, noise)
+        return key, *task.examples(key, batch, noise)
 
     def answers(variables: Tree, features: jax.Array, reading: Any, mutable: list, keys: Any):
-        if experiment.streams:
+        if experiment.streams and clips_before:
             variables |= heard(model, variables, features, reading, clips_before, tuple(mutable))
             mutable = [*mutable, "state"]
+        seen = blocks.capturing(experiment.distilled_blocks) if phase.distills else {}
         signal = start(features, reading)
-        out, updated = model.apply(variables, signal, mutable=mutable, rngs=keys)
+        mutable = [*mutable, *seen.pop("mutable", ())]
+        out, updated = model.apply(variables, signal, mutable=mutable, rngs=keys, **seen)
         return out.real(), updated
 
-    def learn(state: State, traced: Tree, key: jax.Array, features: jax.Array, classes: jax.Array):
-        # Augmentation draws from the keys 0 and 1 below this one.
+    def learn(state: State, traced: Tree, key: jax.Array, features: jax.Array, targets: Any):
+        # Examples draw from the keys 0 and 1 below this one.
         keys = {"gradients": jax.random.fold_in(key, 2)} if phase.draws else None
         before = {"params": state["params"], **state["collections"]}
         bits = {"bits": traced["bits"]} if "bits" in traced else {}
         values = trained(before, phase)
         if phase.distills:
-            taught = answers(dict(traced["teacher"]), features, Floating(), [], None)[0]
+            teacher = dict(traced["teacher"])
+            taught, inside = answers(teacher, features, Floating(), [], None)
 
         def objective(values: Any):
             variables = replaced(before, values, phase) | bits
-            logits, updated = answers(variables, features, phase.reading, list(phase.mutable), keys)
-            updated = {name: updated[name] for name in phase.mutable if name in updated}
-            fit = task.loss(logits, classes, traced["label_smoothing"])
-            measures = {"loss": fit, "accuracy": task.accuracy(logits, classes)}
+            out, updated = answers(variables, features, phase.reading, list(phase.mutable), keys)
+            fit, measures = task.loss(out, targets, traced["label_smoothing"])
             extra = low_rank.penalty(variables["params"], traced["low_rank"])
             if phase.distills:
-                extra += traced["distillation"] * task.divergence(logits, taught, TEMPERATURE)
-            return fit + extra, (measures | {"penalty": extra}, updated)
+                apart = task.divergence(out, taught, targets) + blocks.apart(updated, inside)
+                extra += traced["distillation"] * apart
+            updated = {name: updated[name] for name in phase.mutable if name in updated}
+            return fit + extra, ({"loss": fit} | measures | {"penalty": extra}, updated)
 
         gradients, (measures, updated) = jax.grad(objective, has_aux=True)(values)
         gradients = logarithmic(gradients, values, phase)

@@ -49,9 +49,9 @@ class _OnGrids(Floating):
 class Calibrating(_OnGrids):
     """Observes activation ranges; "ranges" must be mutable.
 
-    The frames of a sequence are one batch: its magnitude is the largest of theirs. `seen` holds, by
-    edge, the range before the batch and the step of the frames so far, while a batch is traced: a
-    trace needs an instance of its own.
+    The frames of a sequence are one batch. In a stream they come one after the other, and its
+    magnitude is the largest of theirs: `seen` holds, by edge, the range before the batch and the
+    step of the frames so far, while a batch is traced: a trace needs an instance of its own.
     """
 
     seen: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -59,6 +59,10 @@ class Calibrating(_OnGrids):
     @property
     def scans(self) -> bool:  # noqa: D102
         return False
+
+    @property
+    def unobserved(self) -> Floating:  # noqa: D102
+        return _OnGrids(recipe=self.recipe)
 
     def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""

@@ -28,6 +28,10 @@ class Floating:
     def scans(self) -> bool:  # noqa: D102
         return True
 
+    @property
+    def unobserved(self) -> "Floating | None":  # noqa: D102
+        return None
+
     def frame(self, number: int) -> "Floating":  # noqa: D102
         return self
 

@@ -81,6 +81,10 @@ class Quantized:
     def scans(self) -> bool:  # noqa: D102
         return self.notebook is None
 
+    @property
+    def unobserved(self) -> None:  # noqa: D102
+        return None
+
     def frame(self, number: int) -> "Quantized":  # noqa: D102
         return dataclasses.replace(self, suffix=f"/t{number}")
 

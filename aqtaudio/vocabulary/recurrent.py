@@ -1,8 +1,9 @@
 """Recurrent layers: GRU and LSTM, out of dense layers, slices and element-wise operations.
 
 Input projections run for all frames at once. The recurrent part runs frame by frame: as a scan
-where a reading allows it, unrolled where edges are observed or noted; the codes are the same. The
-frames share weights and ranges. In a program the edges of frame 3 are called ".../t3".
+where a reading allows it, unrolled where edges are noted; the codes are the same. To observe edges
+a scan makes the states first, then all frames run at once. The frames share weights and ranges. In
+a program the edges of frame 3 are called ".../t3".
 """
 
 import dataclasses
@@ -182,10 +183,11 @@ def _over_frames(
         if layer.streams:
             states = _streamed(layer, cell, projected)
         else:
-            states = _scanned(cell, projected, reverse)
-        if not last:
-            return states
-        return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
+            states = _scanned(cell, projected, reverse)[0]
+        return _last(states, reverse) if last else states
+    if projected.reading.unobserved and not layer.streams:
+        states = _observed(cell, projected, reverse)
+        return _last(states, reverse) if last else states
     order = range(projected.shape[0])
     before: tuple[Signal, ...] = ()
     outputs = {}
@@ -201,18 +203,46 @@ def _over_frames(
     return states[0] if len(states) == 1 else joined(layer, "output", states, 0)
 
 
-def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Signal:
+def _last(states: Signal, reverse: bool) -> Signal:
+    """[H] of states [T, H] that were not noted: the one after the frame read last."""
+    return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
+
+
+def _observed(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Signal:
+    """States of a scan that observes nothing; then all frames at once, from the states before."""
+    unobserved = dataclasses.replace(projected, reading=projected.reading.unobserved)
+    states = _scanned(cell, unobserved, reverse)
+    batch, frames = projected.values.shape[:2]
+
+    def one_each(values: jax.Array) -> jax.Array:
+        return values.reshape(batch * frames, 1, -1)
+
+    def before(state: Signal) -> jax.Array:
+        widths = ((0, 0), (0, 1) if reverse else (1, 0), (0, 0))
+        padded = jnp.pad(state.values, widths)
+        return one_each(padded[:, 1:] if reverse else padded[:, :-1])
+
+    frame = dataclasses.replace(projected, values=one_each(projected.values))
+    after = cell(frame, tuple(before(state) for state in states))[0]
+    return dataclasses.replace(after, values=after.values.reshape(batch, frames, -1))
+
+
+def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> tuple[Signal, ...]:
     def body(cell, before, values):
         states = cell(dataclasses.replace(projected, values=values[:, None]), before)
-        return tuple(state.values for state in states), states[0]
+        return tuple(state.values for state in states), states
 
     scan = nn.scan(body, **SCAN, reverse=reverse)
     # Both states are on signed grids, whose zero is the code 0.
     zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
     before = (zeros,) * (1 if isinstance(cell, GRUCell) else 2)
-    _, out = scan(cell, before, projected.values)
-    scale = None if out.scale is None else out.scale[0]
-    return dataclasses.replace(out, values=_frames_second(out.values), scale=scale)
+    _, outs = scan(cell, before, projected.values)
+
+    def of_all_frames(out: Signal) -> Signal:
+        scale = None if out.scale is None else out.scale[0]
+        return dataclasses.replace(out, values=_frames_second(out.values), scale=scale)
+
+    return tuple(map(of_all_frames, outs))
 
 
 def _streamed(layer: Layer, cell: GRUCell | LSTMCell, projected: Signal) -> Signal:

@@ -123,6 +123,11 @@ class Reading(Protocol):
         """Whether the frames of a sequence may run in a scan: nothing is observed or noted."""
         ...
 
+    @property
+    def unobserved(self) -> Reading | None:
+        """What computes the same values and observes nothing; None where this does not observe."""
+        ...
+
     def frame(self, number: int) -> Reading:
         """The reading of one frame of a sequence that is not scanned: edges are named by it."""
         ...

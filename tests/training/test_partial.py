@@ -13,7 +13,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.experiment import identity
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
-from aqtaudio.training import task
+from aqtaudio.training import keyword_loss as task
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.predict import predict

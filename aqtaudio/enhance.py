@@ -1,0 +1,217 @@
+"""Noise suppression by a run: continuous audio in, enhanced audio out, in any runtime.
+
+Hop by hop, or many hops at a time: the samples are the same. Memory does not grow with the audio.
+"""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.enhancement import metrics, whole
+from aqtaudio.enhancement.data import EnhancementData
+from aqtaudio.enhancement.filtering import Filtering, synthesise
+from aqtaudio.enhancement.mixture_list import MixtureItem
+from aqtaudio.enhancement.task import Enhancement
+from aqtaudio.errors import BadInput
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.program.compiler import compiled
+from aqtaudio.run_directory import Run
+from aqtaudio.streaming import CHUNK_BLOCKS, Answer, answering
+from aqtaudio.training.phases import quantized_reading
+from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.signal import start
+
+Clip = np.ndarray
+CLIPS_AT_ONCE = 15
+"""Evaluation clips that are enhanced side by side."""
+
+
+def require_enhancement(run: Run) -> Enhancement:
+    """The task of a run. BadInput where it is another."""
+    task = run.experiment.task
+    if not isinstance(task, Enhancement):
+        raise BadInput(f"{run.path}: a run of {type(task).__name__}; allowed: an enhancement run")
+    return task
+
+
+class Enhancer:
+    """A run that enhances a stream. Use it as a context manager: interpreters are processes.
+
+    Attributes:
+      frontend: of the run.
+      delay_ms: from a sample that goes in to the one that comes out, beyond computing.
+    """
+
+    def __init__(self, run: Run, runtime: str = "integer", filtering: Filtering | None = None):
+        """`filtering`: other than the run's: a post-filter, an attenuation limit."""
+        task = require_enhancement(run)
+        self._filtering = filtering or task.filtering
+        self.frontend: DeepFilterFeatures = run.experiment.frontend
+        self.delay_ms = self.frontend.hop_ms * (2 + self._filtering.ahead)
+        self._block_frames = run.experiment.stream_block_frames
+        self._open = contextlib.ExitStack()
+        self._answer: Answer = answering(run, runtime, self._open)
+        self._analyse, self._apply = _steps(self.frontend, self._filtering)
+        self._state = self.frontend.initial_state(1)
+        frames, bins = self._filtering.taps - 1, self.frontend.bins
+        self._spectra = np.zeros((1, frames, bins), np.complex64)
+        self._tail = jnp.zeros((1, self.frontend.hop_samples))
+        self._kept = np.zeros(0, np.float32)
+        self._unseen = self.frontend.skipped_frames
+        self._drop = self.frontend.hop_samples  # the first half window is of what was before
+        self._samples_in = self._samples_out = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._open.__exit__(*error)
+
+    def push(self, samples: Clip) -> Clip:
+        """float32 samples that are final once float32 samples [N], full scale 1, are known."""
+        self._samples_in += len(samples)
+        return self._push(np.asarray(samples, np.float32))
+
+    def _push(self, samples: Clip) -> Clip:
+        audio = np.concatenate([self._kept, samples])
+        hop, parts, place = self.frontend.hop_samples, [np.zeros(0, np.float32)], 0
+        while count := self._next(len(audio) - place):
+            hops = audio[place : place + count * hop]
+            features, spectrum, self._state = self._analyse(hops[None], self._state)
+            place += count * hop
+            parts.append(self._frames(np.asarray(features[0]), spectrum))
+        self._kept = audio[place:]
+        return self._out(np.concatenate(parts))
+
+    def finish(self) -> Clip:
+        """The rest: as many samples will have come out as went in."""
+        hop, filtering = self.frontend.hop_samples, self._filtering
+        missing = -self._samples_in % (hop * self._block_frames) + hop * filtering.ahead
+        parts = [self._push(np.zeros(missing, np.float32))]
+        nothing = np.zeros((self._block_frames, self.frontend.features), np.float32)
+        empty = jnp.zeros((1, self._block_frames, self.frontend.bins), jnp.complex64)
+        while self._samples_out < self._samples_in:
+            parts.append(self._out(self._frames(nothing, empty)))
+        rest = np.concatenate(parts)
+        return rest[: len(rest) - (self._samples_out - self._samples_in)]
+
+    def _next(self, samples: int) -> int:
+        """Hops that are computed at once, of so many samples."""
+        hops = samples // self.frontend.hop_samples
+        if self._unseen:
+            return min(1, hops)
+        many = CHUNK_BLOCKS * self._block_frames
+        return many if hops >= many else self._block_frames * (hops >= self._block_frames)
+
+    def _frames(self, features: np.ndarray, spectrum: jax.Array) -> Clip:
+        """Samples after frames with these features [T, F] and spectra [1, T, bins]."""
+        spectra = np.concatenate([self._spectra, np.asarray(spectrum)], 1)
+        self._spectra = spectra[:, len(features) :]
+        if self._unseen:
+            self._unseen -= 1
+            return np.zeros(0, np.float32)
+        blocks = features.reshape(-1, self._block_frames, features.shape[-1])
+        outputs = self._answer(blocks).reshape(1, len(features), -1)
+        samples, self._tail = self._apply(outputs, spectra, self._tail)
+        return np.asarray(samples[0])
+
+    def _out(self, samples: Clip) -> Clip:
+        dropped = min(self._drop, len(samples))
+        self._drop -= dropped
+        self._samples_out += len(samples) - dropped
+        return samples[dropped:]
+
+
+@functools.cache
+def _steps(frontend: DeepFilterFeatures, filtering: Filtering) -> tuple[Callable, Callable]:
+    """Compiled: samples to features and spectrum, and results to samples."""
+
+    def apply(outputs: jax.Array, spectra: jax.Array, tail: jax.Array):
+        enhanced = filtering.apply(filtering.results(outputs, frontend), spectra, frontend)
+        return synthesise(enhanced, tail, frontend)
+
+    return compiled(frontend.push_with_spectrum), compiled(apply)
+
+
+def enhanced(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
+    """Clips float32 [n, N] of int16 clips [n, N], each from silence."""
+    require_enhancement(run)
+    audio = clips.astype(np.float32) / 32768
+    if runtime in ("float", "quantized", "integer"):
+        enhance = _at_once(run, runtime)
+        parts = (audio[i : i + CLIPS_AT_ONCE] for i in range(0, len(audio), CLIPS_AT_ONCE))
+        return np.concatenate([np.asarray(enhance(part)) for part in parts])
+    return np.stack([_alone(run, clip, runtime) for clip in audio])
+
+
+def _alone(run: Run, clip: Clip, runtime: str) -> Clip:
+    with Enhancer(run, runtime) as enhancer:
+        return np.concatenate([enhancer.push(clip), enhancer.finish()])
+
+
+def _at_once(run: Run, runtime: str) -> Callable[[np.ndarray], jax.Array]:
+    """Clips side by side: whole in the model's readings, as streams of the program."""
+    task, frontend = require_enhancement(run), run.experiment.frontend
+    if runtime == "integer":
+        return functools.partial(_by_program, run, task.filtering, frontend)
+    reading = Floating() if runtime == "float" else quantized_reading(run.experiment)
+    model, variables = run.experiment.built_model(), run.variables(runtime)
+
+    def enhance(variables: dict[str, Any], audio: jax.Array) -> jax.Array:
+        def network(features: jax.Array) -> jax.Array:
+            return model.apply(variables, start(features, reading)).real()
+
+        return whole.enhanced(network, audio, task.filtering, frontend)
+
+    return functools.partial(compiled(enhance), variables)
+
+
+def _by_program(
+    run: Run, filtering: Filtering, frontend: DeepFilterFeatures, audio: np.ndarray
+) -> jax.Array:
+    executor, block = run.executor, run.experiment.stream_block_frames
+
+    def network(features: jax.Array) -> jax.Array:
+        batch, frames, _ = features.shape
+        padded = jnp.pad(features, ((0, 0), (0, -frames % block), (0, 0)))
+        blocks = np.asarray(padded).reshape(-1, block, frontend.features)
+        codes = executor.quantize(blocks).reshape(batch, -1, block, frontend.features)
+        outputs = executor.dequantize(executor.blocks(codes)[0])
+        return jnp.asarray(outputs.reshape(batch, -1, outputs.shape[-1])[:, :frames])
+
+    return whole.enhanced(network, jnp.asarray(audio), filtering, frontend)
+
+
+def scores(
+    run: Run, data: EnhancementData, items: Iterable[MixtureItem], runtime: str
+) -> dict[str, Any]:
+    """What `evaluate` tells of mixtures: means, intervals over speakers, and per SNR."""
+    items = list(items)
+    noisy, clean = data.evaluation_arrays(items)
+    sounds = enhanced(run, noisy, runtime)
+    rate_hz = data.sample_rate_hz
+    rows = [
+        metrics.scores(*(x.astype(np.float32) / 32768 for x in pair), sound, rate_hz)
+        for *pair, sound in zip(clean, noisy, sounds, strict=True)
+    ]
+    speakers = [data.speaker_of(item) for item in items]
+    return metrics.summary(rows, speakers, [item.snr_db for item in items])
+
+
+def with_filtering(
+    run: Run, post_filter: float | None, attenuation_limit_db: float | None
+) -> Filtering:
+    """The filtering of a run, changed where something is given."""
+    task = require_enhancement(run)
+    changes: dict[str, Any] = {}
+    if post_filter is not None:
+        changes["post_filter"] = post_filter
+    if attenuation_limit_db is not None:
+        changes["attenuation_limit_db"] = attenuation_limit_db
+    return dataclasses.replace(task.filtering, **changes)

@@ -1,0 +1,82 @@
+"""Whole clips: what a model hears of them, and the sound that it makes of them.
+
+What a stream does hop by hop (`aqtaudio.enhance`), for all frames at once.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from aqtaudio.enhancement.filtering import Filtering, synthesise
+from aqtaudio.enhancement.task import Enhancement
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.program.compiler import compiled
+from aqtaudio.vocabulary.signal import Reading, start
+
+
+def heard(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
+    """What a model sees of clips [B, N], [B, T - ahead, F], and their spectra [B, T, bins]."""
+    state = frontend.initial_state(len(audio))
+    features, spectrum, _ = frontend.push_with_spectrum(audio, state)
+    return features[:, frontend.skipped_frames :], spectrum
+
+
+def synthesised(
+    outputs: jax.Array, spectrum: jax.Array, filtering: Filtering, frontend: DeepFilterFeatures
+) -> jax.Array:
+    """Sound [B, (T - 1) hop] of a model's outputs for the first T frames of a spectrum."""
+    frames, before = outputs.shape[1], filtering.taps - 1 - filtering.ahead
+    missing = max(frames + filtering.ahead - spectrum.shape[1], 0)
+    spectrum = spectrum[:, : frames + filtering.ahead]
+    spectrum = jnp.pad(spectrum, ((0, 0), (before, missing), (0, 0)))
+    results = filtering.results(outputs, frontend)
+    enhanced = filtering.apply(results, spectrum, frontend)
+    tail = jnp.zeros((len(outputs), frontend.hop_samples))
+    return synthesise(enhanced, tail, frontend)[0][:, frontend.hop_samples :]
+
+
+def enhanced(
+    network: Callable[[jax.Array], jax.Array],
+    audio: jax.Array,
+    filtering: Filtering,
+    frontend: DeepFilterFeatures,
+) -> jax.Array:
+    """Clips [B, N] without their noise, [B, N]; `network` makes outputs of features."""
+    hop, samples = frontend.hop_samples, audio.shape[1]
+    whole = -samples % hop + (filtering.ahead or 1) * hop
+    features, spectrum = heard(jnp.pad(audio, ((0, 0), (0, whole))), frontend)
+    features = jnp.pad(features, ((0, 0), (0, frontend.skipped_frames), (0, 0)))
+    return synthesised(network(features), spectrum, filtering, frontend)[:, :samples]
+
+
+@functools.cache
+def scorer(
+    model: nn.Module, reading: Reading, task: Enhancement, frontend: DeepFilterFeatures
+) -> Callable[[dict[str, Any], Any, Any], dict[str, jax.Array]]:
+    """A compiled (variables, noisy, clean), int16 [B, N] each, -> mean scores."""
+
+    def score(variables: dict[str, Any], noisy: jax.Array, clean: jax.Array):
+        noisy, clean = (x.astype(jnp.float32) / 32768 for x in (noisy, clean))
+
+        def network(features: jax.Array) -> jax.Array:
+            return model.apply(variables, start(features, reading)).real()
+
+        sound = enhanced(network, noisy, task.filtering, frontend)
+        better = _ratio_db(clean, sound) - _ratio_db(clean, noisy)
+        loss = task.loss(sound, clean, frontend.sample_rate_hz)
+        return {"val_si_sdr_improvement_db": jnp.mean(better), "val_loss": loss}
+
+    return compiled(score)
+
+
+def _ratio_db(clean: jax.Array, sound: jax.Array) -> jax.Array:
+    """Scale-invariant signal-to-distortion ratio [B] of clips [B, N]."""
+    clean, sound = (x - jnp.mean(x, -1, keepdims=True) for x in (clean, sound))
+    dot = functools.partial(jnp.sum, axis=-1, keepdims=True)
+    target = dot(clean * sound) / (dot(clean**2) + 1e-9) * clean
+    energies = jnp.sum(target**2, -1), jnp.sum((sound - target) ** 2, -1)
+    return 10 * jnp.log10((energies[0] + 1e-9) / (energies[1] + 1e-9))

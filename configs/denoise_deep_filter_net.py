@@ -1,0 +1,39 @@
+"""DeepFilterNet3 at 16 kHz with level-invariant features, from the published weights, W8A8 with
+int16 where int8 hurts.
+
+    aqtaudio train configs/denoise_deep_filter_net.py --data DIR --out RUN --init_from WEIGHTS.npz
+
+WEIGHTS.npz holds the published arrays by their names, batch norm folded. The bands are those of 48
+kHz; the ones above 8 kHz are empty.
+"""
+
+from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.enhancement.mixing import Mixing
+from aqtaudio.enhancement.task import Enhancement
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.models.deep_filter_net import DeepFilterNet3
+
+# The one input edge holds both kinds of features, the one output edge gains and filters.
+WIDE = (
+    Rule(r"input|results|gain_decoder/gain_share|snr_share", activation_bits=16, calibration="max"),
+    Rule(r"filter_decoder/(filters|bounded|all)", activation_bits=16, calibration="max"),
+)
+
+EXPERIMENT = Experiment(
+    model=DeepFilterNet3(norm=False, pathway=False),
+    task=Enhancement(mixing=Mixing(level_dbfs=(-60.0, -15.0))),
+    frontend=DeepFilterFeatures(sample_rate_hz=16_000, level_invariant=True),
+    recipe=Recipe(rules=(*WIDE, Rule(calibration="mean_max"))),
+    optimizer=Optimizer(
+        steps=600, batch_size=8, learning_rate=2e-4, warmup_steps=50, weight_decay=0.0
+    ),
+    finetune=Optimizer(
+        steps=200, batch_size=8, learning_rate=1e-4, warmup_steps=20, weight_decay=0.0
+    ),
+    calibration_batches=4,
+    evaluate_every=100,
+    checkpoint_every=100,
+    stream_block_frames=1,
+    stream_context_clips=0,
+)
