@@ -12,6 +12,7 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.layer_tree import flatten, unflatten
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.training.checkpoint import Checkpoints, exists
@@ -52,24 +53,48 @@ def published(experiment: Experiment) -> dict[str, Any]:
         raise BadInput(
             f"init_from {file}: not weights of {type(model).__name__}: {error}"
         ) from None
+    variables = jax.tree.map(jnp.asarray, variables)
+    if "model" in experiment.init_differs:
+        return fitting(variables, experiment)
     expected = jax.eval_shape(lambda: fresh(experiment))
-    ours, theirs = (jax.tree.map(jnp.shape, x["params"]) for x in (expected, variables))
+    ours, theirs = (_shapes_of(x["params"]) for x in (expected, variables))
     if ours != theirs:
-        ours, theirs = flatten(ours), flatten(theirs)
-        wrong = next(name for name in ours if ours[name] != theirs.get(name))
+        wrong = next(name for name in ours | theirs if ours.get(name) != theirs.get(name))
         raise BadInput(
-            f"init_from {file}: layer {wrong!r} is {ours[wrong]} in the model, "
-            f"{theirs.get(wrong, 'not')} in the file"
+            f"init_from {file}: layer {wrong!r} is {ours.get(wrong, 'not')} in the model, "
+            f"{theirs.get(wrong, 'not')} in the file; init_differs model lets it start fresh"
         )
-    return jax.tree.map(jnp.asarray, variables)
+    return variables
+
+
+def _shapes_of(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: jax.tree.map(jnp.shape, layer) for name, layer in flatten(params).items()}
+
+
+def fitting(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """`variables` of another model where its layers fit; the others fresh."""
+    found = {}
+    for collection, new in fresh(experiment).items():
+        old, layers = flatten(variables.get(collection, {})), flatten(new)
+        shapes = _shapes_of(new)
+        known = {name: old[name] for name in layers if name in old}
+        fits = {name for name, x in known.items() if jax.tree.map(jnp.shape, x) == shapes[name]}
+        found[collection] = unflatten({n: known[n] if n in fits else layers[n] for n in layers})
+    return found
 
 
 def inherited(experiment: Experiment, parent: Experiment) -> dict[str, Any]:
     """The float model of the run that `init_from` names, of the settings `parent`.
 
-    Where the classes are others, the layers that answer for them start fresh.
+    Where the classes are others, the layers that answer for them start fresh; where the model is
+    another, the layers that do not fit.
     """
     variables = restore(Path(str(experiment.init_from)), parent, "float")
+    if "model" in experiment.init_differs:
+        merged = {"params": low_rank.merge(variables["params"])}
+        return fitting(variables | merged, experiment)
+    if isinstance(experiment.task, Enhancement):
+        return variables
     if parent.task.classes == experiment.task.classes:
         return variables
     return answering_anew(variables, experiment)
