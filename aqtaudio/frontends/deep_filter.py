@@ -20,6 +20,7 @@ input has smaller features; the published network falls silent below about -48 d
 
 import dataclasses
 import functools
+import math
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -108,8 +109,10 @@ class DeepFilterFeatures(Frontend):
                 f"frontend: window_ms is {self.window_ms}; allowed: hop_ms, {self.hop_ms}: what is "
                 "new in a frame; its window is twice as long"
             )
-        if not 0 < self.bands_to_hz or not 0 < self.mean_ms:
+        if not 0 < self.bands_to_hz < math.inf or not 0 < self.mean_ms < math.inf:
             raise BadInput("frontend: bands_to_hz and mean_ms must be above 0")
+        if self.bands < 1 or self.least_bins < 1:
+            raise BadInput("frontend: bands and least_bins must be at least 1")
         if self.hop_samples < 2 or not 0 < self.filtered_bins <= self.bins:
             raise BadInput(
                 f"frontend: filtered_bins is {self.filtered_bins}; allowed: 1 to the {self.bins} "

@@ -124,9 +124,9 @@ class _Reader:
 
     def grouped(self, name: str) -> dict[str, np.ndarray]:
         """[G, I / G, O / G] to [1, 1, I / G, O]."""
-        groups, inputs, outputs = self._array(name).shape
-        kernel = self._array(name).transpose(1, 0, 2).reshape(1, 1, inputs, groups * outputs)
-        return {"kernel": kernel}
+        array = self._array(name)
+        groups, inputs, outputs = array.shape
+        return {"kernel": array.transpose(1, 0, 2).reshape(1, 1, inputs, groups * outputs)}
 
     def dense(self, name: str) -> dict[str, np.ndarray]:
         """[O, I] to [I, O]."""
