@@ -1,0 +1,93 @@
+"""How small can a noise suppressor be before it is heard?
+
+    aqtaudio sweep sweeps/denoise.py --data DIR
+
+DeepFilterNet3 at 16 kHz from the published weights, which lie in `$AQTAUDIO_SHARED` (default
+../shared), below golden/deepfilternet3. The published model as it is; with level-invariant features,
+fine-tuned; with a gain decoder of a quarter of the units and one layer, which at 16 kHz only makes
+the bands above 4.75 kHz. Both in W8A8 with int16 where int8 hurts, and in 16x8; the smaller one with
+4-bit GRUs, and cut to lower ranks. The compact relative from what fits of the published weights.
+Resumable.
+"""
+
+import os
+from pathlib import Path
+
+from aqtaudio.compression.recipe import FLOAT, W8A16, LowRank, Recipe, Rule
+from aqtaudio.experiment import load_config
+from aqtaudio.study.space import Delta, Study, chain, finetuned
+
+CONFIG = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
+EXPERIMENT = load_config(CONFIG)
+WIDE = EXPERIMENT.recipe.rules[:-1]
+SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared"))
+PUBLISHED = str(SHARED / "golden/deepfilternet3/weights_folded.npz")
+GRUS = r".*gru_\d/(kernel|cell/recurrent_kernel)"
+
+
+def quantized(*rules: Rule, **changes: object) -> Delta:
+    """From the parent's float model; first match of `rules` wins."""
+    recipe = Recipe(rules=(*WIDE, *rules, Rule()))
+    return {"recipe": recipe, "optimizer.steps": 0, "init_differs": (), **changes}
+
+
+AS_PUBLISHED: Delta = {
+    "name": "published",
+    "init_from": PUBLISHED,
+    "recipe": FLOAT,
+    "optimizer.steps": 0,
+    "model.pathway": True,
+    "frontend.level_invariant": False,
+}
+BASE: Delta = {"name": "level-invariant", "init_from": PUBLISHED, "recipe": FLOAT}
+SMALL = finetuned(
+    [BASE],
+    [
+        {
+            "name": "small",
+            "model.gain_units": 64,
+            "model.gain_layers": 1,
+            "init_differs": ("model",),
+            "optimizer.learning_rate": 3e-4,
+        }
+    ],
+)
+W4 = Rule(GRUS, weight_bits=4, int4_dense="conv")
+LOW_RANK = Recipe(rules=(*WIDE, Rule(GRUS, svd_penalty=0.03), Rule()), low_rank=LowRank(energy=0.9))
+COMPACT: Delta = {
+    "name": "compact",
+    "init_from": PUBLISHED,
+    "init_differs": ("model",),
+    "recipe": FLOAT,
+    "model.concat": True,
+    "model.channels": 96,
+    "model.gain_units": 128,
+    "model.tied_upsampling": False,
+    "task.filtering.gains": "all",
+    "optimizer.learning_rate": 1e-3,
+}
+
+STUDY = Study(
+    "denoise",
+    EXPERIMENT,
+    chain(
+        [AS_PUBLISHED, BASE],
+        SMALL,
+        finetuned(
+            SMALL,
+            [
+                quantized(W4, name="w4 grus", distillation=0.5, **{"finetune.steps": 250}),
+                quantized(name="w8a8"),
+            ],
+        ),
+        finetuned([BASE], [quantized(name="w8a8")]),
+        finetuned(
+            SMALL,
+            [
+                {"name": "low rank", "recipe": LOW_RANK, "init_differs": ()},
+                {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
+            ],
+        ),
+        [COMPACT],
+    ),
+)
