@@ -37,8 +37,8 @@ class SpectralLoss:
     lost_weight: float = 0.0
 
     def __post_init__(self):
-        if not self.windows_ms or min(self.windows_ms) <= 0:
-            raise BadInput(f"loss.windows_ms is {self.windows_ms}; allowed: lengths above 0")
+        if not self.windows_ms or not all(1 <= w < math.inf for w in self.windows_ms):
+            raise BadInput(f"loss.windows_ms is {self.windows_ms}; allowed: lengths of at least 1")
         if not 0 < self.compression <= 1:
             raise BadInput(f"loss.compression is {self.compression}; allowed: above 0, up to 1")
         weights = self.magnitude_weight, self.complex_weight, self.lost_weight

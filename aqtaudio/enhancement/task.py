@@ -30,5 +30,11 @@ class Enhancement:
     def __post_init__(self):
         if self.clip_ms < 200:
             raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 200 is needed")
+        longest = max(self.loss.windows_ms)
+        if longest > self.clip_ms / 2:
+            raise BadInput(
+                f"task.loss.windows_ms has {longest}; allowed: up to half of task.clip_ms, "
+                f"{self.clip_ms / 2:g}"
+            )
         if not 0 <= self.snr_weight < math.inf:
             raise BadInput(f"task.snr_weight is {self.snr_weight}; allowed: >= 0")
