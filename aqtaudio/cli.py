@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from aqtaudio import __version__, frontend_verbs, verbs
+from aqtaudio import __version__, enhancement_verbs, frontend_verbs, verbs
 from aqtaudio.errors import BadInput
 from aqtaudio.quantities import count, size_bytes
 
@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--layers", metavar="REGEX", help="to train; default: the last ones")
     _add_json(command)
 
-    command = verb("evaluate", verbs.evaluate, "accuracy of a run in any runtime")
+    command = verb("evaluate", verbs.evaluate, "quality of a run in any runtime")
     command.add_argument("path", type=Path, metavar="RUN")
     command.add_argument("--data", type=Path, required=True)
     command.add_argument("--split", choices=("train", "val", "test"), default="val")
@@ -160,6 +160,29 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
     command.add_argument("--false-alarms-per-hour", type=float, default=5.0, metavar="RATE")
     _add_detector(command, threshold=False)
+    _add_json(command)
+
+    command = verb(
+        "enhance", enhancement_verbs.enhance, "a recording without its noise; any rate and length"
+    )
+    command.add_argument("source", type=Path, metavar="IN.wav")
+    command.add_argument("target", type=Path, metavar="OUT.wav")
+    command.add_argument("path", type=Path, nargs="?", metavar="RUN", help="default: the study's")
+    command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    command.add_argument("--stream", action="store_true", help="a hop at a time, as a device")
+    command.add_argument("--post-filter", type=float, metavar="BETA", help="0.02 is usual")
+    command.add_argument("--attenuation-limit-db", type=float, metavar="DB")
+    command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
+    _add_json(command)
+
+    command = verb(
+        "robustness", enhancement_verbs.robustness, "noise suppression at low levels, after steps"
+    )
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument("--data", type=Path, required=True)
+    command.add_argument("--split", choices=("train", "val", "test"), default="val")
+    command.add_argument("--runtime", choices=RUNTIMES, default="integer")
+    command.add_argument("--limit", type=_positive, metavar="N")
     _add_json(command)
 
     command = verb("parity", verbs.parity, "program against the runtime's integers, exact")

@@ -139,15 +139,21 @@ def _steps(frontend: DeepFilterFeatures, filtering: Filtering) -> tuple[Callable
     return compiled(frontend.push_with_spectrum), compiled(apply)
 
 
+def enhancing(run: Run, runtime: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of clips float32 [n, N] that gives them enhanced, each from silence."""
+    task, frontend = require_enhancement(run), run.experiment.frontend
+    if runtime in ("float", "quantized"):
+        return _by_model(run, runtime, task.filtering, frontend)
+    if runtime == "integer":
+        return _by_program(run, task.filtering, frontend)
+    return lambda clips: np.stack([_alone(run, clip, runtime) for clip in clips])
+
+
 def enhanced(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
     """Clips float32 [n, N] of int16 clips [n, N], each from silence."""
-    require_enhancement(run)
-    audio = clips.astype(np.float32) / 32768
-    if runtime in ("float", "quantized", "integer"):
-        enhance = _at_once(run, runtime)
-        parts = (audio[i : i + CLIPS_AT_ONCE] for i in range(0, len(audio), CLIPS_AT_ONCE))
-        return np.concatenate([np.asarray(enhance(part)) for part in parts])
-    return np.stack([_alone(run, clip, runtime) for clip in audio])
+    enhance, audio = enhancing(run, runtime), clips.astype(np.float32) / 32768
+    parts = (audio[i : i + CLIPS_AT_ONCE] for i in range(0, len(audio), CLIPS_AT_ONCE))
+    return np.concatenate([enhance(part) for part in parts])
 
 
 def _alone(run: Run, clip: Clip, runtime: str) -> Clip:
@@ -155,11 +161,10 @@ def _alone(run: Run, clip: Clip, runtime: str) -> Clip:
         return np.concatenate([enhancer.push(clip), enhancer.finish()])
 
 
-def _at_once(run: Run, runtime: str) -> Callable[[np.ndarray], jax.Array]:
-    """Clips side by side: whole in the model's readings, as streams of the program."""
-    task, frontend = require_enhancement(run), run.experiment.frontend
-    if runtime == "integer":
-        return functools.partial(_by_program, run, task.filtering, frontend)
+def _by_model(
+    run: Run, runtime: str, filtering: Filtering, frontend: DeepFilterFeatures
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Whole clips in one of the model's readings."""
     reading = Floating() if runtime == "float" else quantized_reading(run.experiment)
     model, variables = run.experiment.built_model(), run.variables(runtime)
 
@@ -167,25 +172,32 @@ def _at_once(run: Run, runtime: str) -> Callable[[np.ndarray], jax.Array]:
         def network(features: jax.Array) -> jax.Array:
             return model.apply(variables, start(features, reading)).real()
 
-        return whole.enhanced(network, audio, task.filtering, frontend)
+        return whole.enhanced(network, audio, filtering, frontend)
 
-    return functools.partial(compiled(enhance), variables)
+    enhance = compiled(enhance)
+    return lambda clips: np.asarray(enhance(variables, clips))
 
 
 def _by_program(
-    run: Run, filtering: Filtering, frontend: DeepFilterFeatures, audio: np.ndarray
-) -> jax.Array:
+    run: Run, filtering: Filtering, frontend: DeepFilterFeatures
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Clips as streams of the program, side by side."""
     executor, block = run.executor, run.experiment.stream_block_frames
+    hear = compiled(functools.partial(whole.heard_to_the_end, frontend=frontend))
+    synthesise_all = compiled(
+        functools.partial(whole.synthesised, filtering=filtering, frontend=frontend)
+    )
 
-    def network(features: jax.Array) -> jax.Array:
-        batch, frames, _ = features.shape
-        padded = jnp.pad(features, ((0, 0), (0, -frames % block), (0, 0)))
-        blocks = np.asarray(padded).reshape(-1, block, frontend.features)
-        codes = executor.quantize(blocks).reshape(batch, -1, block, frontend.features)
-        outputs = executor.dequantize(executor.blocks(codes)[0])
-        return jnp.asarray(outputs.reshape(batch, -1, outputs.shape[-1])[:, :frames])
+    def enhance(clips: np.ndarray) -> np.ndarray:
+        features, spectrum = hear(clips)
+        batch, frames, count = features.shape
+        padded = np.pad(features, ((0, 0), (0, -frames % block), (0, 0)))
+        codes = executor.quantize(padded.reshape(-1, block, count))
+        outputs, _ = executor.blocks(codes.reshape(batch, -1, block, count))
+        outputs = executor.dequantize(outputs).reshape(batch, padded.shape[1], -1)
+        return np.asarray(synthesise_all(outputs[:, :frames], spectrum))[:, : clips.shape[1]]
 
-    return whole.enhanced(network, jnp.asarray(audio), filtering, frontend)
+    return enhance
 
 
 def scores(

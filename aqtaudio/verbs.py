@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -163,12 +164,27 @@ def evaluate(options: argparse.Namespace) -> int:
     def show(value: dict[str, Any]) -> None:
         metrics = value["metrics"]
         print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
-        print(f"  accuracy {metrics['accuracy']:.4f}")
-        for name, share in metrics["per_class"].items():
-            print(f"  {name:>10} {share:.4f}")
+        _show_metrics(metrics)
 
     answer(value, options.json, show)
     return 0
+
+
+def _show_metrics(metrics: dict[str, Any]) -> None:
+    """Of keywords by class, of enhancement by SNR."""
+    if "accuracy" in metrics:
+        print(f"  accuracy {metrics['accuracy']:.4f}")
+        for name, share in metrics["per_class"].items():
+            print(f"  {name:>10} {share:.4f}")
+        return
+    intervals = metrics["intervals"]
+    for name in metrics["n"]:
+        low, high = intervals.get(name, (math.nan, math.nan))
+        left_out = metrics.get("left_out", {}).get(name)
+        unscored = f", {left_out} without a score" if left_out else ""
+        print(f"  {name:<22} {metrics[name]:7.3f}  [{low:.3f}, {high:.3f}]{unscored}")
+    for snr_db, found in metrics["per_snr"].items():
+        print(f"  at {snr_db:>3} dB: {_headline(found)}")
 
 
 def listen(options: argparse.Namespace) -> int:

@@ -46,11 +46,17 @@ def enhanced(
     frontend: DeepFilterFeatures,
 ) -> jax.Array:
     """Clips [B, N] without their noise, [B, N]; `network` makes outputs of features."""
-    hop, samples = frontend.hop_samples, audio.shape[1]
-    whole = -samples % hop + (filtering.ahead or 1) * hop
-    features, spectrum = heard(jnp.pad(audio, ((0, 0), (0, whole))), frontend)
-    features = jnp.pad(features, ((0, 0), (0, frontend.skipped_frames), (0, 0)))
-    return synthesised(network(features), spectrum, filtering, frontend)[:, :samples]
+    features, spectrum = heard_to_the_end(audio, frontend)
+    sound = synthesised(network(features), spectrum, filtering, frontend)
+    return sound[:, : audio.shape[1]]
+
+
+def heard_to_the_end(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
+    """As `heard`, with what a stream is given behind its end, so that all sound comes out."""
+    hop, ahead = frontend.hop_samples, frontend.skipped_frames
+    more = -audio.shape[1] % hop + ahead * hop
+    features, spectrum = heard(jnp.pad(audio, ((0, 0), (0, more))), frontend)
+    return jnp.pad(features, ((0, 0), (0, ahead), (0, 0))), spectrum
 
 
 @functools.cache

@@ -1,0 +1,68 @@
+"""What the commands of noise suppression do; as `verbs`."""
+
+import argparse
+from typing import Any
+
+from aqtaudio.verbs import answer
+
+
+def enhance(options: argparse.Namespace) -> int:
+    """A recording without its noise, and a picture of both."""
+    from aqtaudio.enhance_file import enhance_file
+
+    value = enhance_file(
+        options.source,
+        options.target,
+        options.path,
+        options.runtime,
+        options.stream,
+        options.post_filter,
+        options.attenuation_limit_db,
+        options.png,
+    )
+
+    def show(value: dict[str, Any]) -> None:
+        print(
+            f"{value['out']}: {value['seconds']:.1f} s of {value['channels']} channels at "
+            f"{value['sample_rate_hz']} Hz by {value['run']} ({value['runtime']})"
+        )
+        print(
+            f"  {value['real_time_factor']:.3f} of the recording's time, "
+            f"{value['delay_ms']:.0f} ms behind it in a stream"
+        )
+        print(f"  {value['png']}: spectrograms before and after")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def robustness(options: argparse.Namespace) -> int:
+    """Levels and level steps."""
+    from aqtaudio.robustness import robustness
+    from aqtaudio.run_directory import Run
+
+    value = robustness(
+        Run(options.path), options.data, options.split, options.runtime, options.limit
+    )
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} mixtures of {value['split']}")
+        for row in value["levels"]:
+            print(
+                f"  {row['level_dbfs']:6.0f} dBFS  SI-SDR {_signed(row, 'si_sdr_improvement_db')} "
+                f"dB better, output {_signed(row, 'output_ratio_db')} dB"
+            )
+        for row in value["steps"]:
+            times = (row["recovery_ms_median"], row["recovery_ms_worst"])
+            median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
+            print(
+                f"  {row['step_db']:+6.0f} dB    {row['loss_0_500_ms_db']:.1f} dB lost in 500 ms; "
+                f"recovered after {median} (median), {worst} (worst)"
+            )
+
+    answer(value, options.json, show)
+    return 0
+
+
+def _signed(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:+.1f}" if name in row else "?"

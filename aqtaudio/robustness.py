@@ -1,0 +1,89 @@
+"""How a run stands quiet recordings and level steps, measured on the mixtures that it is scored on.
+
+Published noise suppressors fall silent at low levels and after abrupt steps; a score at one level
+does not show it.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.enhance import enhancing, require_enhancement
+from aqtaudio.enhancement import metrics
+from aqtaudio.enhancement.robustness import level_curve, step_recovery
+from aqtaudio.errors import BadInput
+from aqtaudio.run_directory import Run
+
+LEVELS_DBFS = (-60.0, -50.0, -40.0, -25.0, -10.0)
+STEPS_DB = (-30.0, 30.0)
+
+
+def robustness(
+    run: Run,
+    folder: Path,
+    split: str = "val",
+    runtime: str = "integer",
+    limit: int | None = None,
+    levels_dbfs: Sequence[float] = LEVELS_DBFS,
+    steps_db: Sequence[float] = STEPS_DB,
+) -> dict[str, Any]:
+    """What `robustness --json` prints.
+
+    Mixtures come as floats, unclipped: the levels say what the model does, not what a converter
+    does. Steps are in the middle of a mixture; a step up starts that much below the usual level.
+
+    Returns:
+      {"runtime", "split", "n", "levels": [summary of `level_curve`, one per level], "steps":
+      [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst"}]};
+      a recovery that never came is null.
+    """
+    require_enhancement(run)
+    data = run.data(folder, (split,))
+    items = run.items(data, split)[:limit]
+    noisy, clean = (x.astype(np.float32) / 32768 for x in data.evaluation_arrays(items))
+    speakers = [data.speaker_of(item) for item in items]
+    rate_hz, together = data.sample_rate_hz, enhancing(run, runtime)
+
+    def enhance(clip: np.ndarray) -> np.ndarray:
+        return together(clip[None])[0]
+
+    pairs = list(zip(clean, noisy, strict=True))
+    curves = [level_curve(c, n, levels_dbfs, enhance, rate_hz) for c, n in pairs]
+    levels = [
+        {"level_dbfs": level} | metrics.summary([_figures(curve[i]) for curve in curves], speakers)
+        for i, level in enumerate(levels_dbfs)
+    ]
+    seconds = noisy.shape[1] / rate_hz / 2
+    steps = []
+    for step_db in steps_db:
+        before = 10 ** (-max(step_db, 0) / 20)
+        found = [
+            step_recovery(c * before, n * before, step_db, seconds, enhance, rate_hz)
+            for c, n in pairs
+        ]
+        times = sorted(x["recovery_ms"] for x in found if not math.isnan(x["recovery_ms"]))
+        if not times:
+            raise BadInput(f"{folder}: no speech after the steps; longer recordings are needed")
+        recovery = {
+            "recovery_ms_median": _finite(times[len(times) // 2]),
+            "recovery_ms_worst": _finite(times[-1]),
+        }
+        steps.append({"step_db": step_db} | metrics.summary(found, speakers) | recovery)
+    return {
+        "runtime": runtime,
+        "split": split,
+        "n": len(items),
+        "levels": levels,
+        "steps": steps,
+    }
+
+
+def _figures(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "level_dbfs"}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
