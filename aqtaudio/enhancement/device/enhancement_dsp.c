@@ -1,0 +1,347 @@
+#include "enhancement_dsp.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HOP ENHANCEMENT_HOP_SAMPLES
+#define BANDS ENHANCEMENT_BANDS
+#define BINS ENHANCEMENT_BINS
+#define LOW_BINS ENHANCEMENT_FILTERED_BINS
+/* Running means die out in minutes of digital silence; 0 times infinity is no feature. */
+#define LEAST_DIVISOR 1e-37f
+
+static const float kWindow[ENHANCEMENT_FFT_SAMPLES] = ENHANCEMENT_WINDOW;
+static const int kBandEdges[BANDS + 1] = ENHANCEMENT_BAND_EDGES;
+static const float kLevelStarts[BANDS] = ENHANCEMENT_LEVEL_STARTS;
+static const float kMagnitudeStarts[LOW_BINS] = ENHANCEMENT_MAGNITUDE_STARTS;
+
+/* The spectrum of so many frames ago. */
+static float *spectrum_at(EnhancementState *state, int frames_ago) {
+  const int place = (state->newest + ENHANCEMENT_SPECTRA - frames_ago) % ENHANCEMENT_SPECTRA;
+  return state->spectra[place];
+}
+
+void enhancement_init(EnhancementState *state) {
+  memset(state, 0, sizeof(*state));
+  memcpy(state->levels, kLevelStarts, sizeof(kLevelStarts));
+  memcpy(state->magnitudes, kMagnitudeStarts, sizeof(kMagnitudeStarts));
+#if ENHANCEMENT_LEVEL_INVARIANT
+  memcpy(state->minima, kLevelStarts, sizeof(kLevelStarts));
+  state->overall = ENHANCEMENT_OVERALL_START;
+  state->above = ENHANCEMENT_USUAL_ABOVE_DB;
+#endif
+}
+
+static void transform(EnhancementState *state, const EnhancementFft *fft, const float *samples) {
+  float *window = state->scratch.audio.window;
+  float *spectrum;
+  int i;
+  state->newest = (state->newest + 1) % ENHANCEMENT_SPECTRA;
+  spectrum = spectrum_at(state, 0);
+  for (i = 0; i < HOP; ++i) {
+    window[i] = state->before[i] * kWindow[i];
+    window[HOP + i] = samples[i] * kWindow[HOP + i];
+  }
+  memcpy(state->before, samples, sizeof(state->before));
+  fft->forward(fft->context, window, spectrum);
+  for (i = 0; i < 2 * BINS; ++i) spectrum[i] /= (float)ENHANCEMENT_FFT_SAMPLES;
+}
+
+static float power_of(const float *spectrum, int bin) {
+  const float re = spectrum[2 * bin], im = spectrum[2 * bin + 1];
+  return re * re + im * im;
+}
+
+/* Mean powers of bands; 0 where a band has no bins. */
+static void band_powers(const float *spectrum, float *powers) {
+  int band, bin;
+  for (band = 0; band < BANDS; ++band) {
+    const int first = kBandEdges[band], end = kBandEdges[band + 1];
+    float sum = 0.0f;
+    for (bin = first; bin < end; ++bin) sum += power_of(spectrum, bin);
+    powers[band] = end > first ? sum / (float)(end - first) : 0.0f;
+  }
+}
+
+/* Writes features of bands. The frame gets its share in the running means, unless they are held. */
+static void update_means(EnhancementState *state, const float *spectrum, const float *powers,
+                         float floor, int is_held, float *features) {
+  int i;
+  for (i = 0; i < BANDS; ++i) {
+    const float level = 10.0f * log10f(powers[i] + floor);
+    const float mean = ENHANCEMENT_NEW_SHARE * level + ENHANCEMENT_DECAY * state->levels[i];
+    features[i] = (level - mean) / ENHANCEMENT_LEVEL_SCALE_DB;
+    if (!is_held) state->levels[i] = mean;
+  }
+  if (is_held) return;
+  for (i = 0; i < LOW_BINS; ++i) {
+    state->magnitudes[i] = ENHANCEMENT_NEW_SHARE * sqrtf(power_of(spectrum, i)) +
+                           ENHANCEMENT_DECAY * state->magnitudes[i];
+  }
+}
+
+/* Writes features of low bins. */
+static void normalise_bins(const EnhancementState *state, const float *spectrum, float level,
+                           float *features) {
+  int bin;
+  for (bin = 0; bin < LOW_BINS; ++bin) {
+    const float scale = 1.0f / sqrtf(fmaxf(state->magnitudes[bin] * level, LEAST_DIVISOR));
+    features[2 * bin] = spectrum[2 * bin] * scale;
+    features[2 * bin + 1] = spectrum[2 * bin + 1] * scale;
+  }
+}
+
+#if ENHANCEMENT_LEVEL_INVARIANT
+/* Of the bands that have bins, between the two nearest. */
+static float quantile(const float *values, float share) {
+  float sorted[BANDS], place, part;
+  int band, i, count = 0, low, high;
+  for (band = 0; band < BANDS; ++band) {
+    if (kBandEdges[band] == kBandEdges[band + 1]) continue;
+    for (i = count++; i > 0 && sorted[i - 1] > values[band]; --i) sorted[i] = sorted[i - 1];
+    sorted[i] = values[band];
+  }
+  place = share * (float)(count - 1);
+  low = (int)place;
+  high = low + 1 < count ? low + 1 : low;
+  part = place - (float)low;
+  return sorted[low] * (1.0f - part) + sorted[high] * part;
+}
+
+/* The same of a minus b. */
+static float quantile_above(const float *a, const float *b, float share) {
+  float differences[BANDS];
+  int band;
+  for (band = 0; band < BANDS; ++band) differences[band] = a[band] - b[band];
+  return quantile(differences, share);
+}
+
+/* Moves everything that follows the level of the input. */
+static void louder(EnhancementState *state, float by_db) {
+  const float factor = powf(10.0f, by_db / 20.0f);
+  int i;
+  if (by_db == 0.0f) return;
+  for (i = 0; i < BANDS; ++i) {
+    state->levels[i] += by_db;
+    state->minima[i] += by_db;
+  }
+  for (i = 0; i < LOW_BINS; ++i) state->magnitudes[i] *= factor;
+  state->overall *= factor;
+}
+
+/* Moves the state to the frame's level where it has to be moved at once: at the first frame that is
+   not silent, at steps. Returns whether the frame is silent. */
+static int follow_steps(EnhancementState *state, const float *powers) {
+  const int is_silent = quantile(powers, 0.5f) < ENHANCEMENT_SILENT_POWER;
+  const int is_first = !state->is_started && !is_silent;
+  float heard_db[BANDS], rise, above;
+  int i, is_step;
+  for (i = 0; i < BANDS; ++i) {
+    heard_db[i] = 10.0f * log10f(powers[i] + ENHANCEMENT_SILENT_POWER);
+  }
+  rise = quantile_above(heard_db, state->levels, 0.5f);
+  louder(state, is_first ? rise - ENHANCEMENT_FIRST_RISE_DB
+                         : fmaxf(rise - ENHANCEMENT_MOST_RISE_DB, 0.0f));
+  if (is_first) memcpy(state->minima, heard_db, sizeof(heard_db));
+  above = quantile_above(heard_db, state->minima, ENHANCEMENT_LOW_QUANTILE);
+  is_step = state->is_started && !is_silent && above < ENHANCEMENT_STEP_DB;
+  if (is_step) {
+    louder(state, above - state->above);
+  } else if (state->is_started && !is_silent) {
+    state->above += ENHANCEMENT_NEW_SHARE * (above - state->above);
+  }
+  for (i = 0; i < BANDS; ++i) {
+    state->minima[i] = fminf(state->minima[i] + ENHANCEMENT_MINIMUM_RISE_DB, heard_db[i]);
+  }
+  if (is_first) state->is_started = 1;
+  return is_silent;
+}
+
+static float level_of(const EnhancementState *state) {
+  return state->overall / ENHANCEMENT_USUAL_MAGNITUDE;
+}
+
+static void update_overall(EnhancementState *state, const float *spectrum) {
+  float sum = 0.0f;
+  int bin;
+  for (bin = 0; bin < LOW_BINS; ++bin) sum += sqrtf(power_of(spectrum, bin));
+  state->overall += ENHANCEMENT_OVERALL_NEW * (sum / (float)LOW_BINS - state->overall);
+}
+
+static void normalise(EnhancementState *state, const float *spectrum, float *features) {
+  float powers[BANDS], level, floor;
+  int is_silent, is_held;
+  band_powers(spectrum, powers);
+  is_silent = follow_steps(state, powers);
+  is_held = is_silent && !state->is_started;
+  level = level_of(state);
+  floor = fmaxf(ENHANCEMENT_POWER_FLOOR * (level * level), ENHANCEMENT_SILENT_POWER);
+  if (!is_held) update_overall(state, spectrum);
+  update_means(state, spectrum, powers, floor, is_held, features);
+  normalise_bins(state, spectrum, level_of(state), features + BANDS);
+}
+#else
+static void normalise(EnhancementState *state, const float *spectrum, float *features) {
+  float powers[BANDS];
+  band_powers(spectrum, powers);
+  update_means(state, spectrum, powers, ENHANCEMENT_POWER_FLOOR, 0, features);
+  normalise_bins(state, spectrum, 1.0f, features + BANDS);
+}
+#endif
+
+/* Halves go to the even code: rintf() in the mode that C starts in. */
+static void quantise(const float *features, EnhancementInput *codes) {
+  const float codes_per_unit = 1.0f / ENHANCEMENT_INPUT_SCALE;
+  int i;
+  for (i = 0; i < ENHANCEMENT_INPUT_VALUES; ++i) {
+    const float code = rintf(features[i] * codes_per_unit) + (float)ENHANCEMENT_INPUT_ZERO_POINT;
+    codes[i] = (EnhancementInput)fminf(fmaxf(code, ENHANCEMENT_INPUT_LOWEST),
+                                       ENHANCEMENT_INPUT_HIGHEST);
+  }
+}
+
+int enhancement_analyse(EnhancementState *state, const EnhancementFft *fft, const float *samples,
+                        EnhancementInput *codes) {
+  transform(state, fft, samples);
+  normalise(state, spectrum_at(state, 0), state->scratch.features);
+  if (state->skipped < ENHANCEMENT_SKIPPED_FRAMES) {
+    ++state->skipped;
+    return 0;
+  }
+  quantise(state->scratch.features, codes);
+  return 1;
+}
+
+static float real_value(const EnhancementOutput *codes, int index) {
+  return (float)(codes[index] - ENHANCEMENT_OUTPUT_ZERO_POINT) * ENHANCEMENT_OUTPUT_SCALE;
+}
+
+float enhancement_snr_db(const EnhancementOutput *codes) {
+  const float share = real_value(codes, ENHANCEMENT_OUTPUT_VALUES - 1);
+  return ENHANCEMENT_LEAST_SNR_DB + (ENHANCEMENT_MOST_SNR_DB - ENHANCEMENT_LEAST_SNR_DB) * share;
+}
+
+/* Low bins: sums of products over frames around the one that is enhanced. */
+static void filter_low_bins(EnhancementState *state, const EnhancementOutput *codes,
+                            float *enhanced) {
+  int bin, tap;
+  memset(enhanced, 0, 2 * LOW_BINS * sizeof(*enhanced));
+  for (tap = 0; tap < ENHANCEMENT_TAPS; ++tap) {
+    const float *noisy = spectrum_at(state, ENHANCEMENT_SPECTRA - 1 - tap);
+    for (bin = 0; bin < LOW_BINS; ++bin) {
+      const int index = BANDS + 2 * (bin * ENHANCEMENT_TAPS + tap);
+      const float re = real_value(codes, index), im = real_value(codes, index + 1);
+      enhanced[2 * bin] += re * noisy[2 * bin] - im * noisy[2 * bin + 1];
+      enhanced[2 * bin + 1] += re * noisy[2 * bin + 1] + im * noisy[2 * bin];
+    }
+  }
+}
+
+static void apply_gains(const EnhancementOutput *codes, const float *noisy, float *enhanced) {
+  int band, i;
+  for (band = 0; band < BANDS; ++band) {
+    const float gain = real_value(codes, band);
+    for (i = 2 * kBandEdges[band]; i < 2 * kBandEdges[band + 1]; ++i) {
+      if (i >= 2 * LOW_BINS) {
+        enhanced[i] = gain * noisy[i];
+      } else if (ENHANCEMENT_GAINS_OF_ALL_BINS) {
+        enhanced[i] *= gain;
+      }
+    }
+  }
+}
+
+#if ENHANCEMENT_HAS_POST_FILTER
+/* What is attenuated is attenuated further (Valin et al., arXiv:2008.04259). */
+static void post_filter(const float *noisy, float *enhanced) {
+  const float half_pi = 1.57079632679f, beta = ENHANCEMENT_POST_FILTER;
+  int bin;
+  for (bin = 0; bin < BINS; ++bin) {
+    const float ratio = sqrtf(power_of(enhanced, bin)) /
+                        (sqrtf(power_of(noisy, bin)) + ENHANCEMENT_TINY);
+    const float gain = fminf(fmaxf(ratio, ENHANCEMENT_TINY), 1.0f);
+    const float excess = 1.0f / fmaxf(sinf(half_pi * gain), ENHANCEMENT_TINY);
+    const float factor = (1.0f + beta) / (1.0f + beta * (excess * excess));
+    enhanced[2 * bin] *= factor;
+    enhanced[2 * bin + 1] *= factor;
+  }
+}
+#endif
+
+static void synthesise(EnhancementState *state, const EnhancementFft *fft, float *samples) {
+  float *spectrum = state->scratch.audio.spectrum, *window = state->scratch.audio.window;
+  int i;
+  spectrum[1] = 0.0f;
+  spectrum[2 * BINS - 1] = 0.0f;
+  fft->inverse(fft->context, spectrum, window);
+  for (i = 0; i < HOP; ++i) {
+    samples[i] = window[i] * kWindow[i] + state->tail[i];
+    state->tail[i] = window[HOP + i] * kWindow[HOP + i];
+  }
+}
+
+void enhancement_apply(EnhancementState *state, const EnhancementFft *fft,
+                       const EnhancementOutput *codes, float *samples) {
+  const float *noisy = spectrum_at(state, ENHANCEMENT_SKIPPED_FRAMES);
+  float *enhanced = state->scratch.audio.spectrum;
+  filter_low_bins(state, codes, enhanced);
+  apply_gains(codes, noisy, enhanced);
+#if ENHANCEMENT_HAS_POST_FILTER
+  post_filter(noisy, enhanced);
+#endif
+#if ENHANCEMENT_HAS_ATTENUATION_LIMIT
+  {
+    int i;
+    for (i = 0; i < 2 * BINS; ++i) {
+      enhanced[i] = ENHANCEMENT_KEPT * noisy[i] + (1.0f - ENHANCEMENT_KEPT) * enhanced[i];
+    }
+  }
+#endif
+  synthesise(state, fft, samples);
+}
+
+#ifdef ENHANCEMENT_DFT
+#define LENGTH ENHANCEMENT_FFT_SAMPLES
+
+static double cosines[LENGTH], sines[LENGTH]; /* of one turn */
+
+static void fill_tables(void) {
+  int i;
+  if (cosines[0] != 0.0) return;
+  for (i = 0; i < LENGTH; ++i) {
+    cosines[i] = cos(6.283185307179586 * i / LENGTH);
+    sines[i] = sin(6.283185307179586 * i / LENGTH);
+  }
+}
+
+static void dft_forward(void *context, const float *samples, float *spectrum) {
+  int bin, i;
+  (void)context;
+  fill_tables();
+  for (bin = 0; bin < BINS; ++bin) {
+    double re = 0.0, im = 0.0;
+    for (i = 0; i < LENGTH; ++i) {
+      re += samples[i] * cosines[bin * i % LENGTH];
+      im -= samples[i] * sines[bin * i % LENGTH];
+    }
+    spectrum[2 * bin] = (float)re;
+    spectrum[2 * bin + 1] = (float)im;
+  }
+}
+
+static void dft_inverse(void *context, const float *spectrum, float *samples) {
+  int bin, i;
+  (void)context;
+  fill_tables();
+  for (i = 0; i < LENGTH; ++i) {
+    double sum = spectrum[0] + (i % 2 ? -1.0 : 1.0) * spectrum[2 * BINS - 2];
+    for (bin = 1; bin < BINS - 1; ++bin) {
+      sum += 2.0 * spectrum[2 * bin] * cosines[bin * i % LENGTH];
+      sum -= 2.0 * spectrum[2 * bin + 1] * sines[bin * i % LENGTH];
+    }
+    samples[i] = (float)sum;
+  }
+}
+
+const EnhancementFft enhancement_dft = {dft_forward, dft_inverse, 0};
+#endif
