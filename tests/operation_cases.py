@@ -111,7 +111,7 @@ def conv(p: Params, x, strides=(1, 1), padding="SAME", dilation=(1, 1), groups=1
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=groups,
     )
-    return y + p["bias"]
+    return y + p.get("bias", 0.0)
 
 
 def relu6(x: jax.Array) -> jax.Array:
@@ -136,6 +136,10 @@ CONVOLUTIONS = {
     "conv_grouped": image(
         op(L.Conv2D, 6, (3, 3), groups=2, **WIDE),
         lambda p, x: conv(p, x, groups=2),
+    ),
+    "conv_unbiased": image(
+        op(L.Conv2D, 6, (3, 2), biased=False, **WIDE),
+        lambda p, x: conv(p, x),
     ),
     "conv_relu6": image(
         op(L.Conv2D, 6, (2, 2), norm=False, most=6.0),
@@ -168,6 +172,34 @@ def sub_pixel(p: Params, x: jax.Array) -> jax.Array:
 CONVOLUTIONS["sub_pixel"] = image(
     op(L.SubPixelConv1D, 5, 3, 3), sub_pixel, ("w8a8", "w4a8"), (4, 6)
 )
+
+
+def grouped_dense(p: Params, x: jax.Array) -> jax.Array:
+    """Slice by slice."""
+    kernels = jnp.split(p["kernel"][0, 0], 3, -1)
+    parts = zip(jnp.split(x, 3, -1), kernels, strict=True)
+    return jnp.concatenate([part @ kernel for part, kernel in parts], -1)
+
+
+def doubled(p: Params, x: jax.Array) -> jax.Array:
+    """Even and odd columns from the one before, the same and the one after."""
+    near = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    near = jnp.stack([near[:, :, :-2], near[:, :, 1:-1], near[:, :, 2:]], -2)
+    channels = x.shape[-1]
+    if "taps" in p:  # a transposed convolution of stride 2
+        a, b, c = p["taps"]
+        even, odd = b * x, c * x + a * near[..., 2, :]
+    else:
+        even = (near * p["kernel"][0, :, :channels]).sum(-2)
+        odd = (near * p["kernel"][0, :, channels:]).sum(-2)
+    return jnp.stack([even, odd], 3).reshape(*x.shape[:2], -1, channels)
+
+
+CONVOLUTIONS |= {
+    "grouped_dense": image(op(L.GroupedDense, 9, 3), grouped_dense, WEIGHTED, (4, 6)),
+    "doubled_depthwise": image(op(L.DoubledDepthwise), doubled),
+    "doubled_depthwise_tied": image(op(L.DoubledDepthwise, tied=True), doubled),
+}
 
 ELEMENTWISE = {
     "add": binary(op(L.Add), lambda a, b: a + b),
@@ -217,6 +249,9 @@ MOVEMENT = {
         ("w8a8",),
     ),
     "transpose": unary(op(L.Transpose, (1, 0)), lambda p, x: x.swapaxes(1, 2), ("w8a8",)),
+    "regrid": unary(
+        lambda x: L.Regrid(name="op")(L.Slice(1, 0, 2, name="part")(x)), lambda p, x: x[:, :, :2]
+    ),
     "reshape": unary(op(L.Reshape, (-1, 8)), lambda p, x: x.reshape(-1, 3, 8), ("w8a8",)),
 }
 
