@@ -22,8 +22,8 @@ Hop by hop, {hop} samples ({frontend.hop_ms:g} ms) at {rate} Hz:
 
 `enhancement_dsp.c` and `.h` are C99, also C++, and need nothing but `math.h` and `string.h`: no
 allocation, no file-scope state. `enhancement_constants.h` holds this run's settings. The transform
-is yours: two functions over {frontend.fft_samples} real samples, neither of which scales (the
-layout of many libraries: {frontend.bins} bins, re and im of each in turn).
+is yours: two functions between {frontend.fft_samples} real samples and {frontend.bins} bins, re and
+im of each in turn. Neither scales{_radix(frontend.fft_samples)}.
 
 ```c
 static EnhancementState state;  /* one per stream */
@@ -42,19 +42,25 @@ for (;;) {{
 ```
 
 The model is not shown the first {frontend.skipped_frames} hops of a stream: so far it looks ahead.
-What comes out lies {delay} hops ({delay * frontend.hop_ms:g} ms) before what went in; the first hop
-that comes out lies before the stream: drop it. After the last samples, {delay} hops of silence
-bring out the rest. `given` and `made` may be the model's own tensors.
+What comes out lies {delay} hops ({delay * frontend.hop_ms:g} ms) before what went in; the first one
+lies before the stream: drop it. After the last samples, {delay} hops of silence bring out the rest.
+`given` and `made` may be the model's own tensors.
 
-`EnhancementState` takes {state_bytes:,} bytes per stream; the constant tables \
-{_table_bytes(frontend):,} bytes of flash; the stack less than 1 KiB, without your transform. The
-model's memory comes on top (`kArenaBytes`).
+- `EnhancementState`: {state_bytes:,} bytes per stream.
+- Tables in flash: {_table_bytes(frontend):,} bytes.
+- Stack: less than 1 KiB, without your transform.
+- The model's memory (`kArenaBytes`) and code come on top.
 
 `enhancement_golden.h` proves a build: samples, the codes that `enhancement_analyse()` must give
 (mathematics libraries round differently: one code apart, in fewer than one in 200), the model's
 codes for them, and the sound that `enhancement_apply()` must make of these (within 1e-5).
 `-DENHANCEMENT_DFT` adds `enhancement_dft`, a slow transform to compare yours with.
 """
+
+
+def _radix(samples: int) -> str:
+    """What not every library's transform does."""
+    return "" if samples.bit_count() == 1 else f"; {samples} is no power of two"
 
 
 def _normalisation(frontend: DeepFilterFeatures) -> str:
