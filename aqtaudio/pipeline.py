@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from aqtaudio import float_model, frontend_bundle
+from aqtaudio import enhancement_bundle, float_model, frontend_bundle
 from aqtaudio.compression import low_rank
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import from_silence, measured, parity, random_codes, real_codes
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
@@ -333,10 +334,19 @@ def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
         write_bundle(
             folder / "firmware", run.program, run.model, arena, codes, executor(codes), block_ms
         )
-        frontend_bundle.write(folder, run.experiment.frontend, executor)
+        _write_frontend(folder, run.experiment, executor)
         operations = cost(run.program).to_json() | {"check": report.to_json()}
         _write_json(folder / "operations.json", operations)
     return out
+
+
+def _write_frontend(folder: Path, experiment: Experiment, executor: Executor) -> None:
+    """What the device computes around the program."""
+    frontend, task = experiment.frontend, experiment.task
+    if isinstance(task, Enhancement) and isinstance(frontend, DeepFilterFeatures):
+        enhancement_bundle.write(folder, frontend, task.filtering, executor)
+    else:
+        frontend_bundle.write(folder, frontend, executor)
 
 
 def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.ndarray:

@@ -35,6 +35,8 @@ LEVEL_START_DB = -60.0, -90.0
 MAGNITUDE_START = 1e-3, 1e-4
 """Running means before the first frame, from the lowest band or bin to the highest."""
 LEVEL_SCALE_DB = 40.0
+SMALLEST = 1e-37
+"""Of what is divided by: running means of digital silence get to zero."""
 # Of level invariance.
 OVERALL_NEW = 0.0025
 """Share of a frame in the overall level."""
@@ -220,7 +222,7 @@ class DeepFilterFeatures(Frontend):
         powers, magnitude = frame
         x = 10 * jnp.log10(powers + POWER_FLOOR)
         state, levels = self._updated(state, x, magnitude)
-        return state, (levels, jax.lax.rsqrt(state.magnitudes))
+        return state, (levels, _over_root(state.magnitudes))
 
     def _updated(self, state: DeepFilterState, x: jax.Array, magnitude: jax.Array):
         """Running means with the frame in them, and the levels above them."""
@@ -279,7 +281,12 @@ class DeepFilterFeatures(Frontend):
             magnitudes=jnp.where(hold, state.magnitudes, after.magnitudes),
             overall=jnp.where(hold[:, 0], before, after.overall),
         )
-        return after, (levels, jax.lax.rsqrt(after.magnitudes * level(after)))
+        return after, (levels, _over_root(after.magnitudes * level(after)))
+
+
+def _over_root(means: jax.Array) -> jax.Array:
+    """What spectra are multiplied by; finite after minutes of digital silence."""
+    return jax.lax.rsqrt(jnp.maximum(means, SMALLEST))
 
 
 def _erb(hz: float) -> float:
