@@ -225,9 +225,19 @@ def _keyword_scores(run: Run, data: Data, items: Items) -> dict[str, Any]:
 
 
 def _enhancement_scores(run: Run, data: Data, items: Items) -> dict[str, Any]:
-    """By runtime. The quantized reading is the program, to the bit: it is not scored twice."""
+    """By runtime: plain figures, and `details` of them (counts, intervals, by SNR).
+
+    The quantized reading is the program, to the bit: it is not scored twice.
+    """
     runtimes = ("float",) if _is_float(run) else ("float", "integer")
-    return {name: measured(run, data, items, name) for name in runtimes}
+    return {name: _with_details(measured(run, data, items, name)) for name in runtimes}
+
+
+def _with_details(summary: dict[str, Any]) -> dict[str, Any]:
+    """Means on top, what `enhancement.metrics.summary` says of them below."""
+    kinds = ("n", "left_out", "intervals", "per_snr")
+    means = {key: value for key, value in summary.items() if key not in kinds}
+    return means | {"details": {key: summary[key] for key in kinds if key in summary}}
 
 
 def row_inputs(experiment: Experiment) -> int:
