@@ -10,6 +10,9 @@ from aqtaudio.errors import BadInput
 from aqtaudio.pipeline import export
 from aqtaudio.run_directory import Run
 from aqtaudio.study.budget import Candidate, Limits, choose
+from aqtaudio.study.headlines import title as title_of
+from aqtaudio.study.headlines import written
+from aqtaudio.study.measures import main_metric
 from aqtaudio.study.store import Store
 
 TITLES = {
@@ -22,18 +25,23 @@ TITLES = {
 """Costs that are shown, and can be limited."""
 
 
-def chosen(study: Path, limits: Limits) -> dict[str, Any]:
-    """What the study has to offer under `limits`, as JSON; `best` is null where nothing fits."""
+def chosen(study: Path, limits: Limits, metric: str | None = None) -> dict[str, Any]:
+    """What the study has to offer under `limits`, as JSON; `best` is null where nothing fits.
+
+    metric: the quality; default: the study's main one. Accuracy is `accuracy` in the answer, others
+    are `metric`, `quality`, `interval` where it is known, and `beside`, what is told with it.
+    """
     rows = Store(study).rows()
     if not rows:
         raise BadInput(f"{Store(study).rows_path} has no rows: name the folder of a study")
-    choice = choose(rows, limits)
+    metric = metric or main_metric(rows)
+    choice = choose(rows, limits, metric)
     return {
         "study": str(study),
         "limits": dict(limits),
-        "best": choice.best and _candidate(choice.best),
+        "best": choice.best and _candidate(choice.best, metric),
         "limited_by": choice.limited_by,
-        "missed": choice.missed and _candidate(choice.missed),
+        "missed": choice.missed and _candidate(choice.missed, metric),
         "artifact": None,
     }
 
@@ -79,14 +87,19 @@ def in_words(value: Mapping[str, Any]) -> list[str]:
     return [*lines, f"  with {_excesses(missed, value)}"]
 
 
-def _candidate(one: Candidate) -> dict[str, Any]:
+def _candidate(one: Candidate, metric: str) -> dict[str, Any]:
     point = one.point
+    quality: dict[str, Any] = {"accuracy": point.quality}
+    if metric != "accuracy":
+        quality = {"metric": metric, "quality": point.quality, "beside": dict(point.beside)}
+    if point.interval is not None:
+        quality["interval"] = list(point.interval)
     return {
         "run_id": point.run_id,
         "name": point.name,
         "model": point.model,
         "precision": point.precision,
-        "accuracy": point.quality,
+        **quality,
         "spread": point.spread,
         "run_ids": list(point.run_ids),
         "costs": dict(one.costs),
@@ -95,7 +108,9 @@ def _candidate(one: Candidate) -> dict[str, Any]:
 
 
 def _described(one: Mapping[str, Any], limits: Limits) -> list[str]:
-    spread = "" if one["spread"] is None else f" ± {100 * one['spread']:.2f}"
+    metric = one.get("metric", "accuracy")
+    value = one.get("quality", one.get("accuracy"))
+    quality = written(metric, value, one["spread"], one.get("interval"))
     seeds = f"{len(one['run_ids'])} seeds, " if len(one["run_ids"]) > 1 else ""
     head = f"{one['name']} ({one['model']} {one['precision']}, {seeds}run {one['run_id']})"
     costs = [
@@ -104,7 +119,9 @@ def _described(one: Mapping[str, Any], limits: Limits) -> list[str]:
         for axis, title in TITLES.items()
         if axis in one["costs"]
     ]
-    return [f"{head}: accuracy {100 * one['accuracy']:.2f} %{spread}", ", ".join(costs)]
+    told = [f"{title_of(metric)} {quality}"]
+    told += [f"{title_of(key)} {written(key, mean)}" for key, mean in one.get("beside", {}).items()]
+    return [f"{head}: {'; '.join(told)}", ", ".join(costs)]
 
 
 def _excesses(one: Mapping[str, Any], value: Mapping[str, Any]) -> str:

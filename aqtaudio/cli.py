@@ -231,6 +231,7 @@ def parser() -> argparse.ArgumentParser:
         )
     for name in ("macs", "bitops", "macs-per-second"):
         command.add_argument(f"--max-{name}", type=_count, metavar="N", help="3M is 3000000")
+    _add_metric(command)
     command.add_argument("--out", type=Path, help="default: its folder in the study's artifacts")
     command.add_argument("--data", type=Path, help="recordings for the golden vectors")
     _add_json(command)
@@ -243,11 +244,20 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--out", type=Path, help="with --against; default: results/STUDY/against_OTHER"
     )
+    _add_metric(command)
     return top
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _add_metric(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="the quality; default: accuracy where runs have it, or PESQ",
+    )
 
 
 def _add_frontend(command: argparse.ArgumentParser) -> None:

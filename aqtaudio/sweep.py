@@ -11,6 +11,7 @@ from aqtaudio.pipeline import export
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine
+from aqtaudio.study.measures import main_metric
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.plan import PlannedRun
 from aqtaudio.study.report import write_report
@@ -67,10 +68,11 @@ def export_fronts(out: Path, data_folder: Path) -> None:
 
     Folders of other names are left alone; a front run whose directory is gone cannot be exported.
     """
-    rows = [row for row in Store(out).rows() if row["precision"] != "float"]
-    wanted = set(front_runs(rows))
+    every = Store(out).rows()
+    rows = [row for row in every if row["precision"] != "float"]
+    wanted = set(front_runs(rows, metric=main_metric(every)))
     artifacts = out / "artifacts"
-    known = {str(row["run_id"]) for row in Store(out).rows()}
+    known = {str(row["run_id"]) for row in every}
     present = {name for name in known if (artifacts / name).is_dir()}
     for name in present - wanted:
         shutil.rmtree(artifacts / name)

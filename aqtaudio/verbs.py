@@ -372,7 +372,7 @@ def choose(options: argparse.Namespace) -> int:
         "macs_per_second": options.max_macs_per_second,
     }
     limits = {axis: limit for axis, limit in asked.items() if limit is not None}
-    value = chosen(options.folder, limits)
+    value = chosen(options.folder, limits, options.metric)
     if best := value["best"]:
         value["artifact"] = str(artifact(options.folder, best, options.out, options.data))
 
@@ -391,7 +391,7 @@ def report(options: argparse.Namespace) -> int:
     if options.out and not options.against:
         raise BadInput("report --out goes with --against: a study's own report is in its folder")
     if options.against:
-        print(write_comparison(options.folder, options.against, options.out))
+        print(write_comparison(options.folder, options.against, options.out, options.metric))
     else:
-        print(write_report(options.folder))
+        print(write_report(options.folder, options.metric))
     return 0

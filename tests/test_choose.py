@@ -62,6 +62,25 @@ def test_for_people(study, cli):
     assert "large" in out and "100.0 % more than 200,000" in out
 
 
+def test_another_metric_is_named(study, answer, cli, refused):
+    rows = [json.loads(line) for line in (study / "rows.jsonl").read_text().splitlines()]
+    for row in rows:
+        (reading,) = row["metrics"].values()
+        share = reading.pop("accuracy")
+        reading |= {"pesq": 3 * share, "stoi": 1 - share / 10, "miss_rate": 0.1}
+        reading["details"] = {"intervals": {"pesq": [3 * share - 0.1, 3 * share + 0.1]}}
+    (study / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    _, value = answer("choose", study, "--max-flash", "10000")
+    best = value["best"]
+    assert (best["run_id"], best["metric"], best["quality"]) == ("middle", "pesq", 3 * 0.92)
+    assert best["beside"] == {"stoi": 1 - 0.092} and "accuracy" not in best
+    _, out, _ = cli("choose", study, "--max-flash", "10000")
+    assert "PESQ (wide band) 2.760 [2.660, 2.860]; STOI 0.9080" in out and "accuracy" not in out
+    _, value = answer("choose", study, "--max-flash", "10000", "--metric", "stoi")
+    assert value["best"]["run_id"] == "small"
+    assert "less" in refused("choose", study, "--metric", "miss_rate")
+
+
 def test_without_limits_nothing_limits(study, cli):
     (study / "artifacts/large").mkdir()
     status, out, _ = cli("choose", study)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from aqtaudio.study.measures import Row, cost, quality
+from aqtaudio.study.measures import Row, cost, main_metric, quality
 from aqtaudio.study.pareto import setting
 
 Steps = tuple[tuple[float, float], ...]
@@ -34,12 +34,14 @@ class Attainment:
 
 
 def attainments(
-    rows: Sequence[Row], axis: str, metric: str = "accuracy", group: str = "precision"
+    rows: Sequence[Row], axis: str, metric: str | None = None, group: str = "precision"
 ) -> dict[str, Attainment]:
     """Group -> its attainment, where at least two seeds trained the same settings.
 
-    group: the row's key that tells the group: `precision` or `model`.
+    metric: default: the rows' main one. group: the row's key that tells the group: `precision` or
+    `model`.
     """
+    metric = metric or main_metric(rows)
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if cost(row, axis) is not None and quality(row, metric) is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study import pareto
+from aqtaudio.study.measures import main_metric, require_more_is_better
 from aqtaudio.study.pareto import Point
 from aqtaudio.study.store import Row
 
@@ -41,12 +42,16 @@ class Choice:
     limited_by: list[str] = field(default_factory=list)
 
 
-def choose(rows: Sequence[Row], limits: Limits, metric: str = "accuracy") -> Choice:
+def choose(rows: Sequence[Row], limits: Limits, metric: str | None = None) -> Choice:
     """The setting of the highest quality within `limits`; of equals the one that costs least.
 
     Only integer models can be chosen, by what the served model does, seeds averaged, and only runs
     that know the limited costs. Raises BadInput when there are none.
+
+    metric: default: the rows' main one.
     """
+    metric = metric or main_metric(rows)
+    require_more_is_better(metric)
     by_id = {str(row.get("run_id")): row for row in rows}
     integer = [point for point in pareto.points(rows, metric) if point.integer is not None]
     found = [_candidate(point, by_id[point.run_id], limits) for point in integer]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study.files import write, write_csv
-from aqtaudio.study.measures import COSTS, metrics
+from aqtaudio.study.measures import COSTS, main_metric, metrics
 from aqtaudio.study.page import page
 from aqtaudio.study.page_data import Part
 from aqtaudio.study.pareto import Point, groups, hypervolumes, points
@@ -18,6 +18,7 @@ from aqtaudio.study.reference import (
     kept_reference,
     read_reference,
     reference_point,
+    seen_from,
 )
 from aqtaudio.study.report import links, read_rows
 from aqtaudio.study.store import Row
@@ -25,17 +26,18 @@ from aqtaudio.study.tables import Lines, row_lines
 
 
 def write_comparison(
-    study_dir: Path, other_dir: Path, out: Path | None = None, metric: str = "accuracy"
+    study_dir: Path, other_dir: Path, out: Path | None = None, metric: str | None = None
 ) -> Path:
     """Writes a page of both studies, `hypervolumes.csv` and `rows.csv` into `out`.
 
     Returns the page's path; `out` is `<study>/against_<other>` unless given. The reference point is
     the worse of both studies' in every respect. Differences are the study's less the other's.
+    metric: default: the main one of all rows.
     """
     study_dir, other_dir = Path(study_dir), Path(other_dir)
     names = _names(study_dir, other_dir)
     out = Path(out) if out else study_dir / f"against_{other_dir.resolve().name}"
-    both = [read_rows(folder, metric) for folder in (study_dir, other_dir)]
+    metric, both = _read(study_dir, other_dir, metric)
     out.mkdir(parents=True, exist_ok=True)
     reference = _reference((study_dir, other_dir), both, out, metric)
     settings = [points(rows, metric) for rows in both]
@@ -84,16 +86,26 @@ def _names(study_dir: Path, other_dir: Path) -> tuple[str, str]:
     return f"{one.parent.name}/{one.name}", f"{other.parent.name}/{other.name}"
 
 
+def _read(study_dir: Path, other_dir: Path, metric: str | None) -> tuple[str, list[list[Row]]]:
+    """The metric, and the rows of both, which have it."""
+    folders = (study_dir, other_dir)
+    both = [read_rows(folder, metric) for folder in folders]
+    if metric is None:
+        metric = main_metric([row for rows in both for row in rows])
+        both = [read_rows(folder, metric) for folder in folders]
+    return metric, both
+
+
 def _reference(
     folders: Sequence[Path], both: Sequence[list[Row]], out: Path, metric: str
 ) -> dict[str, float]:
     """Both studies' references, as stored or as their first report would make them."""
-    known = metrics([row for rows in both for row in rows], metric)
-    found = [
-        {**reference_point(rows, metrics(rows, metric), metric)}
-        | read_reference(folder / "reference.json")
-        for folder, rows in zip(folders, both, strict=True)
-    ]
-    return kept_reference(
-        out / "reference.json", common_reference(found[0], found[1], known, metric)
-    )
+    together = [row for rows in both for row in rows]
+    main = main_metric(together)
+    found = []
+    for folder, rows in zip(folders, both, strict=True):
+        own = main_metric(rows)
+        made = reference_point(rows, metrics(rows, own), own)
+        found.append(seen_from(made | read_reference(folder / "reference.json"), main, own))
+    common = common_reference(found[0], found[1], metrics(together, main), main)
+    return seen_from(kept_reference(out / "reference.json", common), metric, main)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from aqtaudio.study.attainment import Attainment, Steps
+from aqtaudio.study.headlines import title as title_of
 from aqtaudio.study.marks import Mark, marks
 from aqtaudio.study.measures import AXIS_LABELS, COSTS
 from aqtaudio.study.pareto import Point, front_points
@@ -42,8 +43,17 @@ def write_figures(
     return written
 
 
+def write_pareto(points: Sequence[Point], axis: str, folder: Path, title: str, metric: str) -> None:
+    """`pareto_<axis>_<metric>.png`, of another metric than the report's, where points have it."""
+    if any(axis in point.costs for point in points):
+        _pareto(points, axis, title, metric, folder / f"pareto_{axis}_{metric}.png")
+
+
 def _pareto(points: Sequence[Point], axis: str, title: str, metric: str, path: Path) -> None:
-    figure, axes = _plot(title, AXIS_LABELS[axis], f"{metric} of the served model", metric)
+    label = f"{title_of(metric)} of the served model"
+    if any(point.interval for point in points):
+        label += ", 95 % interval"
+    figure, axes = _plot(title, AXIS_LABELS[axis], label, metric)
     _staircase(axes, _steps(front_points(points, axis), axis), color="#000000", alpha=0.13, lw=7)
     for precision, mark in marks(point.precision for point in points).items():
         own = [p for p in points if p.precision == precision and axis in p.costs]
@@ -59,7 +69,7 @@ def _attainment(
     attained: Mapping[str, Attainment], axis: str, title: str, metric: str, path: Path
 ) -> None:
     """Bands from the worst to the best front over seeds; a line is the median."""
-    figure, axes = _plot(title, AXIS_LABELS[axis], f"{metric} reached over seeds", metric)
+    figure, axes = _plot(title, AXIS_LABELS[axis], f"{title_of(metric)} reached over seeds", metric)
     ends = [steps[-1][0] for found in attained.values() for steps in (found.best, found.worst)]
     starts = [found.best[0][0] for found in attained.values()]
     most = max(ends) * (max(ends) / min(starts)) ** 0.05 * 1.05
@@ -90,14 +100,14 @@ def _at(steps: Steps, cost: float) -> float:
 
 
 def _gap(points: Sequence[Point], axis: str, title: str, metric: str, path: Path) -> None:
-    label = f"{metric} on training clips − on validation clips"
+    label = f"{title_of(metric)} on training clips − on validation clips"
     figure, axes = _plot(title, AXIS_LABELS[axis], label, metric)
     axes.axhline(0, color="#9aa1a9", linewidth=1)
     for precision, mark in marks(point.precision for point in points).items():
         known = [p for p in points if p.gap is not None and axis in p.costs]
         own = [p for p in known if p.precision == precision]
         if own:
-            _series(axes, own, axis, lambda p: (p.gap or 0.0, 0.0), mark, precision)
+            _series(axes, own, axis, lambda p: (p.gap or 0.0, 0.0, 0.0), mark, precision)
     save(figure, axes, path)
 
 
@@ -141,15 +151,15 @@ def _series(
     axes: Axes,
     own: Sequence[Point],
     axis: str,
-    height: Callable[[Point], tuple[float, float]],
+    height: Callable[[Point], tuple[float, float, float]],
     mark: Mark,
     label: str | None,
 ) -> None:
-    """Marks at height and spread; without a label they are faint."""
+    """Marks at height, bars so far below and above it; without a label they are faint."""
     axes.errorbar(
         [point.costs[axis] for point in own],
         [height(point)[0] for point in own],
-        yerr=[height(point)[1] for point in own],
+        yerr=[[height(point)[side] for point in own] for side in (1, 2)],
         linestyle="none",
         marker=mark.shape,
         markersize=7,
@@ -162,9 +172,12 @@ def _series(
     )
 
 
-def _quality(point: Point) -> tuple[float, float]:
-    """The mean over seeds and one standard deviation."""
-    return point.quality, point.spread or 0.0
+def _quality(point: Point) -> tuple[float, float, float]:
+    """The mean over seeds and its interval; where that is not known, one standard deviation."""
+    if point.interval is None:
+        return point.quality, point.spread or 0.0, point.spread or 0.0
+    low, high = point.interval
+    return point.quality, max(0.0, point.quality - low), max(0.0, high - point.quality)
 
 
 def _steps(chosen: Sequence[Point], axis: str) -> Steps:

@@ -37,6 +37,11 @@ COST_TITLES: Mapping[str, str] = {
     "vela_cycles": "Vela cycles",
 }
 
+DETAILS = "details"
+"""Key of a reading: what is known of its figures, such as intervals. No figures themselves."""
+
+Interval = tuple[float, float]
+
 _SHARE = re.compile(r"accuracy|per_class|rate|recall|precision|f1|auc")
 _LESS_IS_BETTER = re.compile(r"(^|[._])(loss|error|eer|miss|false|far|frr|wer|cer|perplexity)")
 
@@ -53,6 +58,16 @@ class Metric:
     sense: int
 
 
+def main_metric(rows: Sequence[Row]) -> str:
+    """The quality that fronts are made of where nobody names another: it follows from the rows.
+
+    Accuracy where any row has it, else PESQ, else the first of which more is better.
+    """
+    known = [metric.key for metric in metrics(rows, "accuracy") if metric.sense > 0]
+    preferred = [key for key in ("accuracy", "pesq") if key in known]
+    return next(iter([*preferred, *known]), "accuracy")
+
+
 def metrics(rows: Sequence[Row], first: str = "accuracy") -> list[Metric]:
     """All qualities of the served models, `first` first, the others in order of sight."""
     values: dict[str, list[float]] = {first: []}
@@ -61,11 +76,12 @@ def metrics(rows: Sequence[Row], first: str = "accuracy") -> list[Metric]:
             value = quality(row, key)
             if value is not None:
                 values.setdefault(key, []).append(value)
-    return [
-        Metric(key, bool(_SHARE.search(key)) and 0 <= min(found) <= max(found) <= 1, sense(key))
-        for key, found in values.items()
-        if found
-    ]
+    return [Metric(key, is_share(key, found), sense(key)) for key, found in values.items() if found]
+
+
+def is_share(metric: str, values: Sequence[float]) -> bool:
+    """Whether these values are to be shown in percent: not all that is up to 1 (STOI) is."""
+    return bool(_SHARE.search(metric)) and 0 <= min(values) <= max(values) <= 1
 
 
 def sense(metric: str) -> int:
@@ -91,6 +107,8 @@ def _metric_keys(row: Row) -> list[str]:
         if name == "train" or not isinstance(reading, Mapping):
             continue
         for key, value in reading.items():
+            if key == DETAILS:
+                continue
             members = [f"{key}.{member}" for member in value] if isinstance(value, Mapping) else []
             keys |= dict.fromkeys(members or [str(key)])
     return list(keys)
@@ -105,6 +123,16 @@ def quality(row: Row, metric: str = "accuracy") -> float | None:
 def reading(row: Row, name: str, metric: str) -> float | None:
     """The metric of one reading: float, quantized, integer, train."""
     return figure(row, "metrics", name, *metric.split("."))
+
+
+def interval(row: Row, metric: str) -> Interval | None:
+    """The 95 % interval of what `quality` gives, where the row says it."""
+    served = "float" if reading(row, "integer", metric) is None else "integer"
+    ends = _at(row, "metrics", served, DETAILS, "intervals", metric)
+    if not isinstance(ends, Sequence) or isinstance(ends, str) or len(ends) != 2:
+        return None
+    low, high = map(_finite, ends)
+    return None if low is None or high is None else (low, high)
 
 
 def generalisation_gap(row: Row, metric: str = "accuracy") -> float | None:
@@ -145,8 +173,16 @@ def _linear_cost(row: Row) -> float | None:
 
 def figure(row: Row, *path: str) -> float | None:
     """The finite number at `path` in the row, or None."""
+    return _finite(_at(row, *path))
+
+
+def _at(row: Row, *path: str) -> object:
     value: object = row
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _finite(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]

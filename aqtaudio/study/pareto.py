@@ -10,12 +10,23 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import moocore
 import numpy as np
 
-from aqtaudio.study.measures import COSTS, Row, cost, generalisation_gap, quality, reading
+from aqtaudio.study.headlines import told_beside
+from aqtaudio.study.measures import (
+    COSTS,
+    Interval,
+    Row,
+    cost,
+    generalisation_gap,
+    interval,
+    main_metric,
+    quality,
+    reading,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,8 @@ class Point:
     quality, spread: mean and sample standard deviation (None for one run) of the served model, that
     is the integer figure where there is one. floating, integer: the mean of each, or None.
     costs: mean of each cost that every run has. gap: mean generalisation gap, or None.
+    interval: of the quality, over what was measured: mean ends of the runs' intervals, or None.
+    beside: the mean of each metric that is to be told with this one, where every run has it.
     """
 
     run_ids: tuple[str, ...]
@@ -39,10 +52,16 @@ class Point:
     integer: float | None
     costs: Mapping[str, float]
     gap: float | None = None
+    interval: Interval | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
 
 
-def points(rows: Sequence[Row], metric: str = "accuracy") -> list[Point]:
-    """The settings in the order of their first run; runs without a quality are left out."""
+def points(rows: Sequence[Row], metric: str | None = None) -> list[Point]:
+    """The settings in the order of their first run; runs without a quality are left out.
+
+    metric: default: the rows' main one.
+    """
+    metric = metric or main_metric(rows)
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if quality(row, metric) is not None:
@@ -67,7 +86,7 @@ def front_points(candidates: Sequence[Point], axis: str) -> list[Point]:
 
 
 def front_runs(
-    rows: Sequence[Row], axes: Sequence[str] = COSTS, metric: str = "accuracy"
+    rows: Sequence[Row], axes: Sequence[str] = COSTS, metric: str | None = None
 ) -> dict[str, list[str]]:
     """Run id of each point on a front over all precisions -> the cost axes of these fronts."""
     candidates = points(rows, metric)
@@ -140,7 +159,20 @@ def _point(group: Sequence[Row], metric: str) -> Point:
             if (mean := _mean(cost(row, axis) for row in group)) is not None
         },
         gap=_mean(generalisation_gap(row, metric) for row in group),
+        interval=_mean_interval([interval(row, metric) for row in group]),
+        beside={
+            key: mean
+            for key in told_beside(metric)
+            if (mean := _mean(quality(row, key) for row in group)) is not None
+        },
     )
+
+
+def _mean_interval(ends: Sequence[Interval | None]) -> Interval | None:
+    known = [one for one in ends if one is not None]
+    if not known or len(known) < len(ends):
+        return None
+    return statistics.fmean(low for low, _ in known), statistics.fmean(high for _, high in known)
 
 
 def _mean(values) -> float | None:

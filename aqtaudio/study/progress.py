@@ -17,7 +17,7 @@ from rich.text import Text
 
 from aqtaudio.study.process import tail
 
-_FIGURES = ("loss", "accuracy")
+_FIGURES = ("loss", "accuracy", "val_si_sdr_improvement_db")
 _BAR_WIDTH = 12
 _NAME_WIDTH = 36
 
@@ -117,16 +117,21 @@ def _columns(count: int, flexible: Sequence[int]) -> Table:
 
 
 def last_metrics(run_dir: Path) -> dict:
-    """The last whole line of the run's `metrics.jsonl` that has a step; empty without one."""
-    whole_lines = tail(run_dir / "metrics.jsonl", 4096).split("\n")[:-1]
-    for line in reversed(whole_lines):
+    """The last of each figure in the whole lines of `metrics.jsonl` that have a step.
+
+    Of the last line's phase and of the file's end: figures of training and of validation have lines
+    of their own. Empty without such a line.
+    """
+    found: dict = {}
+    for line in tail(run_dir / "metrics.jsonl", 4096).split("\n")[:-1]:
         try:
-            found = json.loads(line)
+            told = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict) and "step" in found:
-            return found
-    return {}
+        if isinstance(told, dict) and "step" in told:
+            is_same_phase = told.get("phase") == found.get("phase")
+            found = {**found, **told} if is_same_phase else told
+    return found
 
 
 def _job_line(job: Active) -> tuple:

@@ -1,7 +1,7 @@
 """The point that hypervolumes are measured from: made once per study, worse than all, and kept.
 
-`reference.json` maps `quality` (of the report's metric), `quality.<metric>` of the others, and cost
-axes to numbers.
+`reference.json` maps `quality` (of the study's main metric), `quality.<metric>` of the others, and
+cost axes to numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Reference = Mapping[str, float]
 
 
 def key_of(metric: str, main: str) -> str:
-    """The metric's key in a reference; `main` is the report's own metric."""
+    """The metric's key in a reference whose `quality` is `main`."""
     return "quality" if metric == main else f"quality.{metric}"
 
 
@@ -34,6 +34,12 @@ def reference_point(rows: Sequence[Row], metrics: Sequence[Metric], main: str) -
         if values:
             reference[axis] = 2.0 ** (math.floor(math.log2(max(values))) + 1)
     return reference
+
+
+def seen_from(reference: Reference, metric: str, main: str) -> dict[str, float]:
+    """A reference whose `quality` is `main`, as one whose `quality` is `metric`."""
+    names = {"quality": f"quality.{main}", f"quality.{metric}": "quality"} if metric != main else {}
+    return {names.get(key, key): value for key, value in reference.items()}
 
 
 def kept_reference(path: Path, made: Reference) -> dict[str, float]:

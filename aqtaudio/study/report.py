@@ -7,34 +7,37 @@ from pathlib import Path
 from aqtaudio.errors import BadInput
 from aqtaudio.study import tables
 from aqtaudio.study.attainment import Attainment, attainments
-from aqtaudio.study.figures import write_figures
+from aqtaudio.study.figures import write_figures, write_pareto
 from aqtaudio.study.files import write, write_csv
+from aqtaudio.study.headlines import told_beside
 from aqtaudio.study.layer_figure import write_layer_figures
 from aqtaudio.study.layers import layer_lines
-from aqtaudio.study.measures import COSTS, metrics, require_more_is_better
+from aqtaudio.study.measures import COSTS, main_metric, metrics, require_more_is_better
 from aqtaudio.study.page import page
 from aqtaudio.study.page_data import Part
 from aqtaudio.study.pareto import points
-from aqtaudio.study.reference import Reference, kept_reference, reference_point
+from aqtaudio.study.reference import Reference, kept_reference, reference_point, seen_from
 from aqtaudio.study.store import Row, Store
 from aqtaudio.study.summary import summary
 from aqtaudio.study.time_figure import write_time_figure
 from aqtaudio.study.timeline import timeline
 
 
-def write_report(study_dir: Path, metric: str = "accuracy") -> Path:
+def write_report(study_dir: Path, metric: str | None = None) -> Path:
     """Writes `report.html`, `summary.md`, `tables/*.csv`, `figures/*.png` and `rows.csv`.
 
     Returns the page's path.
     metric: the key under `metrics.float` and `metrics.integer` that is the quality (the more the
-    better). reference.json: the fixed point that hypervolumes are measured from; it is made from
-    the rows of the first report and kept. A run links to `artifacts/<run_id>/` where that exists.
+    better); default: the rows' main one. reference.json: the fixed point that hypervolumes are
+    measured from; it is made from the rows of the first report and kept. A run links to
+    `artifacts/<run_id>/` where that exists.
     """
     study_dir = Path(study_dir)
     rows = read_rows(study_dir, metric)
-    reference = kept_reference(
-        study_dir / "reference.json", reference_point(rows, metrics(rows, metric), metric)
-    )
+    main = main_metric(rows)
+    metric = metric or main
+    made = reference_point(rows, metrics(rows, main), main)
+    reference = seen_from(kept_reference(study_dir / "reference.json", made), metric, main)
     name = study_dir.resolve().name
     write_csv(study_dir / "rows.csv", tables.row_lines(rows))
     write(study_dir / "summary.md", summary(points(rows, metric), metric))
@@ -44,13 +47,15 @@ def write_report(study_dir: Path, metric: str = "accuracy") -> Path:
     return report
 
 
-def read_rows(study_dir: Path, metric: str) -> list[Row]:
-    """The rows of a study; BadInput when there is nothing to report."""
-    require_more_is_better(metric)
+def read_rows(study_dir: Path, metric: str | None) -> list[Row]:
+    """The rows of a study; BadInput when there is nothing to report (of the main metric: None)."""
+    if metric is not None:
+        require_more_is_better(metric)
     store = Store(Path(study_dir))
     rows = store.rows()
     if not rows:
         raise BadInput(f"{store.rows_path} has no rows: run the sweep first")
+    metric = metric or main_metric(rows)
     if not points(rows, metric):
         raise BadInput(f"no run in {store.rows_path} has metrics.float or .integer {metric!r}")
     return rows
@@ -84,6 +89,8 @@ def write_tables_and_figures(
             write_csv(folder / f"{stem}.csv", lines)
     figures = out / "figures"
     write_figures(settings, attained, figures, name, metric)
+    if "dnsmos_ovrl" in told_beside(metric):
+        write_pareto(points(rows, "dnsmos_ovrl"), "file_bytes", figures, name, "dnsmos_ovrl")
     write_layer_figures(rows, settings, figures)
     if len(moments) > 1:
         write_time_figure(moments, figures / "commits.png", name, metric)

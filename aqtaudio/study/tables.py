@@ -29,6 +29,8 @@ def setting_lines(points: Sequence[Point], metric: str) -> Lines:
             "runs": len(point.run_ids),
             metric: point.quality,
             "spread": point.spread,
+            **_interval(point),
+            **point.beside,
             f"float_{metric}": point.floating,
             "generalisation_gap": point.gap,
             **{axis: point.costs.get(axis) for axis in COSTS},
@@ -37,6 +39,10 @@ def setting_lines(points: Sequence[Point], metric: str) -> Lines:
         }
         for point in sorted(points, key=lambda point: -point.quality)
     ]
+
+
+def _interval(point: Point) -> Mapping[str, float]:
+    return dict(zip(("interval_low", "interval_high"), point.interval or (), strict=False))
 
 
 def _fronts(found: Mapping[tuple[str, str], Sequence[Point]]) -> dict[str, dict[str, list[str]]]:

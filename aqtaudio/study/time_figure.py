@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aqtaudio.study.figures import escaped, plain
+from aqtaudio.study.headlines import title as title_of
 from aqtaudio.study.measures import COST_TITLES
 from aqtaudio.study.timeline import Moment
 
@@ -23,7 +24,7 @@ def write_time_figure(moments: Sequence[Moment], path: Path, title: str, metric:
     places = range(len(moments))
     plots[0].step(places, [m.best_so_far for m in moments], where="post", color=_LINE)
     plots[0].plot(places, [m.best for m in moments], "o", color=_LINE)
-    plots[0].set_ylabel(f"best {metric}")
+    plots[0].set_ylabel(f"best {title_of(metric)}")
     if metric == "accuracy":
         plots[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     if axis:

@@ -1,4 +1,4 @@
-"""Rows as a keyword study would leave them, from a formula instead of training."""
+"""Rows as studies would leave them, from a formula instead of training."""
 
 import hashlib
 import math
@@ -22,6 +22,30 @@ def fake_rows(widths=(24, 32, 48, 64), seeds=2):
         for precision in PRECISIONS
         for seed in range(seeds)
     ]
+
+
+def fake_enhancement_rows(widths=(64, 256)):
+    """Of noise suppression: float and integer runs, one seed."""
+    return [fake_enhancement_row(name, width) for width in widths for name in ("float", "w8a8")]
+
+
+def fake_enhancement_row(precision, width):
+    row = fake_row(precision, width, 0)
+    scores = {"si_sdr_db": 12.0, "si_sdr_improvement_db": 7.0, "pesq": 2.2, "stoi": 0.9}
+    scores |= {f"dnsmos_{name}": 3.0 for name in ("ovrl", "sig", "bak", "p808")}
+    means = {key: value + width / 10_000 for key, value in scores.items()}
+    row["metrics"] = {"float": _reading(means)}
+    if precision != "float":
+        row["metrics"]["integer"] = _reading({key: mean - 0.02 for key, mean in means.items()})
+    return row
+
+
+def _reading(means):
+    """As a row has it: the intervals reach 0.01 down and 0.03 up."""
+    n = dict.fromkeys(means, 75)
+    intervals = {key: [mean - 0.01, mean + 0.03] for key, mean in means.items()}
+    details = {"n": n, "left_out": {"pesq": 2}, "intervals": intervals}
+    return means | {"details": details | {"per_snr": {"-5": details | means}}}
 
 
 def fake_row(precision, width, seed):

@@ -1,12 +1,14 @@
 """What rows say: qualities, costs that older rows left out, which way is better."""
 
 import pytest
-from fake_rows import fake_row
+from fake_rows import fake_enhancement_row, fake_enhancement_rows, fake_row, fake_rows
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study.measures import (
     cost,
     generalisation_gap,
+    interval,
+    main_metric,
     metrics,
     quality,
     require_more_is_better,
@@ -75,6 +77,37 @@ def test_all_qualities_of_a_study():
     assert {key: m.sense for key, m in found.items() if m.sense < 0} == {"miss_rate": -1}
     assert {key for key, m in found.items() if not m.is_share} == {"snr_db"}
     assert {"per_class.yes", "per_class.no"} <= set(found)
+
+
+def test_the_main_metric_follows_from_the_rows():
+    enhancement = fake_enhancement_rows()
+    assert main_metric(enhancement) == "pesq"
+    assert main_metric([*enhancement, fake_row("w8a8", 24, 0)]) == "accuracy"
+    assert main_metric(fake_rows(widths=(24,))) == "accuracy"
+    assert main_metric([{"metrics": {"float": {"miss_rate": 0.1, "snr_db": 3.0}}}]) == "snr_db"
+    assert main_metric([{"metrics": {"integer": {"pesq": None, "stoi": 0.9}}}]) == "stoi"
+    assert main_metric([{}]) == "accuracy"
+
+
+def test_details_are_no_qualities():
+    found = {metric.key: metric for metric in metrics(fake_enhancement_rows())}
+    assert set(found) == {
+        *("si_sdr_db", "si_sdr_improvement_db", "pesq", "stoi"),
+        *("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808"),
+    }
+    assert not any(metric.is_share or metric.sense < 0 for metric in found.values())
+
+
+def test_the_interval_is_of_the_served_reading():
+    served = fake_enhancement_row("w8a8", 64)
+    pesq = served["metrics"]["integer"]["pesq"]
+    assert interval(served, "pesq") == pytest.approx((pesq - 0.01, pesq + 0.03))
+    del served["metrics"]["integer"]
+    assert interval(served, "pesq") == pytest.approx((pesq + 0.01, pesq + 0.05))
+    assert interval(fake_row("w8a8", 24, 0), "accuracy") is None
+    for broken in (3, "ab", [1.0], [None, 1.0], [1.0, float("nan")]):
+        served["metrics"]["float"]["details"]["intervals"]["pesq"] = broken
+        assert interval(served, "pesq") is None, broken
 
 
 def test_which_way_is_better():

@@ -16,6 +16,13 @@ def test_the_last_whole_line_is_read(tmp_path):
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text('{"step": 1}\n{"step": 2}\n{"epoch": 1}\n[]\n{"ste')
     assert last_metrics(tmp_path) == {"step": 2}
+    lines = [
+        {"phase": "float", "step": 2, "loss": 9.0, "accuracy": 0.5},
+        {"phase": "finetune", "step": 1, "loss": 3.0},
+        {"phase": "finetune", "step": 2, "val_si_sdr_improvement_db": 7.0},
+    ]
+    metrics.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert last_metrics(tmp_path) == {**lines[1], **lines[2]}, "of one phase"
     metrics.write_text('{"step"')
     assert last_metrics(tmp_path) == {}
 

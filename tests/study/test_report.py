@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from fake_rows import fake_row, fake_rows
+from fake_rows import fake_enhancement_rows, fake_row, fake_rows
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study.comparison import write_comparison
@@ -218,6 +218,33 @@ def test_another_metric_can_be_the_quality(tmp_path):
         write_report(folder, metric="miss_rate")
 
 
+def test_noise_suppression(tmp_path):
+    folder = study_of(tmp_path, cheap(fake_enhancement_rows()))
+    data = page_data(write_report(folder).read_text())
+    assert data["metric"] == "pesq" == data["metrics"][0]["key"]
+    assert not any("." in metric["key"] for metric in data["metrics"])
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    assert {"pareto_file_bytes.png", "pareto_file_bytes_dnsmos_ovrl.png"} <= figures
+    assert "PESQ (wide band) [95 % interval]" in (folder / "summary.md").read_text()
+    best = lines(folder / "tables" / "settings.csv")[0]
+    assert float(best["interval_low"]) < float(best["pesq"]) < float(best["interval_high"])
+    assert float(best["stoi"]) < 1 and float(best["dnsmos_ovrl"]) > 3
+
+
+def test_a_report_on_another_metric_keeps_the_reference(tmp_path):
+    folder = study_of(tmp_path, cheap(fake_enhancement_rows()))
+    write_report(folder)
+    kept = (folder / "reference.json").read_text()
+    areas = []
+    for metric in ("stoi", None, "stoi"):
+        data = page_data(write_report(folder, metric).read_text())
+        of = {found["key"]: found["reference"] for found in data["metrics"]}
+        assert of["stoi"] == 0.8 and of["pesq"] == pytest.approx(2.1)
+        areas.append(float(lines(folder / "tables" / "hypervolumes.csv")[0]["file_bytes"]))
+        assert (folder / "reference.json").read_text() == kept
+    assert areas[0] == areas[2] != areas[1] and min(areas) > 0
+
+
 def test_what_can_not_be_reported_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no rows"):
         write_report(tmp_path / "nowhere")
@@ -286,6 +313,17 @@ def test_hypervolumes_are_compared_on_a_common_reference(compared):
         own = json.loads((folder / "reference.json").read_text())
         assert own["quality"] >= reference["quality"]
         assert own["file_bytes"] <= reference["file_bytes"]
+
+
+def test_noise_suppression_is_compared_by_any_metric(tmp_path):
+    both = [study_of(tmp_path, cheap(fake_enhancement_rows()), name) for name in ("new", "old")]
+    for metric in (None, "stoi"):
+        report = write_comparison(*both, metric=metric)
+        assert page_data(report.read_text())["metric"] == (metric or "pesq")
+        areas = lines(report.parent / "hypervolumes.csv")[:3]
+        assert [float(line["file_bytes"]) > 0 for line in areas] == [True, True, False]
+    with pytest.raises(BadInput, match="accuracy"):
+        write_comparison(both[0], study_of(tmp_path, [fake_row("w8a8", 24, 0)], "keywords"))
 
 
 def test_what_can_not_be_compared_is_refused(compared, tmp_path):

@@ -1,3 +1,6 @@
+import pytest
+
+from aqtaudio.study.headlines import written
 from aqtaudio.study.pareto import Point
 from aqtaudio.study.summary import COLUMNS, summary
 
@@ -26,6 +29,31 @@ def test_every_setting_has_a_line_and_front_points_are_bold():
     assert "**" not in lines[3]
     unescaped = [line.replace("\\|", "") for line in lines]
     assert all(line.count("|") == len(COLUMNS) + 1 for line in unescaped)
+
+
+def test_enhanced_speech_is_told_in_several_figures():
+    beside = {"si_sdr_improvement_db": 7.0, "stoi": 0.9, "dnsmos_ovrl": 3.125}
+    more = {"floating": 2.2, "spread": 0.0123, "beside": beside}
+    known = _point("a", 2.183, 20000, interval=(2.0361, 2.3259), **more)
+    head, _, line = summary([known], "pesq").splitlines()
+    titles = ["PESQ (wide band) [95 % interval]", "float"]
+    titles += ["SI-SDR improvement, dB", "STOI", "DNSMOS OVRL"]
+    assert f"| {' | '.join(titles)} |" in head
+    assert "| 2.183 ± 0.012 [2.036, 2.326] | 2.200 | 7.000 | 0.9000 | 3.125 |" in line
+    assert head.count("|") == line.replace("\\|", "").count("|")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "spread", "expected"),
+    [
+        ("accuracy", 0.94, 0.0012, "94.00 % ± 0.12"),
+        ("stoi", 0.8989, 0.0012, "0.8989 ± 0.0012"),
+        ("si_sdr_improvement_db", -0.5, 0.25, "-0.5000 ± 0.25"),
+        ("accuracy", None, None, ""),
+    ],
+)
+def test_qualities_are_written_in_their_own_unit(metric, value, spread, expected):
+    assert written(metric, value, spread) == expected
 
 
 def test_what_a_run_does_not_know_stays_empty():
