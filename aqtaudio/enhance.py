@@ -203,13 +203,17 @@ def _by_program(
 def scores(
     run: Run, data: EnhancementData, items: Iterable[MixtureItem], runtime: str
 ) -> dict[str, Any]:
-    """What `evaluate` tells of mixtures: means, intervals over speakers, and per SNR."""
+    """What `evaluate` tells of mixtures: means, intervals over speakers, and per SNR.
+
+    SI-SDR alone where the packages of the other scores are missing.
+    """
+    with_models = metrics.models_are_installed()
     items = list(items)
     noisy, clean = data.evaluation_arrays(items)
     sounds = enhanced(run, noisy, runtime)
     rate_hz = data.sample_rate_hz
     rows = [
-        metrics.scores(*(x.astype(np.float32) / 32768 for x in pair), sound, rate_hz)
+        metrics.scores(*(x.astype(np.float32) / 32768 for x in pair), sound, rate_hz, with_models)
         for *pair, sound in zip(clean, noisy, sounds, strict=True)
     ]
     speakers = [data.speaker_of(item) for item in items]

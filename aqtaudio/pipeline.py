@@ -18,6 +18,7 @@ import numpy as np
 from aqtaudio import enhancement_bundle, float_model, frontend_bundle
 from aqtaudio.compression import low_rank
 from aqtaudio.data.new_folder import new_folder
+from aqtaudio.enhancement import metrics
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import from_silence, measured, parity, random_codes, real_codes
@@ -134,6 +135,8 @@ def _begin(
     save_json(experiment, out / "config.json")
     write_list(experiment, out / "evaluation.tsv", found.items)
     say(f"{data_folder}: {len(found.items)} validation clips")
+    if isinstance(experiment.task, Enhancement) and not metrics.models_are_installed():
+        say(f"scored by SI-SDR alone; PESQ, STOI and DNSMOS: {metrics.INSTALL}")
     return _Begun(trainer, found.items)
 
 
@@ -217,8 +220,8 @@ def _keyword_scores(run: Run, data: Data, items: Items) -> dict[str, Any]:
     """By runtime; and of the served model on clips that it was trained on."""
     runtimes = ("float",) if _is_float(run) else ("float", "quantized", "integer")
     scores = {name: measured(run, data, items, name) for name in runtimes}
-    for metrics in scores.values():
-        metrics.pop("confusion")  # `evaluate` makes it again
+    for found in scores.values():
+        found.pop("confusion")  # `evaluate` makes it again
     known = data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS)
     served = measured(run, data, known, runtimes[-1])
     return scores | {"train": {"accuracy": served["accuracy"]}}

@@ -183,6 +183,10 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
         left_out = metrics.get("left_out", {}).get(name)
         unscored = f", {left_out} without a score" if left_out else ""
         print(f"  {name:<22} {metrics[name]:7.3f}  [{low:.3f}, {high:.3f}]{unscored}")
+    if "pesq" not in metrics["n"]:
+        from aqtaudio.enhancement.metrics import INSTALL
+
+        say(f"PESQ, STOI and DNSMOS: {INSTALL}")
     for snr_db, found in metrics["per_snr"].items():
         print(f"  at {snr_db:>3} dB: {_headline(found)}")
 

@@ -49,6 +49,7 @@ SMALL = finetuned(
             "model.gain_layers": 1,
             "init_differs": ("model",),
             "optimizer.learning_rate": 3e-4,
+            "optimizer.steps": 200,
         }
     ],
 )
@@ -76,11 +77,11 @@ STUDY = Study(
         finetuned(
             SMALL,
             [
-                quantized(W4, name="w4 grus", distillation=0.5, **{"finetune.steps": 250}),
-                quantized(name="w8a8"),
+                quantized(W4, name="w4 grus", distillation=0.5, **{"finetune.steps": 200}),
+                quantized(name="w8a8", **{"finetune.steps": 100}),
             ],
         ),
-        finetuned([BASE], [quantized(name="w8a8")]),
+        finetuned([BASE], [quantized(name="w8a8", **{"finetune.steps": 100})]),
         finetuned(
             SMALL,
             [

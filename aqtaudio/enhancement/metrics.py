@@ -6,6 +6,7 @@ holds it. The packages pesq, pystoi and speechmos are optional.
 """
 
 import functools
+import importlib.util
 import math
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ import soxr
 from aqtaudio.errors import BadInput
 
 SCORED_HZ = 16000
+INSTALL = "pip install 'aqtaudio[quality]'"
+QUALITY_PACKAGES = ("pesq", "pystoi", "speechmos", "librosa", "onnxruntime")
 # The C code behind pesq holds 50 utterances, unchecked: speech of 40 s can end the process. An
 # utterance and its pause take 0.4 s or more, so this much never holds 50.
 PESQ_PIECE_S = 15
@@ -59,6 +62,11 @@ def scores(
         heard = dnsmos(enhanced, SCORED_HZ)
         found |= {f"dnsmos_{name}": value for name, value in heard.items()}
     return found
+
+
+def models_are_installed() -> bool:
+    """Whether PESQ, STOI and DNSMOS can be computed: `pip install "aqtaudio[quality]"`."""
+    return all(importlib.util.find_spec(name) for name in QUALITY_PACKAGES)
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -253,6 +261,4 @@ def _quality_packages() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise BadInput(
-            f"scoring needs the package {error.name}; install it: pip install 'aqtaudio[quality]'"
-        ) from error
+        raise BadInput(f"scoring needs the package {error.name}; install it: {INSTALL}") from error

@@ -1,0 +1,255 @@
+"""Noise suppression end to end: train, enhance, evaluate, export, in every runtime alike."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from commands import answer, cli  # noqa: F401 - fixtures
+from speech_corpus import RATE_HZ, write_speech_corpus
+
+from aqtaudio import enhance, pipeline
+from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
+from aqtaudio.enhance import Enhancer, enhanced, enhancing
+from aqtaudio.enhance_file import enhance_file
+from aqtaudio.enhancement.mixing import Mixing
+from aqtaudio.enhancement.task import Enhancement
+from aqtaudio.errors import BadInput
+from aqtaudio.evaluate import evaluate, parity
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.models.deep_filter_net import DeepFilterNet3
+from aqtaudio.robustness import robustness
+from aqtaudio.run_directory import Run
+
+PHASE = Optimizer(steps=3, batch_size=4, learning_rate=1e-3, warmup_steps=1)
+WIDE = Rule(r"input|results|.*_share|filter_decoder/(filters|bounded)|.*/cell", activation_bits=16)
+EXPERIMENT = Experiment(
+    model=DeepFilterNet3(
+        bands=8,
+        filtered_bins=8,
+        channels=8,
+        encoder_units=16,
+        gain_units=8,
+        filter_units=16,
+        gain_layers=1,
+        filter_layers=1,
+        encoder_groups=2,
+        groups=4,
+        filter_groups=2,
+        pathway=False,
+    ),
+    task=Enhancement(clip_ms=400, mixing=Mixing(reverb_probability=0, band_limit_probability=0)),
+    frontend=DeepFilterFeatures(
+        sample_rate_hz=RATE_HZ, bands=8, bands_to_hz=4000, filtered_bins=8, level_invariant=True
+    ),
+    recipe=Recipe(rules=(WIDE, Rule())),
+    optimizer=PHASE,
+    finetune=PHASE,
+    calibration_batches=1,
+    evaluate_every=3,
+    checkpoint_every=2,
+    stream_block_frames=1,
+    stream_context_clips=0,
+    distillation=0.1,
+    distilled_blocks="encoder|gain_decoder",
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_speech_corpus(tmp_path_factory.mktemp("voices") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def run(corpus, tmp_path_factory) -> Run:
+    """A few steps; scored by SI-SDR alone, the other scores take a second a clip."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enhance.metrics, "models_are_installed", lambda: False)
+        out = tmp_path_factory.mktemp("runs") / "run"
+        return pipeline.train(EXPERIMENT, corpus, out, lambda text: None)
+
+
+@pytest.fixture
+def without_models(monkeypatch):
+    monkeypatch.setattr(enhance.metrics, "models_are_installed", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def clips(run, corpus) -> np.ndarray:
+    """int16 [2, N]: noisy clips of validation, 1.2 s."""
+    data = run.data(corpus, ("val",))
+    return data.evaluation_arrays(data.evaluation_list("val")[:2])[0][:, : RATE_HZ * 6 // 5]
+
+
+def in_pieces(run: Run, clip: np.ndarray, size: int, runtime: str) -> np.ndarray:
+    with Enhancer(run, runtime) as enhancer:
+        parts = [enhancer.push(clip[i : i + size]) for i in range(0, len(clip), size)]
+        return np.concatenate([*parts, enhancer.finish()])
+
+
+def test_row(run):
+    row = json.loads((run.path / "row.json").read_text())
+    assert row["parity"]["mismatches"] == 0 and row["parity"]["outputs"] > 1e6
+    for runtime in ("float", "integer"):
+        found = row["metrics"][runtime]
+        assert np.isfinite(found["si_sdr_improvement_db"])
+    assert row["stream"]["macs_per_second"] == 100 * row["costs"]["macs"]
+    assert row["costs"]["state_bytes"] > 0
+
+
+def test_program_is_what_was_trained(run, clips):
+    """The quantized reading over whole clips, and the recorded program hop by hop."""
+    audio = clips.astype(np.float32) / 32768
+    quantized, integer = (enhancing(run, runtime)(audio) for runtime in ("quantized", "integer"))
+    np.testing.assert_allclose(quantized, integer, atol=2e-6)
+
+
+@pytest.mark.parametrize("runtime", ["integer", "float"])
+@pytest.mark.parametrize("size", [1, 77, 80, 4000, 10**6])
+def test_a_stream_is_the_whole_clip(run, clips, runtime, size):
+    if size == 1 and runtime == "float":
+        pytest.skip("one size of one sample is enough")
+    clip = clips[0][: RATE_HZ // 2 + 13].astype(np.float32) / 32768
+    whole = enhancing(run, runtime)(clip[None])[0]
+    streamed = in_pieces(run, clip, size, runtime)
+    assert len(streamed) == len(clip)
+    np.testing.assert_allclose(streamed, whole, atol=2e-6)
+
+
+def test_micro_makes_the_same_sound(run, clips):
+    clip = clips[:1]
+    np.testing.assert_allclose(
+        enhanced(run, clip, "micro"), enhanced(run, clip, "integer"), atol=2e-6
+    )
+
+
+def test_parity_on_recordings(run, corpus):
+    found = parity(run, corpus, n=300)
+    assert found["mismatches"] == 0 and found["outputs"] == 600 * EXPERIMENT.model.outputs
+
+
+def test_silence_stays_silence(run):
+    clip = np.zeros(RATE_HZ, np.float32)
+    assert not np.any(np.abs(in_pieces(run, clip, 800, "integer")) > 1e-6)
+
+
+def test_evaluate(run, corpus, without_models):
+    found = evaluate(run, corpus, "val", "integer", limit=4)
+    assert found["n"] == 4
+    metrics = found["metrics"]
+    low, high = metrics["intervals"]["si_sdr_improvement_db"]
+    assert low <= metrics["si_sdr_improvement_db"] <= high
+    assert set(metrics["per_snr"]) <= {"-5", "0", "5", "10", "15"}
+
+
+def test_evaluation_list_is_the_run_s_own(run, corpus):
+    data = run.data(corpus, ("val",))
+    assert run.items(data, "val") == data.evaluation_list("val")
+
+
+def test_robustness(run, corpus, without_models):
+    found = robustness(run, corpus, limit=2, levels_dbfs=(-50.0, -25.0), steps_db=(-30.0,))
+    quiet, usual = (row["si_sdr_improvement_db"] for row in found["levels"])
+    assert abs(quiet - usual) < 0.1  # level-invariant, whatever the weights
+    assert found["steps"][0]["loss_0_500_ms_db"] < 3
+
+
+def test_resumed(run, corpus, tmp_path, without_models):
+    """Killed after the first checkpoint of the quantized phase: the same integers."""
+    out = tmp_path / "again"
+    shorter = dataclasses.replace(EXPERIMENT, checkpoint_every=1)
+    again = pipeline.train(shorter, corpus, out, lambda text: None)
+    program = again.program
+    for one, other in zip(program.operations, run.program.operations, strict=True):
+        for name, array in one.constants.items():
+            np.testing.assert_array_equal(array, other.constants[name])
+
+
+def test_export(run, corpus, tmp_path, without_models):
+    out = pipeline.export(run, tmp_path / "artifact", corpus)
+    names = {path.name for path in (out / "firmware").iterdir()}
+    assert {"enhancement_dsp.c", "enhancement_constants.h", "enhancement_golden.h"} <= names
+    found = evaluate(Run(out), corpus, "val", "integer", limit=2)
+    assert found["metrics"]["n"]["si_sdr_db"] == 2
+
+
+def test_from_another_model(run, corpus, tmp_path, without_models):
+    """A smaller model takes the layers that fit."""
+    smaller = dataclasses.replace(
+        EXPERIMENT,
+        model=EXPERIMENT.model.clone(gain_units=4),
+        recipe=FLOAT,
+        distillation=0.0,
+        init_from=str(run.path),
+        init_differs=("model",),
+        optimizer=dataclasses.replace(PHASE, steps=0),
+    )
+    other = pipeline.train(smaller, corpus, tmp_path / "smaller", lambda text: None)
+    params, known = other.variables("float")["params"], run.variables("float")["params"]
+    kept = params["encoder"]["level_0"]["kernel"]
+    np.testing.assert_array_equal(kept, known["encoder"]["level_0"]["kernel"])
+    assert params["gain_decoder"]["gru_1"]["kernel"]["kernel"].shape == (4, 12)
+
+
+# Files.
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
+def test_files(run, tmp_path, rate_hz):
+    rng = np.random.default_rng(0)
+    sound = 0.1 * rng.standard_normal((rate_hz * 7 // 5, 2))
+    soundfile.write(tmp_path / "in.wav", sound, rate_hz, subtype="PCM_24")
+    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", run.path)
+    out, out_rate_hz = soundfile.read(tmp_path / "out.flac")
+    assert out.shape == sound.shape and out_rate_hz == rate_hz
+    assert found["channels"] == 2 and (tmp_path / "out.png").stat().st_size > 1000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.flac", "out.png"]
+
+
+def test_hop_by_hop_is_the_same_file(run, tmp_path):
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "in.wav", 0.1 * rng.standard_normal(RATE_HZ), RATE_HZ)
+    enhance_file(tmp_path / "in.wav", tmp_path / "a.wav", run.path)
+    enhance_file(tmp_path / "in.wav", tmp_path / "b.wav", run.path, hop_by_hop=True)
+    a, b = (soundfile.read(tmp_path / name, dtype="int16")[0] for name in ("a.wav", "b.wav"))
+    assert np.max(np.abs(a.astype(int) - b)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("none.wav", "out.wav", "no such file"),
+        ("text.wav", "out.wav", "cannot be read as sound"),
+        ("in.wav", "out.xyz", "unknown kind of file"),
+        ("in.wav", "in.wav", "three files"),
+        ("empty.wav", "out.wav", "no samples"),
+    ],
+)
+def test_bad_files(run, tmp_path, source, target, message):
+    soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE_HZ)
+    (tmp_path / "text.wav").write_text("no sound")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(BadInput, match=message):
+        enhance_file(tmp_path / source, tmp_path / target, run.path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_command_line(run, tmp_path, answer):  # noqa: F811
+    soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
+    status, found = answer("enhance", tmp_path / "in.wav", tmp_path / "out.wav", run.path)
+    assert status == 0
+    assert set(found) >= {"out", "png", "real_time_factor", "delay_ms"}
+
+
+def test_other_tasks_are_refused(run, corpus):
+    with pytest.raises(BadInput, match="enhancement"):
+        dataclasses.replace(EXPERIMENT, stream_block_frames=0)
+    with pytest.raises(BadInput, match="ahead"):
+        task = dataclasses.replace(
+            EXPERIMENT.task, filtering=dataclasses.replace(EXPERIMENT.task.filtering, ahead=1)
+        )
+        dataclasses.replace(EXPERIMENT, task=task)
