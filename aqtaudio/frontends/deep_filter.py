@@ -237,51 +237,71 @@ class DeepFilterFeatures(Frontend):
     def _follow(self, state: DeepFilterState, frame: tuple[jax.Array, jax.Array]):
         """The level-invariant normalisation."""
         powers, magnitude = frame
-        is_there = np.asarray(self.widths) > 0
-
-        def quantile(x: jax.Array, share: float) -> jax.Array:
-            return jnp.quantile(x[..., is_there], share, axis=-1)
-
-        def louder(state: DeepFilterState, by_db: jax.Array) -> DeepFilterState:
-            by = by_db[:, None]
-            return state._replace(
-                levels=state.levels + by,
-                minima=state.minima + by,
-                magnitudes=state.magnitudes * 10 ** (by / 20),
-                overall=state.overall * 10 ** (by_db / 20),
-            )
-
-        def level(state: DeepFilterState) -> jax.Array:
-            return state.overall[:, None] / USUAL_MAGNITUDE
-
         heard_db = 10 * jnp.log10(powers + SILENT_POWER)
-        is_silent = quantile(powers, 0.5) < SILENT_POWER
-        rise = quantile(heard_db - state.levels, 0.5)
-        first = ~state.is_started & ~is_silent
-        beyond = jnp.maximum(rise - MOST_RISE_DB, 0)
-        state = louder(state, jnp.where(first, rise - FIRST_RISE_DB, beyond))
-        minima = jnp.where(first[:, None], heard_db, state.minima)
-
-        above = quantile(heard_db - minima, LOW_QUANTILE)
-        steps = state.is_started & ~is_silent & (above < STEP_DB)
-        state = louder(state._replace(minima=minima), jnp.where(steps, above - state.above, 0))
-        usual = state.above + np.float32(1 - self.decay) * (above - state.above)
-        x = 10 * jnp.log10(powers + jnp.maximum(POWER_FLOOR * level(state) ** 2, SILENT_POWER))
-        before = state.overall
-        state = state._replace(
-            above=jnp.where(steps | is_silent | ~state.is_started, state.above, usual),
-            minima=jnp.minimum(state.minima + MINIMUM_RISE_DB, heard_db),
-            is_started=state.is_started | first,
-            overall=state.overall + OVERALL_NEW * (jnp.mean(magnitude, -1) - state.overall),
-        )
-        after, levels = self._updated(state, x, magnitude)
-        hold = (is_silent & ~after.is_started)[:, None]
+        is_silent = self._quantile(powers, 0.5) < SILENT_POWER
+        before = self._moved(state, heard_db, is_silent)
+        least = POWER_FLOOR * _level(before)[:, None] ** 2
+        x = 10 * jnp.log10(powers + jnp.maximum(least, SILENT_POWER))
+        mean = jnp.mean(magnitude, -1)
+        overall = before.overall + OVERALL_NEW * (mean - before.overall)
+        after, levels = self._updated(before._replace(overall=overall), x, magnitude)
+        # Silence before the first sound says nothing of a level.
+        waits = ~after.is_started
+        held = {
+            name: jnp.where(_per_stream(waits, value), value, getattr(after, name))
+            for name, value in before._asdict().items()
+            if name in ("levels", "magnitudes", "overall")
+        }
         after = after._replace(
-            levels=jnp.where(hold, state.levels, after.levels),
-            magnitudes=jnp.where(hold, state.magnitudes, after.magnitudes),
-            overall=jnp.where(hold[:, 0], before, after.overall),
+            minima=jnp.minimum(before.minima + MINIMUM_RISE_DB, heard_db), **held
         )
-        return after, (levels, _over_root(after.magnitudes * level(after)))
+        return after, (levels, _over_root(after.magnitudes * _level(after)[:, None]))
+
+    def _moved(
+        self, state: DeepFilterState, heard_db: jax.Array, is_silent: jax.Array
+    ) -> DeepFilterState:
+        """Running means at the level of the frame: its first, one far above them, or a step down.
+
+        heard_db: levels of bands [B, E]. is_silent: [B].
+        """
+        rise = self._quantile(heard_db - state.levels, 0.5)
+        first = ~state.is_started & ~is_silent
+        state = _louder(
+            state, jnp.where(first, rise - FIRST_RISE_DB, jnp.maximum(rise - MOST_RISE_DB, 0))
+        )
+        state = state._replace(minima=jnp.where(first[:, None], heard_db, state.minima))
+        above = self._quantile(heard_db - state.minima, LOW_QUANTILE)
+        steps = state.is_started & ~is_silent & (above < STEP_DB)
+        usual = state.above + np.float32(1 - self.decay) * (above - state.above)
+        moved = _louder(state, jnp.where(steps, above - state.above, 0))
+        return moved._replace(
+            above=jnp.where(steps | is_silent | ~state.is_started, state.above, usual),
+            is_started=state.is_started | first,
+        )
+
+    def _quantile(self, x: jax.Array, share: float) -> jax.Array:
+        """Of bands [B, E] that hold bins: [B]."""
+        return jnp.quantile(x[..., np.asarray(self.widths) > 0], share, axis=-1)
+
+
+def _louder(state: DeepFilterState, by_db: jax.Array) -> DeepFilterState:
+    """What would be remembered had everything been louder by so much, [B]."""
+    by = by_db[:, None]
+    return state._replace(
+        levels=state.levels + by,
+        minima=state.minima + by,
+        magnitudes=state.magnitudes * 10 ** (by / 20),
+        overall=state.overall * 10 ** (by_db / 20),
+    )
+
+
+def _level(state: DeepFilterState) -> jax.Array:
+    """Of all that was heard lately, over that of speech at -25 dBFS: [B]."""
+    return state.overall / USUAL_MAGNITUDE
+
+
+def _per_stream(flags: jax.Array, like: jax.Array) -> jax.Array:
+    return flags.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def _over_root(means: jax.Array) -> jax.Array:
