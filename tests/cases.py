@@ -1,6 +1,9 @@
 """Every model, listed once: the laws run over these. And every recipe that they run with."""
 
 import dataclasses
+import functools
+import runpy
+from pathlib import Path
 
 import flax.linen as nn
 
@@ -8,6 +11,7 @@ from aqtaudio.compression.recipe import LowRank, Recipe, Rule
 from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.conformer import Conformer
 from aqtaudio.models.crnn import CRNN
+from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.models.matchbox_net import MatchboxNet
@@ -34,6 +38,11 @@ class Case:
     features: tuple[int, int]
     params: int
     macs: int
+
+    @property
+    def classes(self) -> int:
+        """Outputs, per clip or per frame."""
+        return getattr(self.model, "classes", None) or self.model.outputs
 
 
 # Small enough that every law is cheap.
@@ -116,7 +125,19 @@ PUBLISHED_KEYWORDS = (
     Case("svdf", SVDF(), (49, 30), 355_980, 9_844_736),
 )
 
-MODELS = (SMALL, *PUBLISHED, *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS)
+_DEEP_FILTER = DeepFilterNet3(
+    bands=8, filtered_bins=8, taps=3, channels=8, encoder_units=16, gain_units=16, filter_units=16,
+    gain_layers=1, filter_layers=1, encoder_groups=2, groups=4, filter_groups=2,
+)  # fmt: skip
+_COMPACT = {"concat": True, "tied_upsampling": False, "pathway": False}
+
+# Noise suppression: outputs per frame. In a program the tied taps are 48 more.
+SMALL_ENHANCERS = (
+    Case("deep_filter_small", _DEEP_FILTER, (3, 24), 6956, 33_120),
+    Case("deep_filter_small_compact", _DEEP_FILTER.clone(**_COMPACT), (3, 24), 6906, 29_568),
+)
+
+MODELS = (SMALL, *PUBLISHED, *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS, *SMALL_ENHANCERS)
 
 RECIPES = {
     "w8a8": Recipe(),
@@ -139,3 +160,10 @@ RECIPES = {
         low_rank=LowRank(energy=0.8),
     ),
 }
+
+
+@functools.cache
+def denoising_recipe() -> Recipe:
+    """16 bits where 8 hurt, as the published weights are fine-tuned with."""
+    file = Path(__file__).parents[1] / "configs" / "denoise_deep_filter_net.py"
+    return runpy.run_path(str(file))["EXPERIMENT"].recipe

@@ -37,10 +37,12 @@ def random_features(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray
 
 def random_classes(case: Case, count: int = BATCH, seed: int = 0) -> np.ndarray:
     """Class numbers."""
-    return np.random.default_rng(seed).integers(0, case.model.classes, count).astype(np.int32)
+    return np.random.default_rng(seed).integers(0, case.classes, count).astype(np.int32)
 
 
 def cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """Of the mean over frames where a model answers per frame."""
+    logits = logits.reshape(len(logits), -1, logits.shape[-1]).mean(1)
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, classes))
 
 
