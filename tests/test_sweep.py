@@ -9,6 +9,7 @@ from corpus import write_corpus
 from aqtaudio.cli import main
 from aqtaudio.evaluate import parity
 from aqtaudio.run_directory import Run
+from aqtaudio.sweep import export_fronts
 
 STUDY = """
 from corpus import EXPERIMENT
@@ -196,3 +197,22 @@ def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeyp
     costs = [trial["figures"][1] for trial in record["trials"]]
     assert (max(costs), min(costs)) == (costs[0], costs[1])
     assert all_eight["name"] == "float w8.8.8.8/a8.8.8.8"
+
+
+def test_artifacts_are_of_the_studys_main_metric(tmp_path):
+    """The metric follows from all rows, the artifacts are of the integer ones."""
+    quality = {"float": (3.0, 9000), "good": (2.5, 400), "worse": (2.0, 500)}
+    lines = [
+        {
+            "run_id": name,
+            "precision": "float" if name == "float" else "w8a8",
+            "metrics": {"float": {"pesq": pesq, "details": {"n": {"pesq": 5}}}},
+            "costs": {"file_bytes": size},
+        }
+        for name, (pesq, size) in quality.items()
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for name in quality:
+        (tmp_path / "artifacts" / name).mkdir(parents=True)
+    export_fronts(tmp_path, tmp_path)
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["good"]
