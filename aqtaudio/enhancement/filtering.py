@@ -44,7 +44,8 @@ class Filtering:
       ahead: look-ahead in frames, that of the front end.
       gains: "above": bins above the filtered ones get the gains, these are filtered (as published);
         "all": filtered or not, all bins get them.
-      post_filter: strength beta; 0.02 is usual, 0 none.
+      post_filter: strength beta; 0.02 is usual, 0 none. Like the limit, for listeners: training
+        goes without.
       attenuation_limit_db: at most so much is taken away; None: no limit.
     """
 

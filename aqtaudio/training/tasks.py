@@ -1,5 +1,6 @@
 """What training asks of a task: examples, losses, scores while it goes on."""
 
+import dataclasses
 from typing import Any, Protocol
 
 import jax
@@ -114,6 +115,9 @@ class EnhancementTask:
     def __init__(self, experiment: Experiment):
         self._experiment = experiment
         self._frontend, self._settings = experiment.frontend, experiment.task
+        # What only listeners want is not trained against.
+        plain = {"post_filter": 0.0, "attenuation_limit_db": None}
+        self._filtering = dataclasses.replace(experiment.task.filtering, **plain)
         self._rate_hz = self._frontend.sample_rate_hz
 
     def background(self, data: Any) -> np.ndarray:
@@ -149,10 +153,10 @@ class EnhancementTask:
 
     def _enhanced(self, outputs: jax.Array, targets: Tree) -> tuple[jax.Array, Any]:
         """Enhanced clips at the nominal level, and the results behind them."""
-        filtering = self._settings.filtering
-        enhanced = whole.synthesised(outputs, targets["spectrum"], filtering, self._frontend)
+        spectrum = targets["spectrum"]
+        enhanced = whole.synthesised(outputs, spectrum, self._filtering, self._frontend)
         gain = targets["gain"][:, : enhanced.shape[1]]
-        return enhanced / gain, filtering.results(outputs, self._frontend)
+        return enhanced / gain, self._filtering.results(outputs, self._frontend)
 
     def scores(  # noqa: D102
         self, variables: Tree, reading: Reading, evaluation: Batch, label_smoothing: float | None
