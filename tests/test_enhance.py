@@ -154,7 +154,8 @@ def test_robustness(run, corpus, without_models):
     found = robustness(run, corpus, limit=2, levels_dbfs=(-50.0, -25.0), steps_db=(-30.0,))
     quiet, usual = (row["si_sdr_improvement_db"] for row in found["levels"])
     assert abs(quiet - usual) < 0.1  # level-invariant, whatever the weights
-    assert found["steps"][0]["loss_0_500_ms_db"] < 3
+    step = found["steps"][0]
+    assert step["step_db"] == -30 and step["loss_500_1500_ms_db"] < 3
 
 
 def test_resumed(run, corpus, tmp_path, without_models):
