@@ -57,7 +57,8 @@ def robustness(options: argparse.Namespace) -> int:
             median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
             print(
                 f"  {row['step_db']:+6.0f} dB    {row['loss_0_500_ms_db']:.1f} dB lost in 500 ms; "
-                f"recovered after {median} (median), {worst} (worst)"
+                f"recovered after {median} (median), {worst} (worst), "
+                f"{100 * row['recovered_within_100_ms']:.0f} % within 100 ms"
             )
 
     answer(value, options.json, show)

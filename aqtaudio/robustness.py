@@ -19,6 +19,7 @@ from aqtaudio.run_directory import Run
 
 LEVELS_DBFS = (-60.0, -50.0, -40.0, -25.0, -10.0)
 STEPS_DB = (-30.0, 30.0)
+SOON_MS = 100
 
 
 def robustness(
@@ -37,8 +38,8 @@ def robustness(
 
     Returns:
       {"runtime", "split", "n", "levels": [summary of `level_curve`, one per level], "steps":
-      [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst"}]};
-      a recovery that never came is null.
+      [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst",
+      "recovered_within_100_ms" (share)}]}; a recovery that never came is null.
     """
     require_enhancement(run)
     data = run.data(folder, (split,))
@@ -70,6 +71,7 @@ def robustness(
         recovery = {
             "recovery_ms_median": _finite(times[len(times) // 2]),
             "recovery_ms_worst": _finite(times[-1]),
+            f"recovered_within_{SOON_MS}_ms": sum(t <= SOON_MS for t in times) / len(times),
         }
         steps.append({"step_db": step_db} | metrics.summary(found, speakers) | recovery)
     return {
