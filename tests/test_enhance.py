@@ -23,8 +23,9 @@ from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.robustness import robustness
 from aqtaudio.run_directory import Run
+from aqtaudio.training.course import Course
 
-PHASE = Optimizer(steps=3, batch_size=4, learning_rate=1e-3, warmup_steps=1)
+PHASE = Optimizer(steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=1)
 WIDE = Rule(r"input|results|.*_share|filter_decoder/(filters|bounded)|.*/cell", activation_bits=16)
 EXPERIMENT = Experiment(
     model=DeepFilterNet3(
@@ -49,12 +50,10 @@ EXPERIMENT = Experiment(
     optimizer=PHASE,
     finetune=PHASE,
     calibration_batches=1,
-    evaluate_every=3,
+    evaluate_every=2,
     checkpoint_every=2,
     stream_block_frames=1,
     stream_context_clips=0,
-    distillation=0.1,
-    distilled_blocks="encoder|gain_decoder",
 )
 
 
@@ -107,11 +106,16 @@ def test_program_is_what_was_trained(run, clips):
     np.testing.assert_allclose(quantized, integer, atol=2e-6)
 
 
-@pytest.mark.parametrize("runtime", ["integer", "float"])
-@pytest.mark.parametrize("size", [1, 77, 80, 4000, 10**6])
+@pytest.mark.parametrize(
+    ("runtime", "size"),
+    [
+        *(("integer", size) for size in (1, 77, 80, 4000, 10**6)),
+        ("float", 77),
+        pytest.param("float", 10**6, marks=pytest.mark.slow),
+        pytest.param("quantized", 80, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stream_is_the_whole_clip(run, clips, runtime, size):
-    if size == 1 and runtime == "float":
-        pytest.skip("one size of one sample is enough")
     clip = clips[0][: RATE_HZ // 2 + 13].astype(np.float32) / 32768
     whole = enhancing(run, runtime)(clip[None])[0]
     streamed = in_pieces(run, clip, size, runtime)
@@ -158,12 +162,22 @@ def test_robustness(run, corpus, without_models):
     assert step["step_db"] == -30 and step["loss_500_1500_ms_db"] < 3
 
 
-def test_resumed(run, corpus, tmp_path, without_models):
-    """Killed after the first checkpoint of the quantized phase: the same integers."""
+@pytest.mark.slow
+def test_resumed(run, corpus, tmp_path, without_models, monkeypatch):
+    """Killed in the quantized phase after a checkpoint: the same integers."""
     out = tmp_path / "again"
-    shorter = dataclasses.replace(EXPERIMENT, checkpoint_every=1)
-    again = pipeline.train(shorter, corpus, out, lambda text: None)
-    program = again.program
+    stepwise = dataclasses.replace(EXPERIMENT, checkpoint_every=1)
+    took = Course.took
+
+    def killed(self, done, *rest):
+        took(self, done, *rest)
+        if self.phase.name == "quantized":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Course, "took", killed)
+        pipeline.train(stepwise, corpus, out, lambda text: None)
+    program = pipeline.train(stepwise, corpus, out, lambda text: None).program
     for one, other in zip(program.operations, run.program.operations, strict=True):
         for name, array in one.constants.items():
             np.testing.assert_array_equal(array, other.constants[name])
@@ -177,13 +191,13 @@ def test_export(run, corpus, tmp_path, without_models):
     assert found["metrics"]["n"]["si_sdr_db"] == 2
 
 
+@pytest.mark.slow
 def test_from_another_model(run, corpus, tmp_path, without_models):
     """A smaller model takes the layers that fit."""
     smaller = dataclasses.replace(
         EXPERIMENT,
         model=EXPERIMENT.model.clone(gain_units=4),
         recipe=FLOAT,
-        distillation=0.0,
         init_from=str(run.path),
         init_differs=("model",),
         optimizer=dataclasses.replace(PHASE, steps=0),
