@@ -17,8 +17,6 @@ from aqtaudio.enhancement import metrics, whole
 from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.filtering import Filtering, synthesise
 from aqtaudio.enhancement.mixture_list import MixtureItem
-from aqtaudio.enhancement.task import Enhancement
-from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.compiler import compiled
 from aqtaudio.run_directory import Run
@@ -32,14 +30,6 @@ CLIPS_AT_ONCE = 15
 """Evaluation clips that are enhanced side by side."""
 
 
-def require_enhancement(run: Run) -> Enhancement:
-    """The task of a run. BadInput where it is another."""
-    task = run.experiment.task
-    if not isinstance(task, Enhancement):
-        raise BadInput(f"{run.path}: a run of {type(task).__name__}; allowed: an enhancement run")
-    return task
-
-
 class Enhancer:
     """A run that enhances a stream. Use it as a context manager: interpreters are processes.
 
@@ -50,9 +40,8 @@ class Enhancer:
 
     def __init__(self, run: Run, runtime: str = "integer", filtering: Filtering | None = None):
         """`filtering`: other than the run's: a post-filter, an attenuation limit."""
-        task = require_enhancement(run)
+        task, self.frontend = run.experiment.suppression
         self._filtering = filtering or task.filtering
-        self.frontend: DeepFilterFeatures = run.experiment.frontend
         self.delay_ms = self.frontend.hop_ms * (2 + self._filtering.ahead)
         self._block_frames = run.experiment.stream_block_frames
         self._open = contextlib.ExitStack()
@@ -141,7 +130,7 @@ def _steps(frontend: DeepFilterFeatures, filtering: Filtering) -> tuple[Callable
 
 def enhancing(run: Run, runtime: str) -> Callable[[np.ndarray], np.ndarray]:
     """A function of clips float32 [n, N] that gives them enhanced, each from silence."""
-    task, frontend = require_enhancement(run), run.experiment.frontend
+    task, frontend = run.experiment.suppression
     if runtime in ("float", "quantized"):
         return _by_model(run, runtime, task.filtering, frontend)
     if runtime == "integer":
@@ -212,9 +201,10 @@ def scores(
     noisy, clean = data.evaluation_arrays(items)
     sounds = enhanced(run, noisy, runtime)
     rate_hz = data.sample_rate_hz
+    references, heard = (x.astype(np.float32) / 32768 for x in (clean, noisy))
     rows = [
-        metrics.scores(*(x.astype(np.float32) / 32768 for x in pair), sound, rate_hz, with_models)
-        for *pair, sound in zip(clean, noisy, sounds, strict=True)
+        metrics.scores(*signals, rate_hz, with_models=with_models)
+        for signals in zip(references, heard, sounds, strict=True)
     ]
     speakers = [data.speaker_of(item) for item in items]
     return metrics.summary(rows, speakers, [item.snr_db for item in items])
@@ -224,7 +214,7 @@ def with_filtering(
     run: Run, post_filter: float | None, attenuation_limit_db: float | None
 ) -> Filtering:
     """The filtering of a run, changed where something is given."""
-    task = require_enhancement(run)
+    task, _ = run.experiment.suppression
     changes: dict[str, Any] = {}
     if post_filter is not None:
         changes["post_filter"] = post_filter

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aqtaudio import enhance
+from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
@@ -45,7 +46,7 @@ def evaluate(
 
 def measured(run: Run, data: Data, items: Sequence[Any], runtime: str) -> dict[str, Any]:
     """Metrics of `runtime` on the items of an evaluation list."""
-    if isinstance(run.experiment.task, Enhancement):
+    if isinstance(data, EnhancementData):
         return enhance.scores(run, data, items, runtime)
     return evaluate_clips(run, data.evaluation_arrays(items), runtime)
 
@@ -55,7 +56,7 @@ def evaluate_clips(
 ) -> dict[str, Any]:
     """Metrics of `runtime` on (int16 clips [n, N], class numbers [n])."""
     clips, classes = evaluation
-    return task.metrics(logits(run, clips, runtime), classes, run.experiment.task.classes)
+    return task.metrics(logits(run, clips, runtime), classes, run.experiment.words.classes)
 
 
 def logits(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
@@ -82,7 +83,7 @@ def from_silence(run: Run, evaluation: tuple[np.ndarray, np.ndarray], phase: str
     """
     clips, classes = evaluation
     found = _clip_logits(run, clips, phase)
-    return task.metrics(found, classes, run.experiment.task.classes)
+    return task.metrics(found, classes, run.experiment.words.classes)
 
 
 def _clip_logits(run: Run, clips: np.ndarray, phase: str) -> np.ndarray:

@@ -186,6 +186,21 @@ class Experiment:
         if self.streams and self.frontend.hop_samples > self.frontend.window_samples:
             raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
 
+    @property
+    def words(self) -> Keywords:
+        """The task of a keyword run. BadInput where it is another."""
+        if not isinstance(self.task, Keywords):
+            raise BadInput(f"a run of {type(self.task).__name__}; allowed: a keyword run")
+        return self.task
+
+    @property
+    def suppression(self) -> tuple[Enhancement, DeepFilterFeatures]:
+        """Task and front end of an enhancement run. BadInput where it is another."""
+        task, frontend = self.task, self.frontend
+        if not (isinstance(task, Enhancement) and isinstance(frontend, DeepFilterFeatures)):
+            raise BadInput(f"a run of {type(task).__name__}; allowed: an enhancement run")
+        return task, frontend
+
     def _require_enhancement(self, frontend: Frontend, task: Enhancement) -> None:
         if not isinstance(frontend, DeepFilterFeatures):
             raise BadInput(
@@ -255,14 +270,14 @@ class Experiment:
         if isinstance(self.task, Enhancement):
             return EnhancementData.load(folder, frontend.sample_rate_hz, self.clip_samples, splits)
         bands = None if frontend.takes_audio else frontend.features
-        rate_hz, keywords = frontend.sample_rate_hz, self.task.keywords
+        rate_hz, keywords = frontend.sample_rate_hz, self.words.keywords
         return KeywordData.load(folder, keywords, rate_hz, self.clip_samples, splits, bands)
 
     def built_model(self) -> nn.Module:
         """The model, with as many outputs as the task has classes."""
         if isinstance(self.task, Enhancement):
             return self.model
-        return self.model.clone(classes=len(self.task.classes))
+        return self.model.clone(classes=len(self.words.classes))
 
 
 def heard_alike(experiment: Experiment) -> Experiment:

@@ -37,7 +37,7 @@ def listen(
     _require_audio(run)
     samples = 0
     with Stream(run, runtime) as stream:
-        keywords, block_ms = run.experiment.task.keywords, stream.block_ms
+        keywords, block_ms = run.experiment.words.keywords, stream.block_ms
         detector = Detector(stream.classes, keywords, block_ms, settings, stream.delay_ms)
         for chunk in audio:
             samples += len(chunk)
@@ -65,6 +65,7 @@ def detect(
     require_stream(run)
     _require_audio(run)
     data = run.data(folder, (split,))
+    assert isinstance(data, KeywordData)
     words, background = _words(run, data, split), data.others(split)
     if min(len(words), len(background)) < 2:
         raise BadInput(
@@ -125,7 +126,7 @@ def _trade_off(
 
 
 def _words(run: Run, data: KeywordData, split: str) -> list[tuple[str, np.ndarray]]:
-    keywords = run.experiment.task.keywords
+    keywords = run.experiment.words.keywords
     items = [item for item in run.items(data, split) if item.label in keywords]
     clips, _ = data.evaluation_arrays(items)
     return [(item.label, clip) for item, clip in zip(items, clips, strict=True)]
@@ -135,7 +136,7 @@ def _sweep(run: Run, samples: np.ndarray, runtime: str, settings: DetectorSettin
     """Detections by threshold, ascending."""
     with Stream(run, runtime) as stream:
         logits = stream.push(samples)
-        keywords, block_ms = run.experiment.task.keywords, stream.block_ms
+        keywords, block_ms = run.experiment.words.keywords, stream.block_ms
         return sweep(
             logits, stream.classes, keywords, block_ms, settings, threshold_grid(), stream.delay_ms
         )

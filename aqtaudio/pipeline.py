@@ -104,7 +104,7 @@ class _Recordings:
 
 def _loaded(experiment: Experiment, data_folder: Path) -> _Recordings:
     data = experiment.load_data(data_folder)
-    items = data.evaluation_list("val")
+    items: Items = data.evaluation_list("val")
     return _Recordings(data, items, data.evaluation_arrays(items))
 
 

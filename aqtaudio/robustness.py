@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.enhance import enhancing, require_enhancement
+from aqtaudio.enhance import enhancing
 from aqtaudio.enhancement import metrics
+from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.robustness import level_curve, step_recovery
 from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
@@ -41,8 +42,9 @@ def robustness(
       [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst",
       "recovered_within_100_ms" (share)}]}; a recovery that never came is null.
     """
-    require_enhancement(run)
+    run.experiment.suppression  # noqa: B018 - raises where it is another run
     data = run.data(folder, (split,))
+    assert isinstance(data, EnhancementData)
     items = run.items(data, split)[:limit]
     noisy, clean = (x.astype(np.float32) / 32768 for x in data.evaluation_arrays(items))
     speakers = [data.speaker_of(item) for item in items]

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.data import evaluation_list
-from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.enhancement import mixture_list
 from aqtaudio.enhancement.data import EnhancementData
-from aqtaudio.enhancement.mixture_list import MixtureItem
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
@@ -28,7 +26,8 @@ FILES = ("config.json", "program.npz", "program.json", "model.tflite", "evaluati
 
 
 Data = KeywordData | EnhancementData
-Items = list[EvaluationItem] | list[MixtureItem]
+Items = list[Any]
+"""Of `EvaluationItem`, or of `MixtureItem`."""
 
 
 def read_list(experiment: Experiment, file: Path) -> Items:

@@ -88,7 +88,7 @@ class Stream:
         self._framer = Framer(run.experiment)
         self._open = contextlib.ExitStack()
         self._answer = answering(run, runtime, self._open)
-        self.classes = run.experiment.task.classes
+        self.classes = run.experiment.words.classes
         self.block_ms = run.experiment.block_ms
         self.delay_ms = self._framer.delay_ms
 

@@ -92,7 +92,7 @@ def compare(
     a, b = front_ends
     require_comparable(a, b)
     heard = None if run is None else (run.hearing(a), run.hearing(b))
-    task = Keywords() if run is None else run.experiment.task
+    task = Keywords() if run is None else run.experiment.words
     if run is None:
         items, clips = loudest_clips(folder, split, a, task, limit)
     else:

@@ -22,7 +22,7 @@ from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.data.few_recordings import held_out
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
-from aqtaudio.run_directory import Run
+from aqtaudio.run_directory import Items, Run
 from aqtaudio.training import keyword_loss as task
 from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import parent_settings, require_trainable
@@ -172,12 +172,13 @@ def _scores(run: Run, adapted: Run, data_folder: Path) -> dict[str, Any]:
     """Before and after, on the same clips."""
     experiment = adapted.experiment
     data = adapted.data(data_folder, ("test",))
-    evaluation = data.evaluation_arrays(data.evaluation_list("test"))
+    items: Items = data.evaluation_list("test")
+    evaluation = data.evaluation_arrays(items)
     if knows_the_words(run, experiment):
         before = evaluate.evaluate_clips(run, evaluation, runtime_of(run))
     else:
         before = task.metrics(
-            _untrained(experiment, evaluation[0]), evaluation[1], experiment.task.classes
+            _untrained(experiment, evaluation[0]), evaluation[1], experiment.words.classes
         )
     after = evaluate.evaluate_clips(adapted, evaluation, runtime_of(run))
     metrics = {"before": before, "after": after}
@@ -186,7 +187,7 @@ def _scores(run: Run, adapted: Run, data_folder: Path) -> dict[str, Any]:
 
 def knows_the_words(run: Run, experiment: Experiment) -> bool:
     """Whether the run's logits are the new task's: the same words, in another accent."""
-    return run.experiment.task.classes == experiment.task.classes
+    return run.experiment.words.classes == experiment.words.classes
 
 
 def runtime_of(run: Run) -> str:
@@ -225,7 +226,7 @@ def _summary(
         "n": int(np.sum(confusions[0]["counts"])),
         "commands": draws[0]["after"]["commands"],
         "chance": 1 / len(classes),
-        "knows_the_words": list(run.experiment.task.classes) == classes,
+        "knows_the_words": list(run.experiment.words.classes) == classes,
         "before": _spreads(draws, "before"),
         "after": _spreads(draws, "after"),
         "confusion": {"classes": classes, "counts": total.tolist()},

@@ -14,7 +14,7 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.frontend import Frontend
-from aqtaudio.run_directory import Run
+from aqtaudio.run_directory import Items, Run
 from aqtaudio.settings import differences
 
 WARMUP_STEPS = 20
@@ -146,7 +146,8 @@ def _metrics(run: Run, folder: Path, runtime: str) -> dict[str, Any]:
     before and after are compared on the same ones.
     """
     data = run.data(folder, ("val",))
-    evaluation = data.evaluation_arrays(data.evaluation_list("val"))
+    items: Items = data.evaluation_list("val")
+    evaluation = data.evaluation_arrays(items)
     return evaluate.evaluate_clips(run, evaluation, runtime)
 
 

@@ -21,7 +21,7 @@ input has smaller features; the published network falls silent below about -48 d
 import dataclasses
 import functools
 import math
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -168,7 +168,7 @@ class DeepFilterFeatures(Frontend):
         return ((bins < ends) & (bins >= ends - self.widths)).astype(np.float32)
 
     def initial_state(self, clips: int) -> DeepFilterState:  # noqa: D102
-        def each(values: np.ndarray) -> jax.Array:
+        def each(values: Any) -> jax.Array:
             return jnp.broadcast_to(jnp.asarray(values, jnp.float32), (clips, *np.shape(values)))
 
         levels = np.linspace(*LEVEL_START_DB, self.bands)

@@ -95,7 +95,7 @@ def inherited(experiment: Experiment, parent: Experiment) -> dict[str, Any]:
         return fitting(variables | merged, experiment)
     if isinstance(experiment.task, Enhancement):
         return variables
-    if parent.task.classes == experiment.task.classes:
+    if parent.words.classes == experiment.words.classes:
         return variables
     return answering_anew(variables, experiment)
 
@@ -105,7 +105,7 @@ def answering_anew(variables: dict[str, Any], experiment: Experiment) -> dict[st
 
     Decomposed layers become whole: the singular values of the old outputs say nothing of new ones.
     """
-    count = len(experiment.task.classes)
+    count = len(experiment.words.classes)
     now, more = (_shapes(experiment, classes) for classes in (count, count + 1))
     layers, new = flatten(low_rank.merge(variables["params"])), flatten(fresh(experiment)["params"])
     params = {name: (layers if now[name] == more[name] else new)[name] for name in new}

@@ -114,10 +114,10 @@ class EnhancementTask:
 
     def __init__(self, experiment: Experiment):
         self._experiment = experiment
-        self._frontend, self._settings = experiment.frontend, experiment.task
+        self._settings, self._frontend = experiment.suppression
         # What only listeners want is not trained against.
         plain = {"post_filter": 0.0, "attenuation_limit_db": None}
-        self._filtering = dataclasses.replace(experiment.task.filtering, **plain)
+        self._filtering = dataclasses.replace(self._settings.filtering, **plain)
         self._rate_hz = self._frontend.sample_rate_hz
 
     def background(self, data: Any) -> np.ndarray:
