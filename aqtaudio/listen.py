@@ -92,7 +92,8 @@ def detect(
 
 
 def _require_audio(run: Run) -> None:
-    """Raises BadInput where only the device can compute features."""
+    """Raises BadInput of other runs, and where only the device can compute features."""
+    run.experiment.words  # noqa: B018 - raises
     if not run.experiment.frontend.takes_audio:
         raise BadInput(f"{run.path}: it was trained on a device's features, and takes no audio")
 
