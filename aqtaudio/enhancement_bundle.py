@@ -114,7 +114,7 @@ def _edges(executor: Executor) -> tuple[Edge, Edge]:
 def _require_frames(
     frontend: DeepFilterFeatures, filtering: Filtering, given: Edge, made: Edge
 ) -> None:
-    results = frontend.bands + 2 * filtering.taps * frontend.filtered_bins + 1
+    results = filtering.values(frontend)
     for edge, does, values in (given, "takes", frontend.features), (made, "gives", results):
         if int(np.prod(edge.shape)) != values:
             raise BadInput(

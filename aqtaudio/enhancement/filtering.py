@@ -64,6 +64,10 @@ class Filtering:
         if not 0 <= self.post_filter < math.inf or (limit is not None and not limit >= 0):
             raise BadInput("post_filter and attenuation_limit_db must be >= 0")
 
+    def values(self, frontend: DeepFilterFeatures) -> int:
+        """What a model has to say of a frame: gains, complex taps of filters, local SNR."""
+        return frontend.bands + 2 * self.taps * frontend.filtered_bins + 1
+
     def results(self, outputs: jax.Array, frontend: DeepFilterFeatures) -> Results:
         """What a model's outputs [B, T, bands + 2 taps filtered_bins + 1] say."""
         batch, frames, _ = outputs.shape

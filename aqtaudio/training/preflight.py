@@ -10,9 +10,11 @@ import jax.numpy as jnp
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.layer_tree import flatten
+from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
 from aqtaudio.settings import differences, from_json, to_json
+from aqtaudio.training import blocks
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh, is_published, published
@@ -34,6 +36,8 @@ def require_trainable(experiment: Experiment) -> None:
         )
     if experiment.distillation and experiment.recipe.mode == "float":
         raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
+    if experiment.distilled_blocks and not experiment.distillation:
+        raise BadInput("distilled_blocks is given without distillation, their weight")
     if is_published(experiment.init_from):
         published(experiment)
     elif experiment.init_from:
@@ -44,6 +48,7 @@ def require_trainable(experiment: Experiment) -> None:
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
     _require_trained_layers(experiment, list(flatten(params)))
+    _require_answers(experiment, variables)
     if experiment.streams:
         _require_streaming(experiment, variables)
     if experiment.recipe.mode == "float":
@@ -72,6 +77,36 @@ def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:
             raise BadInput(
                 f"{name}.trains {pattern!r} matches no layer; the model has {', '.join(layers)}"
             )
+
+
+def _require_answers(experiment: Experiment, variables: dict[str, Any]) -> None:
+    """Raises BadInput when an enhancement model's outputs are not what its task reads, or the model
+    has none of the blocks to be distilled.
+    """
+    model, pattern = experiment.built_model(), experiment.distilled_blocks
+    if not (pattern or isinstance(experiment.task, Enhancement)):
+        return
+
+    def answer(features: jax.Array) -> Any:
+        seen = {"mutable": [], **blocks.capturing(pattern)}
+        out, updated = model.apply(variables, start(features, Floating()), **seen)
+        return out.real(), updated
+
+    try:
+        out, inside = jax.eval_shape(answer, jnp.zeros((1, *experiment.feature_shape)))
+    except re.error as error:
+        raise BadInput(f"distilled_blocks {pattern!r}: {error}") from error
+    if pattern and not jax.tree.leaves(inside):
+        raise BadInput(f"distilled_blocks {pattern!r} matches no module of the model")
+    if not isinstance(experiment.task, Enhancement):
+        return
+    task, frontend = experiment.suppression
+    wanted = experiment.feature_shape[0], task.filtering.values(frontend)
+    if out.shape[1:] != wanted:
+        raise BadInput(
+            f"the model's outputs are {list(out.shape[1:])} (frames, values); task.filtering and "
+            f"the front end ask for {list(wanted)}: gains, {task.filtering.taps} taps, SNR"
+        )
 
 
 def _require_streaming(experiment: Experiment, variables: dict[str, Any]) -> None:
