@@ -91,6 +91,7 @@ def adapt(
       BadInput: too few recordings, layers that the model does not have, or a run without its float
         checkpoint; nothing is written then.
     """
+    _ = run.experiment.words  # raises where it is no keyword run
     rows = manifest.read(folder)
     settings = dataclasses.replace(settings, layers=settings.layers or last_layers(run))
     experiments = [experiment_of(run, settings, number) for number in range(settings.draws)]
@@ -129,7 +130,7 @@ def experiment_of(run: Run, settings: FewShot, number: int) -> Experiment:
         quantized = dataclasses.replace(quantized, steps=0)
     return dataclasses.replace(
         base,
-        task=dataclasses.replace(base.task, keywords=settings.words),
+        task=dataclasses.replace(base.words, keywords=settings.words),
         augmentation=augmentation,
         optimizer=float_phase,
         finetune=quantized,

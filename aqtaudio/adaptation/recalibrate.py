@@ -72,6 +72,7 @@ def recalibrate(
       BadInput: `recalibrated` cannot start from the run, bad data, or `out` holds something else.
     """
     own = run.experiment
+    _ = own.words  # raises where it is no keyword run: what is told is accuracies
     child = recalibrated(run, target, settings)
     if out.exists() and not (out / "run").is_dir() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is not empty and holds no recalibration; name a new folder")
