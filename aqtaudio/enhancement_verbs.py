@@ -55,8 +55,9 @@ def robustness(options: argparse.Namespace) -> int:
         for row in value["steps"]:
             times = (row["recovery_ms_median"], row["recovery_ms_worst"])
             median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
+            lost = _signed(row, "loss_0_500_ms_db").removeprefix("+")
             print(
-                f"  {row['step_db']:+6.0f} dB    {row['loss_0_500_ms_db']:.1f} dB lost in 500 ms; "
+                f"  {row['step_db']:+6.0f} dB    {lost} dB lost in 500 ms; "
                 f"recovered after {median} (median), {worst} (worst), "
                 f"{100 * row['recovered_within_100_ms']:.0f} % within 100 ms"
             )

@@ -178,7 +178,10 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
             print(f"  {name:>10} {share:.4f}")
         return
     intervals = metrics["intervals"]
-    for name in metrics["n"]:
+    for name, count in metrics["n"].items():
+        if not count:
+            print(f"  {name:<22} no mixture has a score")
+            continue
         low, high = intervals.get(name, (math.nan, math.nan))
         left_out = metrics.get("left_out", {}).get(name)
         unscored = f", {left_out} without a score" if left_out else ""

@@ -21,7 +21,10 @@ from aqtaudio.errors import BadInput
 
 SCORED_HZ = 16000
 INSTALL = "pip install 'aqtaudio[quality]'"
-QUALITY_PACKAGES = ("pesq", "pystoi", "speechmos", "librosa", "onnxruntime")
+QUALITY_PACKAGES = (
+    *("pesq", "pystoi", "speechmos"),
+    *("librosa", "onnxruntime", "pandas", "tqdm"),  # what speechmos imports
+)
 # The C code behind pesq holds 50 utterances, unchecked: speech of 40 s can end the process. An
 # utterance and its pause take 0.4 s or more, so this much never holds 50.
 PESQ_PIECE_S = 15
