@@ -18,6 +18,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
 
 CHUNK_MS = 2000
+LEAST_RATE_HZ = 1000
 DEFAULT_RUN = Path(__file__).parents[1] / "results/denoise/artifacts/default"
 """What enhances where no run is named: the study's choice."""
 
@@ -93,6 +94,8 @@ def _opened(source: Path) -> soundfile.SoundFile:
         raise BadInput(f"{source} cannot be read as sound: {error}") from error
     if not file.frames:
         raise BadInput(f"{source} holds no samples")
+    if file.samplerate < LEAST_RATE_HZ:
+        raise BadInput(f"{source}: {file.samplerate} Hz; allowed: {LEAST_RATE_HZ} and more")
     return file
 
 

@@ -39,6 +39,8 @@ Say = Callable[[str], None]
 TRAINING_CLIPS_PER_CLASS = 100
 """What the accuracy on training clips, as they were recorded, is measured on."""
 GOLDEN_CLIPS = 16
+GOLDEN_HOPS = 64
+"""Of noise suppressors: a thousand codes each, and only their GRUs remember more than a few."""
 ROW_PARITY_INPUTS = 1000
 ROW_PARITY_MS = 60_000
 
@@ -366,7 +368,10 @@ def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.n
     """Input codes of a few validation clips, two of a stream's, or random ones."""
     experiment, count = run.experiment, GOLDEN_CLIPS
     if experiment.streams:  # so many blocks that every state is full
-        count = 2 * experiment.feature_shape[0] // experiment.stream_block_frames
+        frames = 2 * experiment.feature_shape[0]
+        if isinstance(experiment.task, Enhancement):
+            frames = min(frames, GOLDEN_HOPS)
+        count = frames // experiment.stream_block_frames
     if data_folder is None:
         return random_codes(run.program, count, seed=0)
     data = run.data(data_folder, ("val",))
