@@ -81,10 +81,15 @@ class Enhancer:
     def finish(self) -> Clip:
         """The rest: as many samples will have come out as went in."""
         hop, filtering = self.frontend.hop_samples, self._filtering
-        missing = -self._samples_in % (hop * self._block_frames) + hop * filtering.ahead
+        missing = -self._samples_in % hop + hop * filtering.ahead
         parts = [self._push(np.zeros(missing, np.float32))]
         nothing = np.zeros((self._block_frames, self.frontend.features), np.float32)
         empty = jnp.zeros((1, self._block_frames, self.frontend.bins), jnp.complex64)
+        if left := len(self._kept) // hop:  # too few for a block: nothing follows them
+            features, spectrum, _ = self._analyse(self._kept[None], self._state)
+            last = np.concatenate([features[0], nothing[left:]])
+            spectra = jnp.concatenate([spectrum, empty[:, left:]], 1)
+            parts.append(self._out(self._frames(last, spectra)))
         while self._samples_out < self._samples_in:
             parts.append(self._out(self._frames(nothing, empty)))
         rest = np.concatenate(parts)
