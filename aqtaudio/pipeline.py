@@ -291,9 +291,12 @@ def costs(run: Run) -> dict[str, Any]:
 
 
 def look_ahead_ms(experiment: Experiment, program: Program) -> float:
-    """How long the program waits after the audio that it speaks of; a stream not at all."""
+    """How long the program waits after the audio that it speaks of.
+
+    A stream waits as long as its front end looks ahead; most not at all.
+    """
     frames = 0 if experiment.streams else look_ahead_frames(program)
-    return frames * experiment.hop_ms
+    return (frames + experiment.frontend.skipped_frames) * experiment.hop_ms
 
 
 def bits(program: Program) -> dict[str, list[int]]:

@@ -89,9 +89,9 @@ STUDY = Study(
             SMALL,
             [
                 quantized(W4, name="w4 grus", distillation=0.5, **{"finetune.steps": 200}),
-                CUT,
-                quantized(name="w8a8"),
                 {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
+                quantized(name="w8a8"),
+                CUT,
             ],
         ),
         finetuned([BASE], [quantized(name="w8a8")]),
