@@ -6,7 +6,7 @@ DeepFilterNet3 at 16 kHz from the published weights, which lie in `$AQTAUDIO_SHA
 ../shared), below golden/deepfilternet3. The published model as it is; with level-invariant
 features, fine-tuned; with a gain decoder of a quarter of the units and one layer, which at 16 kHz
 only makes the bands above 4.75 kHz. Both in W8A8 with int16 where int8 hurts; the smaller one also
-in 16x8, with 4-bit GRUs, and cut to lower ranks. The compact relative from what fits of the
+in 16x8, with 4-bit GRUs (the rest in 8 or 16 bits), and cut to lower ranks. The compact relative from what fits of the
 published weights. Resumable.
 """
 
@@ -58,6 +58,12 @@ SMALL = finetuned(
     ],
 )
 W4 = Rule(GRUS, weight_bits=4, int4_dense="conv")
+W4_A16: Delta = {
+    **quantized(),
+    "name": "w4 grus, else 16x8",
+    "recipe": Recipe(rules=(*WIDE, W4, Rule(activation_bits=16, calibration="max"))),
+    "task.filtering.post_filter": 0.015,
+}
 LOW_RANK = Recipe(rules=(*WIDE, Rule(GRUS, svd_penalty=0.03), Rule()), low_rank=LowRank(energy=0.9))
 CUT: Delta = {
     "name": "low rank",
@@ -90,6 +96,7 @@ STUDY = Study(
             [
                 quantized(W4, name="w4 grus", distillation=0.5, **{"finetune.steps": 200}),
                 {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
+                W4_A16,
                 quantized(name="w8a8"),
                 CUT,
             ],
