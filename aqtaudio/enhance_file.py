@@ -1,6 +1,7 @@
 """A sound file through a run: any rate, any number of channels, any length in constant memory."""
 
 import contextlib
+import math
 import os
 import statistics
 import time
@@ -16,11 +17,13 @@ from aqtaudio.enhance import Enhancer, with_filtering
 from aqtaudio.enhancement.spectrogram import Columns, write
 from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
+from aqtaudio.study.measures import main_metric, quality
+from aqtaudio.study.store import Store
 
 CHUNK_MS = 2000
 LEAST_RATE_HZ = 1000
-DEFAULT_RUN = Path(__file__).parents[1] / "results/denoise/artifacts/default"
-"""What enhances where no run is named: the study's choice."""
+STUDY = Path(__file__).parents[1] / "results/denoise"
+"""Where no run is named, its best artifact enhances."""
 
 
 def enhance_file(
@@ -80,9 +83,13 @@ def enhance_file(
 
 
 def _default_run() -> Path:
-    if not DEFAULT_RUN.is_dir():
-        raise BadInput(f"no run is named and {DEFAULT_RUN} is not there; name a run directory")
-    return DEFAULT_RUN
+    """The artifact of the study that has the best quality."""
+    rows = [row for row in Store(STUDY).rows() if (STUDY / "artifacts" / row["run_id"]).is_dir()]
+    if not rows:
+        raise BadInput(f"no run is named and {STUDY} has no artifacts; name a run directory")
+    metric = main_metric(rows)
+    best = max(rows, key=lambda row: quality(row, metric) or -math.inf)
+    return STUDY / "artifacts" / best["run_id"]
 
 
 def _opened(source: Path) -> soundfile.SoundFile:

@@ -253,6 +253,13 @@ def test_bad_files(run, tmp_path, source, target, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_without_a_run(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
+    monkeypatch.setattr("aqtaudio.enhance_file.STUDY", tmp_path / "nothing")
+    with pytest.raises(BadInput, match="no run is named"):
+        enhance_file(tmp_path / "in.wav", tmp_path / "out.wav")
+
+
 def test_command_line(run, tmp_path, answer):  # noqa: F811
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
     status, found = answer("enhance", tmp_path / "in.wav", tmp_path / "out.wav", run.path)
