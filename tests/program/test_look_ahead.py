@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from cases import SMALL, SMALL_KEYWORDS
+from cases import SMALL, SMALL_ENHANCERS, SMALL_KEYWORDS
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
@@ -18,7 +18,7 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
 
-CASES = {case.name: case for case in (SMALL, *SMALL_KEYWORDS)}
+CASES = {case.name: case for case in (SMALL, *SMALL_KEYWORDS, *SMALL_ENHANCERS)}
 # Frames that zeros stand for at the end of a clip, worked out layer by layer.
 LOOK_AHEAD = {
     "ds_cnn_small": 4 + 2 * (1 + 1),  # 10 of stride 2 pads 4 and 4, then two 3x3 at stride 2

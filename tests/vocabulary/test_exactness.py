@@ -8,7 +8,15 @@ from collections.abc import Container
 import jax
 import numpy as np
 import pytest
-from cases import PUBLISHED, RECIPES, SMALL, SMALL_KEYWORDS, Case
+from cases import (
+    PUBLISHED,
+    RECIPES,
+    SMALL,
+    SMALL_ENHANCERS,
+    SMALL_KEYWORDS,
+    Case,
+    denoising_recipe,
+)
 from trained import BATCH, Quant, fine_tuned, quantized, random_features, training_step
 
 from aqtaudio.data import audio, manifest
@@ -49,7 +57,7 @@ def assert_exact(trained: Quant, *batches: np.ndarray):
             np.testing.assert_array_equal(micro.invoke(inputs)[0], expected[program.outputs[0]])
 
 
-SCANNED = re.compile(r"^(gru|(for|back)ward_\d)(/frame/t\d+)?$")
+SCANNED = re.compile(r"^(\w+/)?(gru(_\d)?|(for|back)ward_\d)(/frame/t\d+)?$")
 """Edges of a recurrent layer that a training step, which scans, does not have."""
 
 
@@ -80,6 +88,26 @@ def test_training_step_program_and_micro_agree(recipe: str):
 @pytest.mark.parametrize("case", SMALL_KEYWORDS, ids=lambda case: case.name)
 def test_keyword_models(case: Case, recipe: str):
     trained = quantized(recipe, case)
+    assert_exact(trained, stress(case.features, input_scale(trained)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "recipe"),
+    [
+        (SMALL_ENHANCERS[0], None),
+        (SMALL_ENHANCERS[1], None),
+        (SMALL_ENHANCERS[0], "w4a8"),
+        (SMALL_ENHANCERS[1], "w8a8"),
+    ],
+    ids=lambda x: getattr(x, "name", x or "mixed_16"),
+)
+def test_enhancers(case: Case, recipe: str | None):
+    """None: 16 bits where 8 hurt."""
+    batches = [random_features(case, seed=seed) for seed in range(2)]
+    trained = fine_tuned(case, denoising_recipe() if recipe is None else RECIPES[recipe], batches)
+    bits = {edge.bits for edge in trained.program.edges.values()}
+    assert bits == ({8, 16} if recipe is None else {8})
     assert_exact(trained, stress(case.features, input_scale(trained)))
 
 
