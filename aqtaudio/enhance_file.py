@@ -84,12 +84,13 @@ def enhance_file(
 
 def _default_run() -> Path:
     """The artifact of the study that has the best quality."""
-    rows = [row for row in Store(STUDY).rows() if (STUDY / "artifacts" / row["run_id"]).is_dir()]
+    artifacts = STUDY / "artifacts"
+    rows = [row for row in Store(STUDY).rows() if (artifacts / str(row["run_id"])).is_dir()]
     if not rows:
         raise BadInput(f"no run is named and {STUDY} has no artifacts; name a run directory")
     metric = main_metric(rows)
     best = max(rows, key=lambda row: quality(row, metric) or -math.inf)
-    return STUDY / "artifacts" / best["run_id"]
+    return artifacts / str(best["run_id"])
 
 
 def _opened(source: Path) -> soundfile.SoundFile:
