@@ -131,6 +131,7 @@ ADDED = {
     "stream_context_clips": 3,
     "init_differs": ("frontend",),
     "distillation": 0.5,
+    "distilled_blocks": "conv",
     "optimizer.gradient_clip": 1.0,
     "finetune.gradient_clip": 1.0,
     "optimizer.trains": "logits",
@@ -245,7 +246,7 @@ def test_strings_become_the_type_of_the_field(path, given, value):
         ("calibration_batches", "0"),
         ("evaluate_every", "0"),
         ("checkpoint_every", "-5"),
-        ("init_differs", "frontend,model"),
+        ("init_differs", "frontend,optimizer"),
     ],
 )
 def test_values_that_do_not_fit(path, given):
