@@ -25,6 +25,8 @@ from aqtaudio.robustness import robustness
 from aqtaudio.run_directory import Run
 from aqtaudio.training.course import Course
 
+pytestmark = pytest.mark.slow  # the run below takes minutes to compile
+
 PHASE = Optimizer(steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=1)
 WIDE = Rule(r"input|results|.*_share|filter_decoder/(filters|bounded)|.*/cell", activation_bits=16)
 EXPERIMENT = Experiment(
@@ -112,8 +114,8 @@ def test_program_is_what_was_trained(run, clips):
     [
         *(("integer", size) for size in (1, 77, 80, 4000, 10**6)),
         ("float", 77),
-        pytest.param("float", 10**6, marks=pytest.mark.slow),
-        pytest.param("quantized", 80, marks=pytest.mark.slow),
+        ("float", 10**6),
+        ("quantized", 80),
     ],
 )
 def test_a_stream_is_the_whole_clip(run, clips, runtime, size):
@@ -163,7 +165,6 @@ def test_robustness(run, corpus, without_models):
     assert step["step_db"] == -30 and step["loss_500_1500_ms_db"] < 3
 
 
-@pytest.mark.slow
 def test_resumed(run, corpus, tmp_path, without_models, monkeypatch):
     """Killed in the quantized phase after a checkpoint: the same integers."""
     out = tmp_path / "again"
@@ -184,7 +185,6 @@ def test_resumed(run, corpus, tmp_path, without_models, monkeypatch):
             np.testing.assert_array_equal(array, other.constants[name])
 
 
-@pytest.mark.slow
 def test_export(run, corpus, tmp_path, without_models):
     out = pipeline.export(run, tmp_path / "artifact", corpus)
     names = {path.name for path in (out / "firmware").iterdir()}
@@ -193,7 +193,6 @@ def test_export(run, corpus, tmp_path, without_models):
     assert found["metrics"]["n"]["si_sdr_db"] == 2
 
 
-@pytest.mark.slow
 def test_from_another_model(run, corpus, tmp_path, without_models):
     """A smaller model takes the layers that fit."""
     smaller = dataclasses.replace(
