@@ -43,6 +43,17 @@ AS_PUBLISHED: Delta = {
     "model.pathway": True,
     "frontend.level_invariant": False,
 }
+# On recordings sampled up, which it was made for; and heard as the quantized runs are.
+AT_48_KHZ: Delta = {
+    **AS_PUBLISHED,
+    "name": "published 48 kHz",
+    "frontend.sample_rate_hz": 48_000,
+}
+WITH_FILTER: Delta = {
+    **AS_PUBLISHED,
+    "name": "published, post-filter",
+    "task.filtering.post_filter": 0.01,
+}
 BASE: Delta = {"name": "level-invariant", "init_from": PUBLISHED, "recipe": FLOAT}
 SMALL = finetuned(
     [BASE],
@@ -89,7 +100,7 @@ STUDY = Study(
     "denoise",
     EXPERIMENT,
     chain(
-        [AS_PUBLISHED, BASE],
+        [AS_PUBLISHED, AT_48_KHZ, WITH_FILTER, BASE],
         SMALL,
         finetuned(
             SMALL,
