@@ -7,7 +7,7 @@ from typing import Any
 
 from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
-from aqtaudio.pipeline import export
+from aqtaudio.export import export
 from aqtaudio.run_directory import Run
 from aqtaudio.study.budget import Candidate, Limits, choose
 from aqtaudio.study.headlines import title as title_of

@@ -23,7 +23,6 @@ from aqtaudio.run_directory import Run
 from aqtaudio.streaming import CHUNK_BLOCKS, Answer, answering
 from aqtaudio.training.phases import quantized_reading
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.signal import start
 
 Clip = np.ndarray
 CLIPS_AT_ONCE = 15
@@ -160,15 +159,8 @@ def _by_model(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Whole clips in one of the model's readings."""
     reading = Floating() if runtime == "float" else quantized_reading(run.experiment)
-    model, variables = run.experiment.built_model(), run.variables(runtime)
-
-    def enhance(variables: dict[str, Any], audio: jax.Array) -> jax.Array:
-        def network(features: jax.Array) -> jax.Array:
-            return model.apply(variables, start(features, reading)).real()
-
-        return whole.enhanced(network, audio, filtering, frontend)
-
-    enhance = compiled(enhance)
+    enhance = whole.enhancer(run.experiment.built_model(), reading, filtering, frontend)
+    variables = run.variables(runtime)
     return lambda clips: np.asarray(enhance(variables, clips))
 
 

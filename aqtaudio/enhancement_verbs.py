@@ -1,9 +1,10 @@
 """What the commands of noise suppression do; as `verbs`."""
 
 import argparse
+import math
 from typing import Any
 
-from aqtaudio.verbs import answer
+from aqtaudio.verbs import answer, headline, say
 
 
 def enhance(options: argparse.Namespace) -> int:
@@ -68,3 +69,22 @@ def robustness(options: argparse.Namespace) -> int:
 
 def _signed(row: dict[str, Any], name: str) -> str:
     return f"{row[name]:+.1f}" if name in row else "?"
+
+
+def show_scores(metrics: dict[str, Any]) -> None:
+    """Means with their intervals, and by SNR."""
+    intervals = metrics["intervals"]
+    for name, count in metrics["n"].items():
+        if not count:
+            print(f"  {name:<22} no mixture has a score")
+            continue
+        low, high = intervals.get(name, (math.nan, math.nan))
+        left_out = metrics.get("left_out", {}).get(name)
+        unscored = f", {left_out} without a score" if left_out else ""
+        print(f"  {name:<22} {metrics[name]:7.3f}  [{low:.3f}, {high:.3f}]{unscored}")
+    if "pesq" not in metrics["n"]:
+        from aqtaudio.enhancement.metrics import INSTALL
+
+        say(f"PESQ, STOI and DNSMOS: {INSTALL}")
+    for snr_db, found in metrics["per_snr"].items():
+        print(f"  at {snr_db:>3} dB: {headline(found)}")

@@ -5,7 +5,6 @@ import functools
 import json
 import math
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,21 +14,18 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from aqtaudio import enhancement_bundle, float_model, frontend_bundle
+from aqtaudio import float_model
 from aqtaudio.compression import low_rank
-from aqtaudio.data.new_folder import new_folder
 from aqtaudio.enhancement import metrics
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import from_silence, measured, parity, random_codes, real_codes
+from aqtaudio.evaluate import from_silence, measured, parity
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
-from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program import program as programs
 from aqtaudio.program.cost import cost
-from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
-from aqtaudio.run_directory import FILES, Data, Items, Run, read_list, write_list
+from aqtaudio.run_directory import Data, Items, Run, read_list, write_list
 from aqtaudio.vocabulary.recording import clip, record
 
 if TYPE_CHECKING:
@@ -38,9 +34,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 TRAINING_CLIPS_PER_CLASS = 100
 """What the accuracy on training clips, as they were recorded, is measured on."""
-GOLDEN_CLIPS = 16
-GOLDEN_HOPS = 64
-"""Of noise suppressors: a thousand codes each, and only their GRUs remember more than a few."""
 ROW_PARITY_INPUTS = 1000
 ROW_PARITY_MS = 60_000
 
@@ -328,58 +321,6 @@ def precision(run: Run) -> str:
         name = f"ptq_{name}"
     is_thin = any("/down" in op.name for op in weighted)
     return f"{name}_low_rank" if is_thin else name
-
-
-def export(run: Run, out: Path, data_folder: Path | None = None) -> Path:
-    """Writes an artifact folder: the run without checkpoints, firmware, front end, op report.
-
-    Golden vectors come from recordings where `data_folder` is given, else from random codes.
-    """
-    from aqtaudio.program.check import check
-    from aqtaudio.program.firmware import write_bundle
-
-    report = check(run.model)
-    if not report.micro_compatible:
-        raise BadInput(f"{run.path}: not Micro-compatible: {'; '.join(report.reasons)}")
-    executor = Executor(run.program)
-    codes = golden_codes(run, executor, data_folder)
-    with new_folder(out) as folder:
-        for name in FILES:
-            if (run.path / name).exists():
-                shutil.copy(run.path / name, folder / name)
-        arena = report.arena_bytes or 0
-        block_ms = run.experiment.block_ms if run.experiment.streams else None
-        write_bundle(
-            folder / "firmware", run.program, run.model, arena, codes, executor(codes), block_ms
-        )
-        _write_frontend(folder, run.experiment, executor)
-        operations = cost(run.program).to_json() | {"check": report.to_json()}
-        _write_json(folder / "operations.json", operations)
-    return out
-
-
-def _write_frontend(folder: Path, experiment: Experiment, executor: Executor) -> None:
-    """What the device computes around the program."""
-    frontend, task = experiment.frontend, experiment.task
-    if isinstance(task, Enhancement) and isinstance(frontend, DeepFilterFeatures):
-        enhancement_bundle.write(folder, frontend, task.filtering, executor)
-    else:
-        frontend_bundle.write(folder, frontend, executor)
-
-
-def golden_codes(run: Run, executor: Executor, data_folder: Path | None) -> np.ndarray:
-    """Input codes of a few validation clips, two of a stream's, or random ones."""
-    experiment, count = run.experiment, GOLDEN_CLIPS
-    if experiment.streams:  # so many blocks that every state is full
-        frames = 2 * experiment.feature_shape[0]
-        if isinstance(experiment.task, Enhancement):
-            frames = min(frames, GOLDEN_HOPS)
-        count = frames // experiment.stream_block_frames
-    if data_folder is None:
-        return random_codes(run.program, count, seed=0)
-    data = run.data(data_folder, ("val",))
-    clips, _ = data.evaluation_arrays(run.items(data, "val")[:GOLDEN_CLIPS])
-    return real_codes(run, executor, clips)[:count]
 
 
 def _require_room(experiment: Experiment, out: Path) -> None:

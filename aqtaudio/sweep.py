@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.experiment import Experiment, identity
+from aqtaudio.export import export
 from aqtaudio.job import command_of
-from aqtaudio.pipeline import export
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine

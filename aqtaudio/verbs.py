@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -99,7 +98,7 @@ def train(options: argparse.Namespace) -> int:
     run = pipeline.train(experiment, options.data, options.out, say)
     row = json.loads((run.path / "row.json").read_text())
     for runtime, metrics in row["metrics"].items():
-        print(f"{runtime:>10}  {_headline(metrics)}")
+        print(f"{runtime:>10}  {headline(metrics)}")
     if "parity" in row:
         print(f"    parity  {row['parity']['mismatches']} of {row['parity']['outputs']} differ")
     print(f"       run  {run.path}")
@@ -109,7 +108,7 @@ def train(options: argparse.Namespace) -> int:
 HEADLINES = ("accuracy", "si_sdr_improvement_db", "pesq", "stoi", "dnsmos_ovrl")
 
 
-def _headline(metrics: dict[str, Any]) -> str:
+def headline(metrics: dict[str, Any]) -> str:
     """The figures that a run is first asked for."""
     return "  ".join(f"{name} {metrics[name]:.4f}" for name in HEADLINES if name in metrics)
 
@@ -177,21 +176,9 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
         for name, share in metrics["per_class"].items():
             print(f"  {name:>10} {share:.4f}")
         return
-    intervals = metrics["intervals"]
-    for name, count in metrics["n"].items():
-        if not count:
-            print(f"  {name:<22} no mixture has a score")
-            continue
-        low, high = intervals.get(name, (math.nan, math.nan))
-        left_out = metrics.get("left_out", {}).get(name)
-        unscored = f", {left_out} without a score" if left_out else ""
-        print(f"  {name:<22} {metrics[name]:7.3f}  [{low:.3f}, {high:.3f}]{unscored}")
-    if "pesq" not in metrics["n"]:
-        from aqtaudio.enhancement.metrics import INSTALL
+    from aqtaudio.enhancement_verbs import show_scores
 
-        say(f"PESQ, STOI and DNSMOS: {INSTALL}")
-    for snr_db, found in metrics["per_snr"].items():
-        print(f"  at {snr_db:>3} dB: {_headline(found)}")
+    show_scores(metrics)
 
 
 def listen(options: argparse.Namespace) -> int:
@@ -281,10 +268,10 @@ def parity(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Writes an artifact folder."""
-    from aqtaudio import pipeline
+    from aqtaudio.export import export as write_artifact
     from aqtaudio.run_directory import Run
 
-    print(pipeline.export(Run(options.path), options.out, options.data))
+    print(write_artifact(Run(options.path), options.out, options.data))
     return 0
 
 

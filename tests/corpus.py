@@ -20,6 +20,7 @@ from aqtaudio.compression.recipe import FLOAT, low_rank
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.export import export
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
@@ -140,7 +141,7 @@ def tiny_float(tmp_path_factory, tone_corpus, tiny_run) -> Path:
 @pytest.fixture(scope="session")
 def tiny_artifact(tmp_path_factory, tone_corpus, tiny_run) -> Path:
     """Its artifact folder. Not to be written to."""
-    return pipeline.export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", tone_corpus)
+    return export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", tone_corpus)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate, parity
 from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.export import export
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.robustness import robustness
@@ -186,7 +187,7 @@ def test_resumed(run, corpus, tmp_path, without_models, monkeypatch):
 
 
 def test_export(run, corpus, tmp_path, without_models):
-    out = pipeline.export(run, tmp_path / "artifact", corpus)
+    out = export(run, tmp_path / "artifact", corpus)
     names = {path.name for path in (out / "firmware").iterdir()}
     assert {"enhancement_dsp.c", "enhancement_constants.h", "enhancement_golden.h"} <= names
     found = evaluate(Run(out), corpus, "val", "integer", limit=2)

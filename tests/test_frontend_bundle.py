@@ -14,6 +14,7 @@ from corpus import EXPERIMENT, RATE_HZ
 from aqtaudio import frontend_choice, pipeline
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.export import export
 from aqtaudio.frontend_bundle import golden_header, header, input_codes
 from aqtaudio.frontends.micro import MicroFrontend, tables
 from aqtaudio.frontends.spectral import Mfcc
@@ -31,7 +32,7 @@ HEARING: Experiment = dataclasses.replace(
 def artifact(tmp_path_factory, tone_corpus, compilations) -> Path:
     folder = tmp_path_factory.mktemp("hearing")
     run = pipeline.train(HEARING, tone_corpus, folder / "run", say=lambda text: None)
-    return pipeline.export(run, folder / "artifact")
+    return export(run, folder / "artifact")
 
 
 def array(text: str, name: str) -> np.ndarray:

@@ -13,10 +13,10 @@ from corpus import RATE_HZ, STREAM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqtaudio import pipeline
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import RUNTIMES, evaluate
+from aqtaudio.export import export
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.micro import Interpreter
@@ -198,7 +198,7 @@ def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused,
 
 
 def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tmp_path):
-    folder = pipeline.export(Run(tiny_stream), tmp_path / "art", tone_corpus)
+    folder = export(Run(tiny_stream), tmp_path / "art", tone_corpus)
     text = (folder / "firmware/model_golden.h").read_text()
     assert "kGoldenBlocks = 24" in text  # two clips of 24 frames
 

@@ -16,6 +16,7 @@ from aqtaudio.data import evaluation_list
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import evaluate, evaluate_clips, parity, parity_clips
 from aqtaudio.experiment import load_config
+from aqtaudio.export import GOLDEN_CLIPS, export, golden_codes
 from aqtaudio.pipeline import precision
 from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
@@ -157,12 +158,12 @@ def test_parity_sees_one_wrong_integer(tiny_run, tmp_path):
 def test_golden_codes(tiny_run, tone_corpus):
     run = Run(tiny_run)
     executor = Executor(run.program)
-    spoken = pipeline.golden_codes(run, executor, tone_corpus)
-    drawn = pipeline.golden_codes(run, executor, None)
-    assert spoken.shape == drawn.shape == (pipeline.GOLDEN_CLIPS, 24, 10, 1)
+    spoken = golden_codes(run, executor, tone_corpus)
+    drawn = golden_codes(run, executor, None)
+    assert spoken.shape == drawn.shape == (GOLDEN_CLIPS, 24, 10, 1)
     assert spoken.dtype == drawn.dtype == np.int8
     assert not np.array_equal(spoken, drawn)
-    np.testing.assert_array_equal(drawn, pipeline.golden_codes(run, executor, None))
+    np.testing.assert_array_equal(drawn, golden_codes(run, executor, None))
 
 
 @pytest.mark.parametrize(
@@ -204,5 +205,5 @@ def with_bits(program, weight_bits: tuple[int, ...], relu_bits: int):
 
 def test_float_model_is_not_exported(tiny_float, tmp_path):
     with pytest.raises(BadInput, match="FLOAT32"):
-        pipeline.export(Run(tiny_float), tmp_path / "out")
+        export(Run(tiny_float), tmp_path / "out")
     assert names(tmp_path) == set()

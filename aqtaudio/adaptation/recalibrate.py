@@ -13,6 +13,7 @@ from aqtaudio.adaptation import recalibration_page
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.export import export
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.run_directory import Items, Run
 from aqtaudio.settings import differences
@@ -163,7 +164,7 @@ def _exported(run: Run, out: Path, folder: Path) -> str | None:
     if run.experiment.recipe.mode == "float" or not check(run.model).micro_compatible:
         return None
     if not out.exists():
-        pipeline.export(run, out, folder)
+        export(run, out, folder)
     return str(out)
 
 

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 
 from aqtaudio.enhancement.filtering import Filtering, synthesise
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.compiler import compiled
 from aqtaudio.vocabulary.signal import Reading, start
@@ -60,29 +59,15 @@ def heard_to_the_end(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[ja
 
 
 @functools.cache
-def scorer(
-    model: nn.Module, reading: Reading, task: Enhancement, frontend: DeepFilterFeatures
-) -> Callable[[dict[str, Any], Any, Any], dict[str, jax.Array]]:
-    """A compiled (variables, noisy, clean), int16 [B, N] each, -> mean scores."""
+def enhancer(
+    model: nn.Module, reading: Reading, filtering: Filtering, frontend: DeepFilterFeatures
+) -> Callable[[dict[str, Any], Any], jax.Array]:
+    """A compiled (variables, clips float32 [B, N]) -> the clips without their noise, [B, N]."""
 
-    def score(variables: dict[str, Any], noisy: jax.Array, clean: jax.Array):
-        noisy, clean = (x.astype(jnp.float32) / 32768 for x in (noisy, clean))
-
+    def enhance(variables: dict[str, Any], audio: jax.Array) -> jax.Array:
         def network(features: jax.Array) -> jax.Array:
             return model.apply(variables, start(features, reading)).real()
 
-        sound = enhanced(network, noisy, task.filtering, frontend)
-        better = _ratio_db(clean, sound) - _ratio_db(clean, noisy)
-        loss = task.loss(sound, clean, frontend.sample_rate_hz)
-        return {"val_si_sdr_improvement_db": jnp.mean(better), "val_loss": loss}
+        return enhanced(network, audio, filtering, frontend)
 
-    return compiled(score)
-
-
-def _ratio_db(clean: jax.Array, sound: jax.Array) -> jax.Array:
-    """Scale-invariant signal-to-distortion ratio [B] of clips [B, N]."""
-    clean, sound = (x - jnp.mean(x, -1, keepdims=True) for x in (clean, sound))
-    dot = functools.partial(jnp.sum, axis=-1, keepdims=True)
-    target = dot(clean * sound) / (dot(clean**2) + 1e-9) * clean
-    energies = jnp.sum(target**2, -1), jnp.sum((sound - target) ** 2, -1)
-    return 10 * jnp.log10((energies[0] + 1e-9) / (energies[1] + 1e-9))
+    return compiled(enhance)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.data.augmentation import augment_audio, mask_features
-from aqtaudio.enhancement import whole
+from aqtaudio.enhancement import metrics, whole
 from aqtaudio.enhancement.loss import local_snr_db
 from aqtaudio.enhancement.mixing import mix
 from aqtaudio.enhancement.task import Enhancement
@@ -161,14 +161,17 @@ class EnhancementTask:
     def scores(  # noqa: D102
         self, variables: Tree, reading: Reading, evaluation: Batch, label_smoothing: float | None
     ) -> dict[str, float]:
-        model = self._experiment.built_model()
-        score = whole.scorer(model, reading, self._settings, self._frontend)
-        clips = [x[:SCORED_CLIPS] for x in evaluation]
-        found = [
-            score(variables, *(x[i : i + SCORED_AT_ONCE] for x in clips))
-            for i in range(0, len(clips[0]), SCORED_AT_ONCE)
+        model, settings = self._experiment.built_model(), self._settings
+        enhance = whole.enhancer(model, reading, settings.filtering, self._frontend)
+        noisy, clean = (x[:SCORED_CLIPS].astype(np.float32) / 32768 for x in evaluation)
+        parts = range(0, len(noisy), SCORED_AT_ONCE)
+        sounds = [np.asarray(enhance(variables, noisy[i : i + SCORED_AT_ONCE])) for i in parts]
+        sounds = np.concatenate(sounds)
+        better = [
+            metrics.si_sdr(c, y) - metrics.si_sdr(c, x)
+            for c, x, y in zip(clean, noisy, sounds, strict=True)
         ]
-        scores = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
-        if label_smoothing is None:
-            scores.pop("val_loss")
+        scores = {"val_si_sdr_improvement_db": float(np.mean(better))}
+        if label_smoothing is not None:
+            scores["val_loss"] = float(settings.loss(sounds, clean, self._rate_hz))
         return scores
