@@ -98,7 +98,9 @@ class _Recordings:
 
 
 def _loaded(experiment: Experiment, data_folder: Path) -> _Recordings:
-    data = experiment.load_data(data_folder)
+    from aqtaudio.clean_targets import with_clean_targets
+
+    data = with_clean_targets(experiment.load_data(data_folder), experiment)
     items: Items = data.evaluation_list("val")
     return _Recordings(data, items, data.evaluation_arrays(items))
 

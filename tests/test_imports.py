@@ -23,7 +23,14 @@ ALLOWED = {
     "vocabulary": {"program", "compression.recipe", "errors"},
     "models": {"vocabulary"},
     "compression": {"errors", "settings", "vocabulary"},
-    "enhancement": {"errors", "data", "frontends", "vocabulary.signal", "program.compiler"},
+    "enhancement": {
+        "errors",
+        "settings",
+        "data",
+        "frontends",
+        "vocabulary.signal",
+        "program.compiler",
+    },
     "experiment": {
         "errors",
         "settings",
@@ -48,7 +55,7 @@ ALLOWED = {
     "detection": {"errors"},
 }
 # Only these may name a model.
-NAME_MODELS = {"experiment.py", "quickstart.py"}
+NAME_MODELS = {"experiment.py", "quickstart.py", "clean_targets.py"}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
     "aqt": {"vocabulary/aqt_arithmetic.py"},

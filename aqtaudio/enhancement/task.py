@@ -7,6 +7,7 @@ from aqtaudio.enhancement.filtering import Filtering
 from aqtaudio.enhancement.loss import SpectralLoss
 from aqtaudio.enhancement.mixing import Mixing
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Enhancement:
       filtering: what results do to the noisy spectrum.
       loss: what the enhanced clip is compared by.
       snr_weight: of the squared error of the local SNR, in dB.
+      cleaned_by: published weights (.npz); the training speech goes through their model once, so
+        that the noise of its own recording is not learned as a part of the target.
     """
 
     clip_ms: int = 3000
@@ -26,6 +29,7 @@ class Enhancement:
     filtering: Filtering = Filtering()
     loss: SpectralLoss = SpectralLoss()
     snr_weight: float = 1e-3
+    cleaned_by: str | None = added(None)
 
     def __post_init__(self):
         if self.clip_ms < 200:
