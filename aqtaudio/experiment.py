@@ -211,13 +211,6 @@ class Experiment:
                 f"task.filtering.ahead is {task.filtering.ahead}; allowed: "
                 f"{frontend.skipped_frames}, the look-ahead of the front end"
             )
-        phases = self.optimizer, self.finetune
-        smoothing = any(x.label_smoothing != Optimizer.label_smoothing for x in phases)
-        if smoothing or self.augmentation != Augmentation():
-            raise BadInput(
-                "label_smoothing and augmentation are for keyword runs; of an enhancement run "
-                "task.mixing decides"
-            )
         if not self.streams or self.stream_context_clips:
             raise BadInput(
                 "an enhancement run is a stream that is trained from silence: "

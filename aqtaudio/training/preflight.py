@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.layer_tree import flatten
+from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.experiment import Experiment, Optimizer, load_json
 from aqtaudio.settings import differences, from_json, to_json
 from aqtaudio.training import blocks
 from aqtaudio.training.checkpoint import Checkpoints, exists
@@ -34,6 +35,8 @@ def require_trainable(experiment: Experiment) -> None:
             "augmentation changes audio, and a device's features are none; allowed: spec masks "
             "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)"
         )
+    if isinstance(experiment.task, Enhancement):
+        _require_no_keyword_settings(experiment)
     if experiment.distillation and experiment.recipe.mode == "float":
         raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
     if experiment.distilled_blocks and not experiment.distillation:
@@ -175,3 +178,13 @@ def _unbuildable(experiment: Experiment, error: Exception) -> BadInput:
     return BadInput(
         f"a model of these settings cannot be built: {error}{clips} ({experiment.model})"
     )
+
+
+def _require_no_keyword_settings(experiment: Experiment) -> None:
+    phases = experiment.optimizer, experiment.finetune
+    smoothing = any(x.label_smoothing != Optimizer.label_smoothing for x in phases)
+    if smoothing or experiment.augmentation != Augmentation():
+        raise BadInput(
+            "label_smoothing and augmentation are for keyword runs; of an enhancement run "
+            "task.mixing decides"
+        )
