@@ -41,7 +41,10 @@ def evaluate(
     data = run.data(folder, (split,))
     items = run.items(data, split)[:limit]
     metrics = measured(run, data, items, runtime)
-    return {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+    value = {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+    if isinstance(data, EnhancementData):
+        value |= enhance.cost_of_time(run, data.evaluation_arrays(items[:1])[0][0], runtime)
+    return value
 
 
 def measured(run: Run, data: Data, items: Sequence[Any], runtime: str) -> dict[str, Any]:

@@ -164,6 +164,11 @@ def evaluate(options: argparse.Namespace) -> int:
         metrics = value["metrics"]
         print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
         _show_metrics(metrics)
+        if "real_time_factor" in value:
+            print(
+                f"  {value['real_time_factor']:.3f} of the sound's time, hop by hop on this "
+                f"machine; {value['macs_per_second'] / 1e6:.1f} million MACs per second"
+            )
 
     answer(value, options.json, show)
     return 0

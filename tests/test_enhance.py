@@ -151,6 +151,9 @@ def test_evaluate(run, corpus, without_models):
     low, high = metrics["intervals"]["si_sdr_improvement_db"]
     assert low <= metrics["si_sdr_improvement_db"] <= high
     assert set(metrics["per_snr"]) <= {"-5", "0", "5", "10", "15"}
+    assert found["real_time_factor"] > 0
+    row = json.loads((run.path / "row.json").read_text())
+    assert found["macs_per_second"] == row["stream"]["macs_per_second"]
 
 
 def test_evaluation_list_is_the_run_s_own(run, corpus):

@@ -1,0 +1,74 @@
+"""Training speech that a published model has cleaned: its own noise is gone, all else as it was."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from speech_corpus import write_speech_corpus
+
+from aqtaudio.clean_targets import cleaner, with_clean_targets
+from aqtaudio.data import audio, manifest
+from aqtaudio.enhancement import metrics
+from aqtaudio.enhancement.data import EnhancementData
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import load_config
+
+CONFIG = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
+RATE_HZ = 16000
+
+
+def experiment(cleaned_by: str | None):
+    found = load_config(CONFIG)
+    return dataclasses.replace(found, task=dataclasses.replace(found.task, cleaned_by=cleaned_by))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> EnhancementData:
+    folder = write_speech_corpus(tmp_path_factory.mktemp("voices") / "corpus", RATE_HZ)
+    return EnhancementData.load(folder, RATE_HZ, RATE_HZ, evaluation_ms=1000)
+
+
+def test_without_the_setting_nothing_changes(data):
+    assert with_clean_targets(data, experiment(None)) is data
+
+
+def test_only_training_speech_changes(data):
+    def silenced(samples: np.ndarray) -> np.ndarray:
+        return samples // 2
+
+    changed = data.with_training_speech(silenced)
+    speech_before, noise_before = data.training_batch(0, 4, seed=0)
+    speech_after, noise_after = changed.training_batch(0, 4, seed=0)
+    assert 0 < np.abs(speech_after).max() <= np.abs(speech_before).max() // 2 + 1
+    np.testing.assert_array_equal(noise_after, noise_before)
+    items = data.evaluation_list("val")
+    assert changed.evaluation_list("val") == items
+    for one, other in zip(
+        changed.evaluation_arrays(items), data.evaluation_arrays(items), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("some/run", r"cleaned_by is some/run; allowed: published weights"),
+        ("nowhere/weights.npz", "cleaned_by: .*nowhere/weights.npz"),
+    ],
+)
+def test_bad_weights(data, named, message):
+    with pytest.raises(BadInput, match=message):
+        with_clean_targets(data, experiment(named))
+
+
+def test_the_noise_of_a_recording_goes(shared_folder):
+    weights = shared_folder / "golden/deepfilternet3/weights_folded.npz"
+    rows = [row for row in manifest.read(shared_folder / "data") if row.label == "speech"]
+    plain = audio.load_int16(shared_folder / "data" / rows[0].path, RATE_HZ)[: 8 * RATE_HZ]
+    hiss = np.random.default_rng(0).standard_normal(len(plain))
+    recorded = np.rint(plain + 0.3162 * np.std(plain) * hiss).astype(np.int16)
+    made = cleaner(experiment(str(weights)))(recorded)
+    assert made.shape == recorded.shape and made.dtype == np.int16
+    before, after = (metrics.si_sdr(plain.astype(float), x.astype(float)) for x in (recorded, made))
+    assert before == pytest.approx(10, abs=0.5) and after > before + 2
