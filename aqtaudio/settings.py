@@ -21,12 +21,13 @@ HIDDEN = ("parent", "name")  # of Flax modules
 def overlay(experiment: Any, changes: Mapping[str, Any]) -> Any:
     """A copy with dotted paths changed; strings are read as the type of the field.
 
+    Settings that depend on each other are judged when all are changed, so their order is free; a
+    whole value (`model`) comes before the settings in it (`model.width`).
+
     Raises:
       BadInput: an unknown path (the message lists the valid ones) or a value that does not fit.
     """
-    for path, value in changes.items():
-        experiment = _set(experiment, path.split("."), value, path)
-    return experiment
+    return _changed(experiment, [(path.split("."), value) for path, value in changes.items()], "")
 
 
 def settings(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -63,26 +64,36 @@ def _children(value: Any) -> dict[str, Any]:
     return {}
 
 
-def _set(value: Any, parts: list[str], new: Any, path: str) -> Any:
+def _changed(value: Any, changes: list[tuple[list[str], Any]], prefix: str) -> Any:
+    """`value`, which stands at the path `prefix`, with changes at (names below it, new value)."""
     children = _children(value)
-    if parts[0] not in children:
-        known = ", ".join(children) or "nothing below it"
-        parent = path.rsplit(".", len(parts))[0] if len(parts) < path.count(".") + 1 else ""
-        where = f"{parent!r} has" if parent else "an experiment has"
-        raise BadInput(f"unknown setting {path!r}: {where} {known}")
-    old = children[parts[0]]
-    if len(parts) > 1:
-        changed = _set(old, parts[1:], new, path)
-    elif isinstance(value, tuple):
-        changed = _converted(new, type(old), path)
-    else:
-        changed = _converted(new, typing.get_type_hints(type(value))[parts[0]], path)
+    groups: dict[str, list[tuple[list[str], Any]]] = {}
+    for names, given in changes:
+        groups.setdefault(names[0], []).append((names[1:], given))
+    new = {}
+    for name, group in groups.items():
+        path = prefix + name
+        if name not in children:
+            known = ", ".join(children) or "nothing below it"
+            where = f"{prefix[:-1]!r} has" if prefix else "an experiment has"
+            raise BadInput(f"unknown setting {'.'.join([path, *group[0][0]])!r}: {where} {known}")
+        child = children[name]
+        for names, given in group:
+            if not names:
+                child = _converted(given, _hint(value, name), path)
+        deeper = [change for change in group if change[0]]
+        new[name] = _changed(child, deeper, f"{path}.") if deeper else child
     if isinstance(value, tuple):
-        index = int(parts[0])
-        return (*value[:index], changed, *value[index + 1 :])
+        return tuple(new.get(str(index), item) for index, item in enumerate(value))
     if isinstance(value, nn.Module):
-        return value.clone(**{parts[0]: changed})
-    return dataclasses.replace(value, **{parts[0]: changed})
+        return value.clone(**new)
+    return dataclasses.replace(value, **new)
+
+
+def _hint(value: Any, name: str) -> Any:
+    if isinstance(value, tuple):
+        return type(value[int(name)])
+    return typing.get_type_hints(type(value))[name]
 
 
 def _converted(value: Any, hint: Any, path: str) -> Any:
