@@ -6,7 +6,6 @@ Hop by hop, or many hops at a time: the samples are the same. Memory does not gr
 import contextlib
 import dataclasses
 import functools
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -37,15 +36,16 @@ class Enhancer:
 
     Attributes:
       frontend: of the run.
-      delay_ms: from a sample that goes in to the one that comes out, beyond computing.
+      delay_ms: from a sample that goes in to the one that comes out, beyond computing, at most.
     """
 
     def __init__(self, run: Run, runtime: str = "integer", filtering: Filtering | None = None):
         """`filtering`: other than the run's: a post-filter, an attenuation limit."""
         task, self.frontend = run.experiment.suppression
         self._filtering = filtering or task.filtering
-        self.delay_ms = self.frontend.hop_ms * (2 + self._filtering.ahead)
         self._block_frames = run.experiment.stream_block_frames
+        hops = 2 + self._filtering.ahead + self._block_frames - 1
+        self.delay_ms = self.frontend.hop_ms * hops
         self._open = contextlib.ExitStack()
         self._answer: Answer = answering(run, runtime, self._open)
         self._analyse, self._apply = _steps(self.frontend, self._filtering)
@@ -210,11 +210,10 @@ def scores(
     return metrics.summary(rows, speakers, [item.snr_db for item in items])
 
 
-def cost_of_time(run: Run, clip: np.ndarray, runtime: str) -> dict[str, float]:
-    """What a stream costs: MACs per second of the network, and this machine's time.
+def real_time_factor(run: Run, clip: np.ndarray, runtime: str) -> float:
+    """Time of enhancing a second of an int16 clip [N], a hop at a time, over that second.
 
-    `real_time_factor`: time of enhancing a second of an int16 clip [N], which is given a hop at a
-    time, over that second; the median, so compiling is not counted in clips of 3 s and more.
+    The median of its seconds, so compiling is not counted where there are three or more.
     """
     audio, factors = clip.astype(np.float32) / 32768, []
     with Enhancer(run, runtime) as enhancer:
@@ -225,11 +224,7 @@ def cost_of_time(run: Run, clip: np.ndarray, runtime: str) -> dict[str, float]:
             for place in range(0, len(second), hop):
                 enhancer.push(second[place : place + hop])
             factors.append((time.perf_counter() - started) * rate_hz / len(second))
-    row = json.loads((run.path / "row.json").read_text())
-    return {
-        "real_time_factor": statistics.median(factors),
-        "macs_per_second": row["stream"]["macs_per_second"],
-    }
+    return statistics.median(factors)
 
 
 def with_filtering(

@@ -58,6 +58,9 @@ def enhance_file(
     png = png or target.with_suffix(".png")
     if len({path.resolve() for path in (source, target, png)}) < 3:
         raise BadInput(f"{target}: source, target and picture must be three files")
+    for path in (target, png):
+        if path.is_dir() or not path.parent.is_dir():
+            raise BadInput(f"{path} cannot be written: name a file in a folder that exists")
     filtering = with_filtering(run, post_filter, attenuation_limit_db)
     with contextlib.ExitStack() as opened:
         heard = opened.enter_context(_opened(source))
@@ -115,7 +118,9 @@ class _Written:
         if name not in soundfile.available_formats():
             known = ", ".join(sorted(soundfile.available_formats())).lower()
             raise BadInput(f"{target}: unknown kind of file; allowed: {known}")
-        subtype = like.subtype if soundfile.check_format(name, like.subtype) else None
+        # What MPEG holds is no subtype of other kinds, whatever `check_format` says.
+        keeps = "MPEG" not in like.subtype and soundfile.check_format(name, like.subtype)
+        subtype = like.subtype if keeps else None
         self._target, self.written = target, 0
         self._partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
         try:
@@ -130,15 +135,19 @@ class _Written:
         return self
 
     def __exit__(self, kind: type | None, *error: object) -> None:
-        self._file.close()
-        if kind is None:
-            self._partial.replace(self._target)
-        else:
+        try:
+            self._file.close()
+            if kind is None:
+                self._partial.replace(self._target)
+        finally:
             self._partial.unlink(missing_ok=True)
 
     def write(self, samples: np.ndarray) -> None:
         """Samples [N, channels]."""
-        self._file.write(samples)
+        try:
+            self._file.write(samples)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise BadInput(f"{self._target} cannot be written: {error}") from error
         self.written += len(samples)
 
 
@@ -206,7 +215,10 @@ def _chunks(file: soundfile.SoundFile, size: int) -> Iterator[tuple[np.ndarray, 
     """(float32 [n, channels], whether they are the last)."""
     left = file.frames
     while left:
-        samples = file.read(size, dtype="float32", always_2d=True)
+        try:
+            samples = file.read(size, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise BadInput(f"{file.name} is damaged: {error}") from error
         if not len(samples):
             raise BadInput(f"{file.name} ends before its header says")
         if not np.isfinite(samples).all():

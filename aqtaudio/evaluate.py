@@ -1,5 +1,6 @@
 """Evaluation of a run in any runtime, and parity of its program with a runtime's integers."""
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +41,21 @@ def evaluate(
         raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(RUNTIMES)}")
     data = run.data(folder, (split,))
     items = run.items(data, split)[:limit]
-    metrics = measured(run, data, items, runtime)
-    value = {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+    speed = {}
     if isinstance(data, EnhancementData):
-        value |= enhance.cost_of_time(run, data.evaluation_arrays(items[:1])[0][0], runtime)
-    return value
+        noisy, _ = data.evaluation_arrays(items[:1])
+        speed = {"real_time_factor": enhance.real_time_factor(run, noisy[0], runtime)}
+        speed |= _macs_per_second(run)
+    metrics = measured(run, data, items, runtime)
+    return {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics} | speed
+
+
+def _macs_per_second(run: Run) -> dict[str, int]:
+    """Of a finished run's network, as its row tells it."""
+    row = run.path / "row.json"
+    if not row.is_file():
+        return {}
+    return {"macs_per_second": json.loads(row.read_text())["stream"]["macs_per_second"]}
 
 
 def measured(run: Run, data: Data, items: Sequence[Any], runtime: str) -> dict[str, Any]:
@@ -172,10 +183,12 @@ def parity_clips(run: Run, recordings: Path | Data, n: int) -> np.ndarray:
     The validation list, filled up with training clips; of enhancement as many noisy clips as it
     has.
     """
-    if run.experiment.streams:
-        n = 1 + math.ceil(n * run.experiment.block_ms / run.experiment.task.clip_ms)
     is_folder = isinstance(recordings, Path)
     data = run.data(recordings, ("train", "val")) if is_folder else recordings
+    if run.experiment.streams:
+        enhances = isinstance(data, EnhancementData)
+        samples = data.evaluation_samples if enhances else data.clip_samples
+        n = 1 + math.ceil(n * run.experiment.block_ms * data.sample_rate_hz / 1000 / samples)
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:n])
     if len(clips) < n and not isinstance(run.experiment.task, Enhancement):
         more, _ = data.training_batch(0, n - len(clips), seed=0)

@@ -162,8 +162,8 @@ class Experiment:
             raise BadInput(f"distillation is {self.distillation}; allowed: >= 0")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
-        clip_frames = self.frontend.frames(self.clip_samples)
-        if clip_frames == 0:
+        clip_frames = self.frontend.frames(self.clip_samples) - self.frontend.skipped_frames
+        if clip_frames < 1:
             raise BadInput(
                 f"task.clip_ms {self.task.clip_ms} is shorter than the front end's window, "
                 f"{self.frontend.window_ms} ms"

@@ -1,4 +1,4 @@
-"""From an experiment to a finished run directory, and from a run to an artifact folder."""
+"""From an experiment to a finished run directory."""
 
 import dataclasses
 import functools
@@ -17,6 +17,7 @@ import numpy as np
 from aqtaudio import float_model
 from aqtaudio.compression import low_rank
 from aqtaudio.enhancement import metrics
+from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.evaluate import from_silence, measured, parity
@@ -98,9 +99,12 @@ class _Recordings:
 
 
 def _loaded(experiment: Experiment, data_folder: Path) -> _Recordings:
-    from aqtaudio.clean_targets import with_clean_targets
+    from aqtaudio.clean_targets import cleaner_of  # heavy: optax
 
-    data = with_clean_targets(experiment.load_data(data_folder), experiment)
+    clean = cleaner_of(experiment)
+    data = experiment.load_data(data_folder)
+    if clean and isinstance(data, EnhancementData):
+        data = data.with_training_speech(clean)
     items: Items = data.evaluation_list("val")
     return _Recordings(data, items, data.evaluation_arrays(items))
 

@@ -5,6 +5,7 @@ does not show it.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def robustness(
 ) -> dict[str, Any]:
     """What `robustness --json` prints.
 
-    Mixtures come as floats, unclipped: the levels say what the model does, not what a converter
-    does. Steps are in the middle of a mixture; a step up starts that much below the usual level.
+    Mixtures are brought to their levels as floats: the figures say what the model does, not what a
+    converter does. Steps are in the middle of a mixture; a step up starts that much below the usual
+    level.
 
     Returns:
       {"runtime", "split", "n", "levels": [summary of `level_curve`, one per level], "steps":
@@ -69,9 +71,12 @@ def robustness(
         ]
         times = sorted(x["recovery_ms"] for x in found if not math.isnan(x["recovery_ms"]))
         if not times:
-            raise BadInput(f"{folder}: no speech after the steps; longer recordings are needed")
+            raise BadInput(
+                f"{folder}: after a step of {step_db:+g} dB no mixture has speech that the run "
+                "lets through"
+            )
         recovery = {
-            "recovery_ms_median": _finite(times[len(times) // 2]),
+            "recovery_ms_median": _finite(statistics.median_low(times)),
             "recovery_ms_worst": _finite(times[-1]),
             f"recovered_within_{SOON_MS}_ms": sum(t <= SOON_MS for t in times) / len(times),
         }

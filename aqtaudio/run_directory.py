@@ -93,7 +93,8 @@ class Run:
         """The integer program. BadInput for a float run."""
         if self.experiment.recipe.mode == "float":
             raise BadInput(
-                f"{self.path}: a float run has no integer program; train a quantized one"
+                f"{self.path}: a float run has no integer program; use runtime float, or train "
+                "a quantized run"
             )
         return programs.load(self.path / "program.npz")
 

@@ -246,16 +246,30 @@ def test_hop_by_hop_is_the_same_file(run, tmp_path):
         ("in.wav", "out.xyz", "unknown kind of file"),
         ("in.wav", "in.wav", "three files"),
         ("empty.wav", "out.wav", "no samples"),
+        ("in.wav", "nowhere/out.wav", "a folder that exists"),
+        ("in.wav", "folder.wav", "a folder that exists"),
+        ("cut.flac", "out.wav", "cut.flac is damaged|ends before"),
     ],
 )
 def test_bad_files(run, tmp_path, source, target, message):
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), RATE_HZ)
     (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "folder.wav").mkdir()
+    noise = np.random.default_rng(0).normal(scale=0.1, size=20 * RATE_HZ)
+    soundfile.write(tmp_path / "whole.flac", noise, RATE_HZ)
+    whole = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(BadInput, match=message):
         enhance_file(tmp_path / source, tmp_path / target, run.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_from_mp3(run, tmp_path):
+    soundfile.write(tmp_path / "in.mp3", np.zeros(RATE_HZ), RATE_HZ)
+    enhance_file(tmp_path / "in.mp3", tmp_path / "out.wav", run.path)
+    assert soundfile.info(tmp_path / "out.wav").subtype == "PCM_16"
 
 
 def test_without_a_run(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 from corpus import EXPERIMENT
@@ -21,6 +22,7 @@ from aqtaudio.experiment import (
     load_json,
     save_json,
 )
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.settings import from_json, overlay, settings, to_json
@@ -116,6 +118,7 @@ def test_missing_config_json_says_that_it_is_no_run(tmp_path):
 # --- identity
 
 
+DENOISE = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
 NOT_IN_IT = ("engine", "evaluate_every", "checkpoint_every")
 # Settings that came later: at their default, ids are those of runs made before.
 ADDED = {
@@ -207,6 +210,21 @@ def test_strings_become_the_type_of_the_field(path, given, value):
     # And nothing else changes.
     before, after = settings(EXPERIMENT), settings(overlay(EXPERIMENT, {path: given}))
     assert {key for key in before if before[key] != after[key]} <= {path}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_settings_that_depend_on_each_other_change_together(turned):
+    changes = {
+        "frontend": DeepFilterFeatures(sample_rate_hz=16_000),
+        "frontend.hop_ms": "8",
+        "frontend.window_ms": "8",
+        "frontend.sample_rate_hz": "8000",
+        "frontend.filtered_bins": "40",
+    }
+    items = list(changes.items())
+    frontend = overlay(load_config(DENOISE), dict(items[::-1] if turned else items)).frontend
+    expected = DeepFilterFeatures(sample_rate_hz=8000, hop_ms=8.0, window_ms=8.0, filtered_bins=40)
+    assert frontend == expected
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,11 @@ class DeepFilterFeatures(Frontend):
                 f"frontend: filtered_bins is {self.filtered_bins}; allowed: 1 to the {self.bins} "
                 f"bins of a hop of {self.hop_samples} samples"
             )
+        if not 0 < self.decay < 1:
+            raise BadInput(
+                f"frontend: mean_ms is {self.mean_ms}; allowed: {self.hop_ms / 7:g} to "
+                f"{self.hop_ms * 1900:g}: means that move, by a share of three digits"
+            )
         self.widths  # noqa: B018 - raises
 
     @property
@@ -331,7 +336,7 @@ def _widths(bands: int, least_bins: int, to_hz: float, bin_hz: float, bins: int)
         before = int(edge)
     widths[-1] += 1
     ends = np.minimum(np.cumsum(widths), bins)
-    if ends[-1] < bins or len(widths) != bands:
+    if ends[-1] < bins:
         raise BadInput(
             f"frontend: {bands} bands up to {to_hz} Hz end below half the sample rate; allowed: "
             "bands_to_hz of at least that"

@@ -185,6 +185,6 @@ def _require_no_keyword_settings(experiment: Experiment) -> None:
     smoothing = any(x.label_smoothing != Optimizer.label_smoothing for x in phases)
     if smoothing or experiment.augmentation != Augmentation():
         raise BadInput(
-            "label_smoothing and augmentation are for keyword runs; of an enhancement run "
-            "task.mixing decides"
+            "label_smoothing and augmentation are for keyword runs: leave them as they are by "
+            "default; of an enhancement run task.mixing decides"
         )

@@ -121,7 +121,7 @@ class EnhancementTask:
         self._rate_hz = self._frontend.sample_rate_hz
 
     def background(self, data: Any) -> np.ndarray:
-        """None: noises come with every clip."""
+        """Nothing, as zeros [1, 1]: noises come with every clip."""
         return np.zeros((1, 1), np.float32)
 
     def examples(  # noqa: D102
@@ -162,7 +162,7 @@ class EnhancementTask:
         self, variables: Tree, reading: Reading, evaluation: Batch, label_smoothing: float | None
     ) -> dict[str, float]:
         model, settings = self._experiment.built_model(), self._settings
-        enhance = whole.enhancer(model, reading, settings.filtering, self._frontend)
+        enhance = whole.enhancer(model, reading, self._filtering, self._frontend)
         noisy, clean = (x[:SCORED_CLIPS].astype(np.float32) / 32768 for x in evaluation)
         parts = range(0, len(noisy), SCORED_AT_ONCE)
         sounds = [np.asarray(enhance(variables, noisy[i : i + SCORED_AT_ONCE])) for i in parts]

@@ -251,6 +251,8 @@ def test_a_state_says_what_it_is():
         ({"bands": 0}, "bands and least_bins must be at least 1"),
         ({"least_bins": 0}, "bands and least_bins must be at least 1"),
         ({"mean_ms": float("inf")}, "mean_ms"),
+        ({"mean_ms": 30_000.0}, "mean_ms is 30000.0; allowed: 1.42857 to 19000"),
+        ({"mean_ms": 1.0}, "mean_ms is 1.0; allowed"),
         ({"bands_to_hz": float("inf")}, "bands_to_hz"),
         ({"hop_ms": 0.0, "window_ms": 0.0}, "hop"),
         ({"hop_ms": -10.0, "window_ms": -10.0}, "hop"),
