@@ -52,8 +52,10 @@ def sweep(
         outcome = run_study(study, data_folder, out, **how)
     store = Store(out)
     if store.rows():
-        export_fronts(out, data_folder)
-        write_report(out)
+        try:
+            export_fronts(out, data_folder)
+        finally:
+            write_report(out)
     return [*outcome.failed, *outcome.blocked]
 
 

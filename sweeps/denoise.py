@@ -3,11 +3,12 @@
     aqtaudio sweep sweeps/denoise.py --data DIR
 
 DeepFilterNet3 at 16 kHz from the published weights, which lie in `$AQTAUDIO_SHARED` (default
-../shared), below golden/deepfilternet3. The published model as it is; with level-invariant
-features, fine-tuned; with a gain decoder of a quarter of the units and one layer, which at 16 kHz
-only makes the bands above 4.75 kHz. Both in W8A8 with int16 where int8 hurts; the smaller one also
-in 16x8, with 4-bit GRUs (the rest in 8 or 16 bits), and cut to lower ranks. The compact relative
-from what fits of the published weights. Resumable.
+../shared), below golden/deepfilternet3. The published model as it is, and at 48 kHz; with
+level-invariant features, fine-tuned; with a gain decoder of a quarter of the units and one layer,
+which at 16 kHz only makes the bands above 4.75 kHz; that one trained on targets without their
+recordings' own noise. In W8A8 with int16 where int8 hurts, in 16x8, with 4-bit GRUs, and cut to
+lower ranks. The compact relative from what fits of the published weights. Resumable.
+`denoise_bits.py` searches the bits of its GRUs.
 """
 
 import dataclasses
