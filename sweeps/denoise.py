@@ -103,6 +103,12 @@ MOST_W4: Delta = {
     "finetune.steps": 500,
     "finetune.learning_rate": 1.5e-4,
 }
+# The same training, which does not see the filter.
+QUIETER: Delta = {
+    **MOST_W4,
+    "name": "w4 but the encoder, 16x8, post-filter 0.015",
+    "task.filtering.post_filter": 0.015,
+}
 LOW_RANK = Recipe(rules=(*WIDE, Rule(GRUS, svd_penalty=0.03), Rule()), low_rank=LowRank(energy=0.9))
 CUT: Delta = {
     "name": "low rank",
@@ -143,9 +149,10 @@ STUDY = Study(
             CLEANED,
             [
                 MOST_W4,
-                {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
+                QUIETER,
                 quantized(name="w8a8"),
                 CUT,
+                {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
             ],
         ),
         finetuned([BASE], [quantized(name="w8a8")]),
