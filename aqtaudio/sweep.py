@@ -11,6 +11,7 @@ from aqtaudio.job import command_of
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine
+from aqtaudio.study.headlines import fronts_beside
 from aqtaudio.study.measures import main_metric
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.plan import PlannedRun
@@ -66,13 +67,16 @@ def _program_of(run: PlannedRun) -> Hashable:
 
 
 def export_fronts(out: Path, data_folder: Path) -> None:
-    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front.
+    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front of the report.
 
     Folders of other names are left alone; a front run whose directory is gone cannot be exported.
     """
     every = Store(out).rows()
     rows = [row for row in every if row["precision"] != "float"]
-    wanted = set(front_runs(rows, metric=main_metric(every)))
+    metric = main_metric(every)
+    wanted = set(front_runs(rows, metric=metric))
+    for other in fronts_beside(metric):
+        wanted |= set(front_runs(rows, ("file_bytes",), other))
     artifacts = out / "artifacts"
     known = {str(row["run_id"]) for row in every}
     present = {name for name in known if (artifacts / name).is_dir()}

@@ -199,20 +199,31 @@ def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeyp
     assert all_eight["name"] == "float w8.8.8.8/a8.8.8.8"
 
 
-def test_artifacts_are_of_the_studys_main_metric(tmp_path):
-    """The metric follows from all rows, the artifacts are of the integer ones."""
-    quality = {"float": (3.0, 9000), "good": (2.5, 400), "worse": (2.0, 500)}
+def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
+    """The metrics follow from all rows, the artifacts are of the integer ones."""
+    quality = {
+        "float": (3.0, 3.3, 9000),
+        "good": (2.5, 3.0, 400),
+        "quiet": (2.4, 3.2, 450),
+        "worse": (2.0, 2.9, 500),
+    }
     lines = [
         {
             "run_id": name,
             "precision": "float" if name == "float" else "w8a8",
-            "metrics": {"float": {"pesq": pesq, "details": {"n": {"pesq": 5}}}},
+            "metrics": {
+                "float": {
+                    "pesq": pesq,
+                    "dnsmos_ovrl": overall,
+                    "details": {"n": {"pesq": 5, "dnsmos_ovrl": 5}},
+                }
+            },
             "costs": {"file_bytes": size},
         }
-        for name, (pesq, size) in quality.items()
+        for name, (pesq, overall, size) in quality.items()
     ]
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     for name in quality:
         (tmp_path / "artifacts" / name).mkdir(parents=True)
     export_fronts(tmp_path, tmp_path)
-    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["good"]
+    assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]

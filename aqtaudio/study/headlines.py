@@ -33,6 +33,11 @@ def told_beside(metric: str) -> list[str]:
     return [key for key in _TOGETHER if key != metric] if metric in TITLES else []
 
 
+def fronts_beside(metric: str) -> list[str]:
+    """The metrics that a study has a front of file size of, beside those of its main one."""
+    return [key for key in told_beside(metric) if key == "dnsmos_ovrl"]
+
+
 def written(
     metric: str, value: float | None, spread: float | None = None, interval: Interval | None = None
 ) -> str:

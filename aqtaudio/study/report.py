@@ -9,7 +9,7 @@ from aqtaudio.study import tables
 from aqtaudio.study.attainment import Attainment, attainments
 from aqtaudio.study.figures import write_figures, write_pareto
 from aqtaudio.study.files import write, write_csv
-from aqtaudio.study.headlines import told_beside
+from aqtaudio.study.headlines import fronts_beside
 from aqtaudio.study.layer_figure import write_layer_figures
 from aqtaudio.study.layers import layer_lines
 from aqtaudio.study.measures import COSTS, main_metric, metrics, require_more_is_better
@@ -89,8 +89,8 @@ def write_tables_and_figures(
             write_csv(folder / f"{stem}.csv", lines)
     figures = out / "figures"
     write_figures(settings, attained, figures, name, metric)
-    if "dnsmos_ovrl" in told_beside(metric):
-        write_pareto(points(rows, "dnsmos_ovrl"), "file_bytes", figures, name, "dnsmos_ovrl")
+    for other in fronts_beside(metric):
+        write_pareto(points(rows, other), "file_bytes", figures, name, other)
     write_layer_figures(rows, settings, figures)
     if len(moments) > 1:
         write_time_figure(moments, figures / "commits.png", name, metric)
