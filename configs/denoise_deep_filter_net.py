@@ -4,8 +4,8 @@ int16 where int8 hurts.
     aqtaudio train configs/denoise_deep_filter_net.py --data DIR --out RUN --init_from WEIGHTS.npz
 
 WEIGHTS.npz holds the published arrays by their names, batch norm folded. The bands are those of 48
-kHz; the ones above 8 kHz are empty. From scratch, without WEIGHTS, it needs batch norm and time:
---model.norm true --optimizer.steps 100000 --optimizer.learning_rate 1e-3
+kHz; the ones above 8 kHz are empty. Steps and rates are those of fine-tuning: without WEIGHTS a run
+starts from scratch and needs many more, and batch norm (model.norm).
 """
 
 from aqtaudio.compression.recipe import Recipe, Rule
