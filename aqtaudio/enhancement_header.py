@@ -13,7 +13,7 @@ from aqtaudio.program.program import Edge
 
 INVARIANCE = (
     *("OVERALL_NEW", "USUAL_MAGNITUDE", "SILENT_POWER", "FIRST_RISE_DB", "MOST_RISE_DB"),
-    *("MINIMUM_RISE_DB", "LOW_QUANTILE", "STEP_DB", "USUAL_ABOVE_DB"),
+    *("MINIMUM_RISE_DB", "LOW_QUANTILE", "STEP_DB", "USUAL_ABOVE_DB", "HIGH_QUANTILE"),
 )
 """Constants of `frontends.deep_filter` that only level invariance reads."""
 _PER_LINE = 8
@@ -64,6 +64,8 @@ def state_bytes(frontend: DeepFilterFeatures, filtering: Filtering) -> int:
     values += frontend.bands + frontend.filtered_bins + 2
     if frontend.level_invariant:
         values += frontend.bands + 3
+    if frontend.fall_db:
+        values += deep_filter.FALL_FRAMES * frontend.bands + 1
     return 4 * (values + max(frontend.features, spectrum + frontend.fft_samples))
 
 
@@ -99,6 +101,8 @@ def _sizes(frontend: DeepFilterFeatures, filtering: Filtering) -> dict[str, obje
         "SPECTRA": _spectra(frontend, filtering),
         "STATE_BYTES": state_bytes(frontend, filtering),
         "LEVEL_INVARIANT": int(frontend.level_invariant),
+        "HEARS_FALLS": int(frontend.fall_db > 0),
+        "FALL_FRAMES": deep_filter.FALL_FRAMES,
     }
 
 
@@ -113,6 +117,7 @@ def _numbers(frontend: DeepFilterFeatures) -> dict[str, str]:
     if frontend.level_invariant:
         numbers |= {name: getattr(deep_filter, name) for name in INVARIANCE}
         numbers["OVERALL_START"] = frontend.initial_state(1).overall[0]
+        numbers["FALL_DB"] = frontend.fall_db
     return {name: literal(number) for name, number in numbers.items()}
 
 

@@ -65,7 +65,8 @@ def _radix(samples: int) -> str:
 
 def _normalisation(frontend: DeepFilterFeatures) -> str:
     kind = "level-invariant" if frontend.level_invariant else "published"
-    return f"the {kind} normalisation"
+    falls = f", which hears falls of {frontend.fall_db:g} dB" if frontend.fall_db else ""
+    return f"the {kind} normalisation{falls}"
 
 
 def _results(filtering: Filtering) -> str:

@@ -25,7 +25,7 @@ WIDE = (
 EXPERIMENT = Experiment(
     model=DeepFilterNet3(norm=False, pathway=False),
     task=Enhancement(mixing=Mixing(level_dbfs=(-60.0, -15.0))),
-    frontend=DeepFilterFeatures(sample_rate_hz=16_000, level_invariant=True),
+    frontend=DeepFilterFeatures(sample_rate_hz=16_000, level_invariant=True, fall_db=15.0),
     recipe=Recipe(rules=(*WIDE, Rule())),
     optimizer=Optimizer(
         steps=300, batch_size=8, learning_rate=1.5e-4, warmup_steps=20, weight_decay=0.0

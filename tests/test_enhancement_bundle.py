@@ -29,12 +29,19 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 PLAIN = Filtering()
 EVERYTHING = Filtering(gains="all", post_filter=0.02, attenuation_limit_db=12.0)
 SHORT = Filtering(taps=3, ahead=1)
+KINDS = {
+    "published": {},
+    "invariant": {"level_invariant": True},
+    "falls": {"level_invariant": True, "fall_db": 15.0},
+}
 CASES = {
-    "16 kHz, published": (16_000, False, PLAIN),
-    "16 kHz, invariant": (16_000, True, EVERYTHING),
-    "16 kHz, short filters": (16_000, True, SHORT),
-    "48 kHz, published": (48_000, False, EVERYTHING),
-    "48 kHz, invariant": (48_000, True, PLAIN),
+    "16 kHz, published": (16_000, "published", PLAIN),
+    "16 kHz, invariant": (16_000, "invariant", EVERYTHING),
+    "16 kHz, falls": (16_000, "falls", PLAIN),
+    "16 kHz, short filters": (16_000, "invariant", SHORT),
+    "48 kHz, published": (48_000, "published", EVERYTHING),
+    "48 kHz, invariant": (48_000, "invariant", PLAIN),
+    "48 kHz, falls": (48_000, "falls", EVERYTHING),
 }
 
 # Of a stream in a file: for each hop that is shown, features, codes, and the sound of given codes.
@@ -131,8 +138,8 @@ int main(void) {
 """
 
 
-def frontend_of(rate_hz: int, level_invariant: bool) -> DeepFilterFeatures:
-    return DeepFilterFeatures(sample_rate_hz=rate_hz, level_invariant=level_invariant)
+def frontend_of(rate_hz: int, kind: str) -> DeepFilterFeatures:
+    return DeepFilterFeatures(sample_rate_hz=rate_hz, **KINDS[kind])
 
 
 @functools.cache
@@ -152,8 +159,8 @@ def executor_of(frontend: DeepFilterFeatures, filtering: Filtering, bits: int = 
     return Executor(Program(edges, operations, ("x",), ("results",)))
 
 
-def bundle(folder: Path, rate_hz: int, level_invariant: bool, filtering: Filtering, bits: int = 16):
-    frontend = frontend_of(rate_hz, level_invariant)
+def bundle(folder: Path, rate_hz: int, kind: str, filtering: Filtering, bits: int = 16):
+    frontend = frontend_of(rate_hz, kind)
     executor = executor_of(frontend, filtering, bits)
     enhancement_bundle.write(folder, frontend, filtering, executor)
     return frontend, executor
@@ -193,8 +200,8 @@ def results_of(frontend: DeepFilterFeatures, filtering: Filtering, frames: int) 
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
-    rate_hz, level_invariant, filtering = CASES[case]
-    frontend, executor = bundle(tmp_path, rate_hz, level_invariant, filtering)
+    rate_hz, kind, filtering = CASES[case]
+    frontend, executor = bundle(tmp_path, rate_hz, kind, filtering)
     audio = speech_like(rate_hz)
     hops = len(audio) // frontend.hop_samples
     flushed = np.pad(audio, (0, (frontend.skipped_frames + 1) * frontend.hop_samples))
@@ -233,17 +240,17 @@ def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
 @pytest.mark.parametrize("language", STANDARDS)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_golden_vectors_prove_a_build(language, bits, tmp_path):
-    bundle(tmp_path, 16_000, True, EVERYTHING, bits)
+    bundle(tmp_path, 16_000, "invariant", EVERYTHING, bits)
     whole, most, differ, error = run(tmp_path, GOLDEN, language)
     assert whole and most <= 1 and differ <= 15 and error < 1e-5
 
 
 @needs_compiler
 def test_golden_vectors_tell_another_normalisation(tmp_path):
-    bundle(tmp_path, 16_000, True, PLAIN)
+    bundle(tmp_path, 16_000, "invariant", PLAIN)
     other = tmp_path / "other"
     other.mkdir()
-    bundle(other, 16_000, False, PLAIN)
+    bundle(other, 16_000, "published", PLAIN)
     name = "firmware/enhancement_constants.h"
     shutil.copy(other / name, tmp_path / name)
     _, most, differ, _ = run(tmp_path, GOLDEN)
@@ -251,9 +258,9 @@ def test_golden_vectors_tell_another_normalisation(tmp_path):
 
 
 @needs_compiler
-@pytest.mark.parametrize("level_invariant", [False, True])
-def test_minutes_of_digital_silence_leave_features_finite(level_invariant, tmp_path):
-    frontend, _ = bundle(tmp_path, 16_000, level_invariant, PLAIN)
+@pytest.mark.parametrize("kind", KINDS)
+def test_minutes_of_digital_silence_leave_features_finite(kind, tmp_path):
+    frontend, _ = bundle(tmp_path, 16_000, kind, PLAIN)
     run(tmp_path, SILENCE)
     features = np.fromfile(tmp_path / "features", np.float32)
     assert len(features) == frontend.features and np.isfinite(features).all()
@@ -262,7 +269,7 @@ def test_minutes_of_digital_silence_leave_features_finite(level_invariant, tmp_p
 def test_the_artifact_holds_settings_and_tells_how_to_use_them(tmp_path):
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "README.md").write_text("# Streaming model\n")
-    frontend, _ = bundle(tmp_path, 16_000, True, EVERYTHING)
+    frontend, _ = bundle(tmp_path, 16_000, "invariant", EVERYTHING)
     assert frontend_choice.frontend_of(str(tmp_path / "frontend.json")) == frontend
     text = (tmp_path / "firmware" / "README.md").read_text()
     assert text.startswith("# Streaming model\n\n# Noise suppression\n")
@@ -271,7 +278,7 @@ def test_the_artifact_holds_settings_and_tells_how_to_use_them(tmp_path):
 
 
 def test_constants_are_those_of_the_front_end(tmp_path):
-    frontend, _ = bundle(tmp_path, 16_000, True, PLAIN)
+    frontend, _ = bundle(tmp_path, 16_000, "invariant", PLAIN)
     text = (tmp_path / "firmware" / "enhancement_constants.h").read_text()
 
     def table(name: str) -> list[float]:
@@ -284,7 +291,7 @@ def test_constants_are_those_of_the_front_end(tmp_path):
 
 
 def test_programs_and_filters_that_do_not_fit_are_refused(tmp_path):
-    frontend = frontend_of(16_000, True)
+    frontend = frontend_of(16_000, "invariant")
     executor = executor_of(frontend, PLAIN)
     with pytest.raises(BadInput, match="gives .*allowed: 609 values"):
         enhancement_bundle.write(tmp_path, frontend, SHORT, executor)

@@ -15,7 +15,10 @@ input has smaller features; the published network falls silent below about -48 d
 * the running means start at the level of the first frame that is not silent;
 * they are moved at once where the level steps down. A step is seen where a quarter of the bands lie
   further below their own recent minimum than noise gets; by how much they do, beyond what is usual,
-  is the step. Steps up need no help but beyond 40 dB.
+  is the step. Steps up need no help but beyond 40 dB;
+* with `fall_db` a step is also seen where three quarters of the bands fall by that within two
+  frames: sound that pauses hides a step from its minima. Some words end as abruptly; to have the
+  means too low for a second costs little.
 """
 
 import dataclasses
@@ -29,6 +32,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend
+from aqtaudio.settings import added
 
 POWER_FLOOR = 1e-10
 LEVEL_START_DB = -60.0, -90.0
@@ -54,6 +58,9 @@ STEP_DB = -10.0
 """How far below its recent minimum a quarter of the bands lies at a step."""
 USUAL_ABOVE_DB = 5.0
 """How far above it a quarter of the bands lies in noise."""
+HIGH_QUANTILE = 0.75
+FALL_FRAMES = 2
+"""A fall is looked for between frames that share no samples."""
 
 
 class DeepFilterState(NamedTuple):
@@ -66,6 +73,8 @@ class DeepFilterState(NamedTuple):
       overall: [B] running mean of all of them.
       minima: [B, E] recent minima of band levels, dB.
       above: [B] what a quarter of the bands usually lies above its minimum, dB.
+      heard: [B, 2, E] band levels of the last two frames, the older one first, dB.
+      fell: [B] by how much a fall moved everything in the last frame, dB.
       is_started: [B] whether a frame was not silent.
     """
 
@@ -75,6 +84,8 @@ class DeepFilterState(NamedTuple):
     overall: jax.Array
     minima: jax.Array
     above: jax.Array
+    heard: jax.Array
+    fell: jax.Array
     is_started: jax.Array
 
 
@@ -92,6 +103,7 @@ class DeepFilterFeatures(Frontend):
       filtered_bins: low bins whose spectrum is a feature.
       mean_ms: time constant of running means.
       level_invariant: see above; the published features are not.
+      fall_db: see above; 0: no falls are looked for.
     """
 
     sample_rate_hz: int = 48_000
@@ -103,6 +115,7 @@ class DeepFilterFeatures(Frontend):
     filtered_bins: int = 96
     mean_ms: float = 1000.0
     level_invariant: bool = False
+    fall_db: float = added(0.0)
     skipped_frames: ClassVar[int] = 2
 
     def __post_init__(self):
@@ -113,6 +126,11 @@ class DeepFilterFeatures(Frontend):
             )
         if not 0 < self.bands_to_hz < math.inf or not 0 < self.mean_ms < math.inf:
             raise BadInput("frontend: bands_to_hz and mean_ms must be above 0")
+        if not 0 <= self.fall_db < math.inf or (self.fall_db and not self.level_invariant):
+            raise BadInput(
+                f"frontend: fall_db is {self.fall_db}; allowed: 0, and above it where "
+                "level_invariant is set"
+            )
         if self.bands < 1 or self.least_bins < 1:
             raise BadInput("frontend: bands and least_bins must be at least 1")
         if self.hop_samples < 2 or not 0 < self.filtered_bins <= self.bins:
@@ -185,6 +203,8 @@ class DeepFilterFeatures(Frontend):
             each(np.mean(magnitudes)),
             each(levels),
             each(np.float32(USUAL_ABOVE_DB)),
+            each(np.tile(levels, (FALL_FRAMES, 1))),
+            each(np.float32(0)),
             jnp.zeros((clips,), bool),
         )
 
@@ -274,15 +294,32 @@ class DeepFilterFeatures(Frontend):
         state = _louder(
             state, jnp.where(first, rise - FIRST_RISE_DB, jnp.maximum(rise - MOST_RISE_DB, 0))
         )
-        state = state._replace(minima=jnp.where(first[:, None], heard_db, state.minima))
+        state = state._replace(
+            minima=jnp.where(first[:, None], heard_db, state.minima),
+            heard=jnp.where(first[:, None, None], heard_db[:, None], state.heard),
+        )
         above = self._quantile(heard_db - state.minima, LOW_QUANTILE)
-        steps = state.is_started & ~is_silent & (above < STEP_DB)
+        goes_on = state.is_started & ~is_silent
+        steps = goes_on & (above < STEP_DB)
+        falls, fall_db = self._fall(state, heard_db)
+        falls &= goes_on
         usual = state.above + np.float32(1 - self.decay) * (above - state.above)
-        moved = _louder(state, jnp.where(steps, above - state.above, 0))
+        moved = _louder(state, jnp.where(falls, fall_db, jnp.where(steps, above - state.above, 0)))
         return moved._replace(
-            above=jnp.where(steps | is_silent | ~state.is_started, state.above, usual),
+            above=jnp.where(goes_on & ~steps & ~falls, usual, state.above),
+            heard=jnp.concatenate([moved.heard[:, 1:], heard_db[:, None]], 1),
+            fell=jnp.where(falls, fall_db, 0),
             is_started=state.is_started | first,
         )
+
+    def _fall(self, state: DeepFilterState, heard_db: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Whether the level falls, [B], and by how much more than was seen in the last frame."""
+        if not self.fall_db:
+            return jnp.zeros_like(state.is_started), jnp.zeros_like(state.fell)
+        by_db = heard_db - state.heard[:, 0]
+        # A step inside of a frame is seen in part, then whole.
+        falls = self._quantile(by_db, HIGH_QUANTILE) + state.fell < -self.fall_db
+        return falls, self._quantile(by_db, 0.5)
 
     def _quantile(self, x: jax.Array, share: float) -> jax.Array:
         """Of bands [B, E] that hold bins: [B]."""
@@ -295,6 +332,7 @@ def _louder(state: DeepFilterState, by_db: jax.Array) -> DeepFilterState:
     return state._replace(
         levels=state.levels + by,
         minima=state.minima + by,
+        heard=state.heard + by[:, None],
         magnitudes=state.magnitudes * 10 ** (by / 20),
         overall=state.overall * 10 ** (by_db / 20),
     )

@@ -16,10 +16,11 @@ from aqtaudio.frontends.deep_filter import POWER_FLOOR, DeepFilterFeatures, Deep
 HZ = 16_000
 PUBLISHED = DeepFilterFeatures()
 INVARIANT = DeepFilterFeatures(level_invariant=True)
-BOTH = pytest.mark.parametrize(
+HEARS_FALLS = dataclasses.replace(INVARIANT, fall_db=15.0)
+ALL = pytest.mark.parametrize(
     "frontend",
-    [DeepFilterFeatures(sample_rate_hz=HZ, level_invariant=level) for level in (False, True)],
-    ids=("published", "level_invariant"),
+    [dataclasses.replace(x, sample_rate_hz=HZ) for x in (PUBLISHED, INVARIANT, HEARS_FALLS)],
+    ids=("published", "level_invariant", "hears_falls"),
 )
 BANDS = 32
 STEP_FRAME = 100
@@ -91,7 +92,7 @@ def test_reference_features(reference: dict[str, np.ndarray]):
         np.testing.assert_allclose(got, expected, atol=limit, rtol=0)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("hops", [(1, 1, 3, 2), (5,)], ids=str)
 def test_streams_are_clips(frontend: DeepFilterFeatures, hops: tuple[int, ...]):
     audio = sound(0.4)
@@ -106,7 +107,7 @@ def test_streams_are_clips(frontend: DeepFilterFeatures, hops: tuple[int, ...]):
     assert expected.shape == frontend.feature_shape(audio.shape[1]) == (40, frontend.features)
 
 
-@BOTH
+@ALL
 def test_clips_do_not_mix(frontend: DeepFilterFeatures):
     clips = np.concatenate([sound(0.3), 0 * sound(0.3), 0.01 * sound(0.3)])
     found, _ = pushed(frontend)(clips, frontend.initial_state(3))
@@ -126,9 +127,10 @@ def test_half_a_hop_waits():
 
 @pytest.mark.parametrize("db", [-35, -20, -10, 20])
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
-def test_level_invariance(rate_hz: int, db: int):
+@pytest.mark.parametrize("fall_db", [0.0, 15.0])
+def test_level_invariance(fall_db: float, rate_hz: int, db: int):
     """Of a clip at -25 dBFS; bands above the audio's rate have only the floor to tell of."""
-    frontend = dataclasses.replace(INVARIANT, sample_rate_hz=rate_hz)
+    frontend = dataclasses.replace(INVARIANT, sample_rate_hz=rate_hz, fall_db=fall_db)
     audio = sound(1.0, rate_hz)
     apart = np.abs(features(frontend, gain(db) * audio) - features(frontend, audio))
     is_heard = np.array([*(np.array(frontend.widths) > 0), *[True] * 2 * frontend.filtered_bins])
@@ -168,6 +170,37 @@ def test_steps_down_are_over_in_two_frames(db: int, rate_hz: int):
     assert second.max() > 0.4
 
 
+def pausing(seconds: float, sample_rate_hz: int) -> np.ndarray:
+    """Noise that pauses, long before a step; below it 40 dB less."""
+    samples = int(seconds * sample_rate_hz)
+    noise = 0.05 * np.random.RandomState(5).standard_normal(samples)
+    is_paused = np.arange(samples) // (sample_rate_hz // 5) % 4 == 2
+    return (noise * np.where(is_paused, gain(-40), 1)).astype(np.float32)[None]
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.7])
+def test_falls_are_heard_where_pauses_hide_a_step(offset: float, rate_hz: int):
+    """The noise after a step of -30 dB is above what it was in a pause."""
+    deaf, hears = (dataclasses.replace(x, sample_rate_hz=rate_hz) for x in (INVARIANT, HEARS_FALLS))
+    audio = pausing(1.5, rate_hz)
+    other = audio.copy()
+    other[:, int((STEP_FRAME + offset) * deaf.hop_samples) :] *= gain(-30)
+    apart = [np.abs(features(x, other) - features(x, audio)) for x in (deaf, hears)]
+    soon = slice(STEP_FRAME + 3, STEP_FRAME + 15)
+    least, most = (x[soon, : deaf.bands].mean(-1) for x in apart)
+    assert least.min() > 0.4 and most.max() < 0.25  # how much two frames differ by chance
+
+
+def test_what_does_not_fall_is_heard_alike():
+    for audio in (sound(2.0), sound(2.0)[:, ::-1]):
+        deaf, hears = (
+            features(dataclasses.replace(x, sample_rate_hz=HZ), audio)
+            for x in (INVARIANT, HEARS_FALLS)
+        )
+        np.testing.assert_array_equal(deaf, hears)
+
+
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 def test_steps_up_are_forgotten(rate_hz: int):
     frontend = dataclasses.replace(INVARIANT, sample_rate_hz=rate_hz)
@@ -176,7 +209,7 @@ def test_steps_up_are_forgotten(rate_hz: int):
     assert apart[-1, :BANDS].max() < 0.3 and apart[-1, BANDS:].max() < 0.2
 
 
-@BOTH
+@ALL
 def test_digital_silence(frontend: DeepFilterFeatures):
     """At the beginning, in the middle, for long: nothing is lost, nothing drifts away."""
     audio, hop = sound(3.0), frontend.hop_samples
@@ -234,6 +267,7 @@ def test_a_state_says_what_it_is():
     assert isinstance(state, DeepFilterState)
     np.testing.assert_allclose(state.levels[1, [0, -1]], [-60, -90])
     np.testing.assert_allclose(state.magnitudes[1, [0, -1]], [1e-3, 1e-4], rtol=1e-6)
+    assert state.heard.shape == (2, 2, 32)
     assert state.before.shape == (2, 480) and not state.is_started.any()
 
 

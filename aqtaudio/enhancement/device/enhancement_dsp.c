@@ -30,6 +30,14 @@ void enhancement_init(EnhancementState *state) {
   state->overall = ENHANCEMENT_OVERALL_START;
   state->above = ENHANCEMENT_USUAL_ABOVE_DB;
 #endif
+#if ENHANCEMENT_HEARS_FALLS
+  {
+    int frame;
+    for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) {
+      memcpy(state->heard[frame], kLevelStarts, sizeof(kLevelStarts));
+    }
+  }
+#endif
 }
 
 static void transform(EnhancementState *state, const EnhancementFft *fft, const float *samples) {
@@ -120,39 +128,90 @@ static float quantile_above(const float *a, const float *b, float share) {
 static void louder(EnhancementState *state, float by_db) {
   const float factor = powf(10.0f, by_db / 20.0f);
   int i;
+#if ENHANCEMENT_HEARS_FALLS
+  int frame;
+#endif
   if (by_db == 0.0f) return;
   for (i = 0; i < BANDS; ++i) {
     state->levels[i] += by_db;
     state->minima[i] += by_db;
+#if ENHANCEMENT_HEARS_FALLS
+    for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) state->heard[frame][i] += by_db;
+#endif
   }
   for (i = 0; i < LOW_BINS; ++i) state->magnitudes[i] *= factor;
   state->overall *= factor;
 }
 
+#if ENHANCEMENT_HEARS_FALLS
+/* Whether the level falls, and by how much more than was seen in the last frame, in dB. A step
+   inside of a frame is seen in part, then whole. */
+static int falls(const EnhancementState *state, const float *heard_db, float *by_db) {
+  const float *older = state->heard[0];
+  const float most_db = quantile_above(heard_db, older, ENHANCEMENT_HIGH_QUANTILE);
+  *by_db = quantile_above(heard_db, older, 0.5f);
+  return most_db + state->fell < -ENHANCEMENT_FALL_DB;
+}
+
+static void remember(EnhancementState *state, const float *heard_db) {
+  const size_t bytes = sizeof(state->heard[0]);
+  memmove(state->heard[0], state->heard[1], (ENHANCEMENT_FALL_FRAMES - 1) * bytes);
+  memcpy(state->heard[ENHANCEMENT_FALL_FRAMES - 1], heard_db, bytes);
+}
+#endif
+
+/* Before the first frame that is not silent, everything is as if it had been heard already. */
+static void begin(EnhancementState *state, const float *heard_db) {
+  memcpy(state->minima, heard_db, sizeof(state->minima));
+#if ENHANCEMENT_HEARS_FALLS
+  {
+    int frame;
+    for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) remember(state, heard_db);
+  }
+#endif
+}
+
+/* Moves the state where the level steps down. */
+static void follow_step(EnhancementState *state, const float *heard_db) {
+  const float above = quantile_above(heard_db, state->minima, ENHANCEMENT_LOW_QUANTILE);
+#if ENHANCEMENT_HEARS_FALLS
+  float fall_db;
+  if (falls(state, heard_db, &fall_db)) {
+    louder(state, fall_db);
+    state->fell = fall_db;
+    return;
+  }
+  state->fell = 0.0f;
+#endif
+  if (above < ENHANCEMENT_STEP_DB) {
+    louder(state, above - state->above);
+  } else {
+    state->above += ENHANCEMENT_NEW_SHARE * (above - state->above);
+  }
+}
+
 /* Moves the state to the frame's level where it has to be moved at once: at the first frame that is
    not silent, at steps. Returns whether the frame is silent. */
-static int follow_steps(EnhancementState *state, const float *powers) {
+static int follow_level(EnhancementState *state, const float *powers) {
   const int is_silent = quantile(powers, 0.5f) < ENHANCEMENT_SILENT_POWER;
   const int is_first = !state->is_started && !is_silent;
-  float heard_db[BANDS], rise, above;
-  int i, is_step;
+  float heard_db[BANDS], rise;
+  int i;
   for (i = 0; i < BANDS; ++i) {
     heard_db[i] = 10.0f * log10f(powers[i] + ENHANCEMENT_SILENT_POWER);
   }
   rise = quantile_above(heard_db, state->levels, 0.5f);
   louder(state, is_first ? rise - ENHANCEMENT_FIRST_RISE_DB
                          : fmaxf(rise - ENHANCEMENT_MOST_RISE_DB, 0.0f));
-  if (is_first) memcpy(state->minima, heard_db, sizeof(heard_db));
-  above = quantile_above(heard_db, state->minima, ENHANCEMENT_LOW_QUANTILE);
-  is_step = state->is_started && !is_silent && above < ENHANCEMENT_STEP_DB;
-  if (is_step) {
-    louder(state, above - state->above);
-  } else if (state->is_started && !is_silent) {
-    state->above += ENHANCEMENT_NEW_SHARE * (above - state->above);
-  }
+  if (is_first) begin(state, heard_db);
+  if (state->is_started && !is_silent) follow_step(state, heard_db);
   for (i = 0; i < BANDS; ++i) {
     state->minima[i] = fminf(state->minima[i] + ENHANCEMENT_MINIMUM_RISE_DB, heard_db[i]);
   }
+#if ENHANCEMENT_HEARS_FALLS
+  if (is_silent) state->fell = 0.0f;
+  remember(state, heard_db);
+#endif
   if (is_first) state->is_started = 1;
   return is_silent;
 }
@@ -172,7 +231,7 @@ static void normalise(EnhancementState *state, const float *spectrum, float *fea
   float powers[BANDS], level, floor;
   int is_silent, is_held;
   band_powers(spectrum, powers);
-  is_silent = follow_steps(state, powers);
+  is_silent = follow_level(state, powers);
   is_held = is_silent && !state->is_started;
   level = level_of(state);
   floor = fmaxf(ENHANCEMENT_POWER_FLOOR * (level * level), ENHANCEMENT_SILENT_POWER);

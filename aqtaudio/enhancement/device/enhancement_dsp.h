@@ -37,6 +37,10 @@ typedef struct {
   float above;                     /* what a quarter of the bands usually lies above minima, dB */
   int32_t is_started;              /* whether a frame was not silent */
 #endif
+#if ENHANCEMENT_HEARS_FALLS
+  float heard[ENHANCEMENT_FALL_FRAMES][ENHANCEMENT_BANDS]; /* levels lately, oldest first, dB */
+  float fell; /* by how much a fall moved everything in the last frame, dB */
+#endif
   int32_t newest;  /* place in the ring */
   int32_t skipped; /* frames that the network was not shown */
   union {          /* holds nothing from call to call, but features until enhancement_apply() */
