@@ -21,8 +21,9 @@ from aqtaudio.enhancement.filtering import Filtering, synthesise
 from aqtaudio.enhancement.mixture_list import MixtureItem
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.compiler import compiled
+from aqtaudio.program.execute import CHUNK_BLOCKS
 from aqtaudio.run_directory import Run
-from aqtaudio.streaming import CHUNK_BLOCKS, Answer, answering
+from aqtaudio.streaming import Answer, answering
 from aqtaudio.training.phases import quantized_reading
 from aqtaudio.vocabulary.floating import Floating
 

@@ -17,15 +17,12 @@ from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.frontend import Frontend, State
 from aqtaudio.program.compiler import compiled
-from aqtaudio.program.execute import Executor
+from aqtaudio.program.execute import CHUNK_BLOCKS, Executor
 from aqtaudio.run_directory import Run
 from aqtaudio.training.phases import quantized_reading
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip
 from aqtaudio.vocabulary.signal import Reading, start
-
-CHUNK_BLOCKS = 64
-"""Blocks that are computed at a time where so many are there."""
 
 
 class Framer:

@@ -19,9 +19,10 @@ from aqtaudio.evaluate import RUNTIMES, evaluate
 from aqtaudio.export import export
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
+from aqtaudio.program.execute import CHUNK_BLOCKS
 from aqtaudio.program.micro import Interpreter
 from aqtaudio.run_directory import Run
-from aqtaudio.streaming import CHUNK_BLOCKS, Framer, Stream
+from aqtaudio.streaming import Framer, Stream
 
 SECONDS = 12
 

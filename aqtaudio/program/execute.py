@@ -15,6 +15,9 @@ from aqtaudio.program.program import Operation, Program
 
 Constants = dict[str, Any]
 State = dict[str, jax.Array]
+CHUNK_BLOCKS = 64
+"""Of a stream, computed at a time where so many are there; fewer take the same compilation, which
+costs more than a minute of sound."""
 
 
 class Executor:
@@ -38,7 +41,7 @@ class Executor:
         if target != "micro":  # whose constants are in the program
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine))
-        self._scan = compiled(functools.partial(_scan, program, engine))
+        self._loop = compiled(functools.partial(_loop, program, engine))
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
         """Every edge's codes [B, ...] for input codes [B, ...]; of a stream, at its first block."""
@@ -55,9 +58,11 @@ class Executor:
 
         `state` is what an earlier call returned; None: the streams begin.
         """
-        before = self.state(len(codes)) if state is None else state
-        outputs, after = self._scan(self._constants, codes, before)
-        return np.asarray(outputs), after
+        before, count = self.state(len(codes)) if state is None else state, codes.shape[1]
+        missing = max(CHUNK_BLOCKS - count, 0)
+        codes = np.pad(codes, [(0, 0), (0, missing)] + [(0, 0)] * (codes.ndim - 2))
+        outputs, after = self._loop(self._constants, codes, count, before)
+        return np.asarray(outputs)[:, :count], after
 
     def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
         """Output codes [B, ...] for input codes [B, ...], in batches of one size.
@@ -158,18 +163,22 @@ def _initial(program: Program, batch: int) -> State:
     }
 
 
-def _scan(
+def _loop(
     program: Program,
     engine: Engine,
     constants: list[Constants],
     codes: jax.Array,
+    count: jax.Array,
     state: State,
 ):
-    """Output codes [B, N, ...] of blocks [B, N, ...], one after the other."""
+    """Output codes [B, N, ...] of the first `count` of blocks [B, N, ...], one after the other."""
 
-    def step(state: State, block: jax.Array):
-        edges, state = _run(program, engine, constants, block, state)
-        return state, edges[program.outputs[0]]
+    def step(place: jax.Array, carried: tuple[State, jax.Array]):
+        state, outputs = carried
+        edges, state = _run(program, engine, constants, codes[:, place], state)
+        return state, outputs.at[:, place].set(edges[output.name])
 
-    state, outputs = jax.lax.scan(step, state, jnp.swapaxes(codes, 0, 1))
-    return jnp.swapaxes(outputs, 0, 1), state
+    output = program.edges[program.outputs[0]]
+    outputs = jnp.zeros((*codes.shape[:2], *output.shape), output.dtype)
+    state, outputs = jax.lax.fori_loop(0, count, step, (state, outputs))
+    return outputs, state
