@@ -13,7 +13,7 @@ from aqtaudio.program.program import Edge
 
 INVARIANCE = (
     *("OVERALL_NEW", "USUAL_MAGNITUDE", "SILENT_POWER", "FIRST_RISE_DB", "MOST_RISE_DB"),
-    *("MINIMUM_RISE_DB", "LOW_QUANTILE", "STEP_DB", "USUAL_ABOVE_DB", "HIGH_QUANTILE"),
+    *("MINIMUM_RISE_DB", "LOW_QUANTILE", "STEP_DB", "USUAL_ABOVE_DB"),
 )
 """Constants of `frontends.deep_filter` that only level invariance reads."""
 _PER_LINE = 8
@@ -102,7 +102,7 @@ def _sizes(frontend: DeepFilterFeatures, filtering: Filtering) -> dict[str, obje
         "STATE_BYTES": state_bytes(frontend, filtering),
         "LEVEL_INVARIANT": int(frontend.level_invariant),
         "HEARS_FALLS": int(frontend.fall_db > 0),
-        "FALL_FRAMES": deep_filter.FALL_FRAMES,
+        **({"FALL_FRAMES": deep_filter.FALL_FRAMES} if frontend.fall_db else {}),
     }
 
 
@@ -117,7 +117,8 @@ def _numbers(frontend: DeepFilterFeatures) -> dict[str, str]:
     if frontend.level_invariant:
         numbers |= {name: getattr(deep_filter, name) for name in INVARIANCE}
         numbers["OVERALL_START"] = frontend.initial_state(1).overall[0]
-        numbers["FALL_DB"] = frontend.fall_db
+    if frontend.fall_db:
+        numbers |= {"FALL_DB": frontend.fall_db, "HIGH_QUANTILE": deep_filter.HIGH_QUANTILE}
     return {name: literal(number) for name, number in numbers.items()}
 
 

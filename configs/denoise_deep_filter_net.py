@@ -1,5 +1,5 @@
-"""DeepFilterNet3 at 16 kHz with level-invariant features, from the published weights, W8A8 with
-int16 where int8 hurts.
+"""DeepFilterNet3 at 16 kHz with level-invariant features that hear falls of the level, from the
+published weights, W8A8 with int16 where int8 hurts.
 
     aqtaudio train configs/denoise_deep_filter_net.py --data DIR --out RUN --init_from WEIGHTS.npz
 

@@ -240,7 +240,7 @@ def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
 @pytest.mark.parametrize("language", STANDARDS)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_golden_vectors_prove_a_build(language, bits, tmp_path):
-    bundle(tmp_path, 16_000, "invariant", EVERYTHING, bits)
+    bundle(tmp_path, 16_000, "falls", EVERYTHING, bits)
     whole, most, differ, error = run(tmp_path, GOLDEN, language)
     assert whole and most <= 1 and differ <= 15 and error < 1e-5
 
@@ -269,11 +269,12 @@ def test_minutes_of_digital_silence_leave_features_finite(kind, tmp_path):
 def test_the_artifact_holds_settings_and_tells_how_to_use_them(tmp_path):
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "README.md").write_text("# Streaming model\n")
-    frontend, _ = bundle(tmp_path, 16_000, "invariant", EVERYTHING)
+    frontend, _ = bundle(tmp_path, 16_000, "falls", EVERYTHING)
     assert frontend_choice.frontend_of(str(tmp_path / "frontend.json")) == frontend
     text = (tmp_path / "firmware" / "README.md").read_text()
     assert text.startswith("# Streaming model\n\n# Noise suppression\n")
     assert f"{state_bytes(frontend, EVERYTHING):,} bytes" in text
+    assert "which hears falls of 15 dB" in text
     assert "160 samples (10 ms) at 16000 Hz" in text and "at most 12 dB" in text
 
 

@@ -158,6 +158,12 @@ def test_an_added_setting_counts_when_it_is_used(path):
     assert f'"{name}": {json.dumps(ADDED[path])}' in changed
 
 
+def test_falls_that_are_not_heard_are_as_before_they_could_be():
+    heard, deaf = load_config(DENOISE), overlay(load_config(DENOISE), {"frontend.fall_db": 0.0})
+    assert '"fall_db": 15.0' in json.dumps(identity(heard))
+    assert "fall_db" not in json.dumps(identity(deaf))
+
+
 @pytest.mark.parametrize(
     "path",
     [path for path in settings(EXPERIMENT) if path not in (*NOT_IN_IT, *ADDED)],

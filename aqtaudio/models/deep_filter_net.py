@@ -115,6 +115,8 @@ class DeepFilterNet3(nn.Module):
     def with_published(self, arrays: Mapping[str, np.ndarray]) -> dict[str, dict]:
         """Variables from the authors' arrays, by their names, batch norm folded or not.
 
+        The model may have more layers of GRUs than the arrays: those are left out.
+
         Raises KeyError or ValueError where the arrays are of another model.
         """
         return published(self, arrays)

@@ -25,7 +25,8 @@ class Settings(Protocol):
 def published(model: Settings, arrays: Mapping[str, np.ndarray]) -> dict[str, dict]:
     """Variables of a `DeepFilterNet3` from the authors' arrays, by their names.
 
-    Batch norm may be folded there, with gamma 1 and mean 0. KeyError where an array is missing.
+    Batch norm may be folded there, with gamma 1 and mean 0. Layers of GRUs that are missing are
+    left out. KeyError where another array is missing.
     """
     reader = _Reader(model, arrays)
     encoder = {
@@ -141,13 +142,17 @@ class _Reader:
         }
 
     def grus(self, name: str, layers: int) -> dict[str, dict]:
-        """Gates in the order reset, update, candidate to update, reset, candidate."""
+        """Gates in the order reset, update, candidate to update, reset, candidate.
+
+        Of the layers that the arrays have: the model may have more.
+        """
         return {
             f"gru_{layer + 1}": {
                 "kernel": self._gates(f"{name}.{{}}_ih_l{layer}"),
                 "cell": {"recurrent_kernel": self._gates(f"{name}.{{}}_hh_l{layer}")},
             }
             for layer in range(layers)
+            if f"{name}.weight_ih_l{layer}" in self._arrays
         }
 
     def _gates(self, name: str) -> dict[str, np.ndarray]:

@@ -171,7 +171,7 @@ def test_steps_down_are_over_in_two_frames(db: int, rate_hz: int):
 
 
 def pausing(seconds: float, sample_rate_hz: int) -> np.ndarray:
-    """Noise that pauses, long before a step; below it 40 dB less."""
+    """Noise that pauses, 40 dB less, from 0.4 to 0.6 s and so on every 0.8 s."""
     samples = int(seconds * sample_rate_hz)
     noise = 0.05 * np.random.RandomState(5).standard_normal(samples)
     is_paused = np.arange(samples) // (sample_rate_hz // 5) % 4 == 2
@@ -190,6 +190,17 @@ def test_falls_are_heard_where_pauses_hide_a_step(offset: float, rate_hz: int):
     soon = slice(STEP_FRAME + 3, STEP_FRAME + 15)
     least, most = (x[soon, : deaf.bands].mean(-1) for x in apart)
     assert least.min() > 0.4 and most.max() < 0.25  # how much two frames differ by chance
+
+
+def test_a_click_is_a_fall_that_is_forgotten():
+    audio = 0.3 * pausing(0.3, HZ)
+    audio = np.concatenate([audio] * 12, 1)  # no pauses
+    other = audio.copy()
+    other[:, HZ : HZ + HZ // 20] *= gain(40)
+    frontend = dataclasses.replace(HEARS_FALLS, sample_rate_hz=HZ)
+    apart = np.abs(features(frontend, other) - features(frontend, audio))[:, : frontend.bands]
+    after = apart[105:, np.array(frontend.widths) > 0].mean(-1)
+    assert after[0] > 0.3 and after[100] < 0.4 and after[200] < 0.15
 
 
 def test_what_does_not_fall_is_heard_alike():
@@ -277,6 +288,9 @@ def test_a_state_says_what_it_is():
         ({"window_ms": 20.0}, "window_ms is 20.0; allowed: hop_ms, 10.0"),
         ({"bands_to_hz": 0.0}, "bands_to_hz and mean_ms must be above 0"),
         ({"bands_to_hz": float("nan")}, "bands_to_hz and mean_ms must be above 0"),
+        ({"fall_db": 15.0}, "fall_db is 15.0; allowed: 0, and above it where level_invariant"),
+        ({"fall_db": -1.0, "level_invariant": True}, "fall_db is -1.0; allowed: 0"),
+        ({"fall_db": float("nan"), "level_invariant": True}, "fall_db is nan; allowed: 0"),
         ({"mean_ms": -1.0}, "bands_to_hz and mean_ms must be above 0"),
         ({"filtered_bins": 0}, "filtered_bins is 0; allowed: 1 to the 481 bins"),
         ({"filtered_bins": 482}, "filtered_bins is 482; allowed: 1 to the 481 bins"),

@@ -293,7 +293,17 @@ def test_weights_of_a_larger_model(golden: Path):
     file = golden / "weights_folded.npz"
     found = refusal(experiment(file, channels=32))
     assert "layer 'encoder/" in found and "in the model" in found and "in the file" in found
-    assert "erb_dec.emb_gru.gru.weight_ih_l2" in refusal(experiment(file, gain_layers=3))
+    found = refusal(experiment(file, gain_layers=3))
+    assert "layer 'gain_decoder/gru_3" in found and "not in the file" in found
+
+
+def test_layers_that_the_file_has_not_start_fresh(golden: Path):
+    deeper = experiment(golden / "weights_folded.npz", gain_layers=3)
+    found = published(dataclasses.replace(deeper, init_differs=("model",)))
+    expected = published(experiment(golden / "weights_folded.npz"))
+    decoder, theirs = (x["params"]["gain_decoder"] for x in (found, expected))
+    assert set(decoder) - set(theirs) == {"gru_3"}
+    jax.tree.map(np.testing.assert_array_equal, decoder["gru_2"], theirs["gru_2"])
 
 
 def test_models_without_published_weights(tmp_path: Path):

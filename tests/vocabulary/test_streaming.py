@@ -103,6 +103,10 @@ def test_state_goes_on_where_it_was_left(name: str, block: int):
     first, state = executor.blocks(inputs[:, :half])
     second, _ = executor.blocks(inputs[:, half:], state)
     np.testing.assert_array_equal(np.concatenate([first, second], 1), expected)
+    nothing, same = executor.blocks(inputs[:, :0], state)
+    assert nothing.shape == (*inputs.shape[:1], 0, *expected.shape[2:])
+    jax.tree.map(np.testing.assert_array_equal, same, state)
+    assert executor._loop._cache_size() == 1  # one compilation
 
 
 @pytest.mark.parametrize("target", ["micro", pytest.param("litert", marks=pytest.mark.slow)])

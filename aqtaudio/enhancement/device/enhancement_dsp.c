@@ -30,14 +30,6 @@ void enhancement_init(EnhancementState *state) {
   state->overall = ENHANCEMENT_OVERALL_START;
   state->above = ENHANCEMENT_USUAL_ABOVE_DB;
 #endif
-#if ENHANCEMENT_HEARS_FALLS
-  {
-    int frame;
-    for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) {
-      memcpy(state->heard[frame], kLevelStarts, sizeof(kLevelStarts));
-    }
-  }
-#endif
 }
 
 static void transform(EnhancementState *state, const EnhancementFft *fft, const float *samples) {
