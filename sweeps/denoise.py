@@ -114,6 +114,12 @@ QUIETER: Delta = {
 }
 HEARS_FALLS: Delta = {"frontend.fall_db": 15.0, "init_differs": ("task", "frontend")}
 FRONT: Delta = {**QUIETER, **HEARS_FALLS, "name": f"{QUIETER['name']}, hears falls"}
+# The same training once more.
+QUIETEST: Delta = {
+    **FRONT,
+    "name": "w4 but the encoder, 16x8, post-filter 0.018, hears falls",
+    "task.filtering.post_filter": 0.018,
+}
 LOW_RANK = Recipe(rules=(*WIDE, Rule(GRUS, svd_penalty=0.03), Rule()), low_rank=LowRank(energy=0.9))
 CUT: Delta = {
     "name": "low rank",
@@ -158,6 +164,7 @@ STUDY = Study(
                 MOST_W4,
                 QUIETER,
                 FRONT,
+                QUIETEST,
                 quantized(name="w8a8"),
                 CUT,
                 {**quantized(name="w8a16"), "recipe": W8A16, "finetune.steps": 0},
