@@ -18,7 +18,7 @@ ALLOWED = {
     "errors": set(),
     "settings": {"errors"},
     "data": {"errors"},
-    "frontends": {"errors"},
+    "frontends": {"errors", "settings"},
     "program": {"errors"},
     "vocabulary": {"program", "compression.recipe", "errors"},
     "models": {"vocabulary"},

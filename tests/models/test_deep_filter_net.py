@@ -202,6 +202,9 @@ class Counted(Mapping):
         self.taken[name] += 1
         return self._arrays[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
 
