@@ -101,8 +101,7 @@ def _sizes(frontend: DeepFilterFeatures, filtering: Filtering) -> dict[str, obje
         "SPECTRA": _spectra(frontend, filtering),
         "STATE_BYTES": state_bytes(frontend, filtering),
         "LEVEL_INVARIANT": int(frontend.level_invariant),
-        "HEARS_FALLS": int(frontend.fall_db > 0),
-        **({"FALL_FRAMES": deep_filter.FALL_FRAMES} if frontend.fall_db else {}),
+        "FALL_FRAMES": deep_filter.FALL_FRAMES if frontend.fall_db else 0,
     }
 
 

@@ -120,14 +120,14 @@ static float quantile_above(const float *a, const float *b, float share) {
 static void louder(EnhancementState *state, float by_db) {
   const float factor = powf(10.0f, by_db / 20.0f);
   int i;
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
   int frame;
 #endif
   if (by_db == 0.0f) return;
   for (i = 0; i < BANDS; ++i) {
     state->levels[i] += by_db;
     state->minima[i] += by_db;
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
     for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) state->heard[frame][i] += by_db;
 #endif
   }
@@ -135,7 +135,7 @@ static void louder(EnhancementState *state, float by_db) {
   state->overall *= factor;
 }
 
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
 /* Whether the level falls, and by how much more than was seen in the last frame, in dB. A step
    inside of a frame is seen in part, then whole. */
 static int falls(const EnhancementState *state, const float *heard_db, float *by_db) {
@@ -155,7 +155,7 @@ static void remember(EnhancementState *state, const float *heard_db) {
 /* Before the first frame that is not silent, everything is as if it had been heard already. */
 static void begin(EnhancementState *state, const float *heard_db) {
   memcpy(state->minima, heard_db, sizeof(state->minima));
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
   {
     int frame;
     for (frame = 0; frame < ENHANCEMENT_FALL_FRAMES; ++frame) remember(state, heard_db);
@@ -166,7 +166,7 @@ static void begin(EnhancementState *state, const float *heard_db) {
 /* Moves the state where the level steps down. */
 static void follow_step(EnhancementState *state, const float *heard_db) {
   const float above = quantile_above(heard_db, state->minima, ENHANCEMENT_LOW_QUANTILE);
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
   float fall_db;
   if (falls(state, heard_db, &fall_db)) {
     louder(state, fall_db);
@@ -200,7 +200,7 @@ static int follow_level(EnhancementState *state, const float *powers) {
   for (i = 0; i < BANDS; ++i) {
     state->minima[i] = fminf(state->minima[i] + ENHANCEMENT_MINIMUM_RISE_DB, heard_db[i]);
   }
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
   if (is_silent) state->fell = 0.0f;
   remember(state, heard_db);
 #endif

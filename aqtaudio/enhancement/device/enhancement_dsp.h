@@ -37,7 +37,7 @@ typedef struct {
   float above;                     /* what a quarter of the bands usually lies above minima, dB */
   int32_t is_started;              /* whether a frame was not silent */
 #endif
-#if ENHANCEMENT_HEARS_FALLS
+#if ENHANCEMENT_FALL_FRAMES
   float heard[ENHANCEMENT_FALL_FRAMES][ENHANCEMENT_BANDS]; /* levels lately, oldest first, dB */
   float fell; /* by how much a fall moved everything in the last frame, dB */
 #endif
