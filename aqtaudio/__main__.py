@@ -1,5 +1,5 @@
 """`python -m aqtaudio`: the command line."""
 
-from aqtaudio.cli import main
+from aqtaudio.commands.command_line import main
 
 raise SystemExit(main())

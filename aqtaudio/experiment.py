@@ -4,47 +4,27 @@ A config file is Python that defines `EXPERIMENT = Experiment(...)`.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import re
 import runpy
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.data.keywords import KeywordData, class_names
-from aqtaudio.enhancement.data import EnhancementData
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.files import write_json
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.recipe import Recipe
 from aqtaudio.settings import added, from_json, to_json
-
-
-@dataclasses.dataclass(frozen=True)
-class Keywords:
-    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`."""
-
-    keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
-    clip_ms: int = 1000
-
-    def __post_init__(self):
-        class_names(self.keywords)
-        if self.clip_ms < 100:
-            raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 100 is needed")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names in the order of the logits."""
-        return class_names(self.keywords)
+from aqtaudio.tasks.keywords.task import Keywords
+from aqtaudio.tasks.setup import Setup
+from aqtaudio.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +111,7 @@ class Experiment:
     """
 
     model: nn.Module = DSCNN()
-    task: Keywords | Enhancement = Keywords()
+    task: Task = Keywords()
     frontend: Frontend = Mfcc()
     augmentation: Augmentation = Augmentation()
     recipe: Recipe = Recipe()
@@ -162,137 +142,46 @@ class Experiment:
             raise BadInput(f"distillation is {self.distillation}; allowed: >= 0")
         if not 0 <= self.seed < 2**31:
             raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
-        clip_frames = self.frontend.frames(self.clip_samples) - self.frontend.skipped_frames
-        if clip_frames < 1:
-            raise BadInput(
-                f"task.clip_ms {self.task.clip_ms} is shorter than the front end's window, "
-                f"{self.frontend.window_ms} ms"
-            )
-        if not 0 <= self.stream_block_frames <= clip_frames:
-            raise BadInput(
-                f"stream_block_frames is {self.stream_block_frames}; allowed: 0 (whole clips) to "
-                f"{clip_frames}, the frames of a clip"
-            )
-        if isinstance(self.task, Enhancement):
-            self._require_enhancement(self.frontend, self.task)
+        _require_clips(self)
+        self.task.require_fit(self.setup)
         least = min(self.optimizer.batch_size, self.finetune.batch_size)
         if not 0 <= self.stream_context_clips < max(least, 2):
             raise BadInput(
                 f"stream_context_clips is {self.stream_context_clips}; allowed: 0 to {least - 1}, "
                 "the other clips of a batch"
             )
-        if self.streams and not self.frontend.streams:
-            raise BadInput(f"{type(self.frontend).__name__} takes whole clips: it does not stream")
-        if self.streams and self.frontend.hop_samples > self.frontend.window_samples:
-            raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
 
-    @property
-    def words(self) -> Keywords:
-        """The task of a keyword run. BadInput where it is another."""
-        if not isinstance(self.task, Keywords):
-            raise BadInput(f"a run of {type(self.task).__name__}; allowed: a keyword run")
-        return self.task
-
-    @property
-    def suppression(self) -> tuple[Enhancement, DeepFilterFeatures]:
-        """Task and front end of an enhancement run. BadInput where it is another."""
-        task, frontend = self.task, self.frontend
-        if not (isinstance(task, Enhancement) and isinstance(frontend, DeepFilterFeatures)):
-            raise BadInput(f"a run of {type(task).__name__}; allowed: an enhancement run")
-        return task, frontend
-
-    def _require_enhancement(self, frontend: Frontend, task: Enhancement) -> None:
-        if not isinstance(frontend, DeepFilterFeatures):
-            raise BadInput(
-                f"an enhancement task has no {type(frontend).__name__}; allowed: DeepFilterFeatures"
-            )
-        if task.filtering.ahead != frontend.skipped_frames:
-            raise BadInput(
-                f"task.filtering.ahead is {task.filtering.ahead}; allowed: "
-                f"{frontend.skipped_frames}, the look-ahead of the front end"
-            )
-        if not self.streams or self.stream_context_clips:
-            raise BadInput(
-                "an enhancement run is a stream that is trained from silence: "
-                "stream_block_frames must be at least 1 and stream_context_clips 0"
-            )
-
-    @property
-    def clip_samples(self) -> int:
-        """Length of one clip."""
-        return self.frontend.clip_samples(self.task.clip_ms)
-
-    @property
-    def streams(self) -> bool:
-        """Whether the program is a stream's."""
-        return self.stream_block_frames > 0
-
-    @property
-    def feature_shape(self) -> tuple[int, int]:
-        """(frames, features) of one clip, as models see it; of a stream's, in whole blocks."""
-        frames, features = self.frontend.feature_shape(self.clip_samples)
-        frames -= self.frontend.skipped_frames
-        return frames - frames % max(self.stream_block_frames, 1), features
-
-    @property
-    def input_shape(self) -> tuple[int, int]:
-        """(frames, features) of one call of the program: a clip or a block."""
-        frames, features = self.feature_shape
-        return self.stream_block_frames or frames, features
-
-    @property
-    def hop_ms(self) -> float:
-        """Time between two frames."""
-        return 1000 * self.frontend.hop_samples / self.frontend.sample_rate_hz
-
-    @property
-    def block_ms(self) -> float:
-        """Time between two calls of a stream's program."""
-        return self.stream_block_frames * self.hop_ms
-
-    def features(self, audio: jax.Array, clips_before: int = 0) -> jax.Array:
-        """Features [B, *feature_shape] of clips, float32 [B, N] in [-1, 1): the latest frames.
-
-        Args:
-          audio: the clips.
-          clips_before: others of the batch that the front end has heard before each.
-        """
-        state = self.frontend.initial_state(len(audio))
-        for number in range(clips_before, 0, -1):
-            _, state = self.frontend.push(jnp.roll(audio, number, 0), state)
-        return self.frontend.push(audio, state)[0][:, -self.feature_shape[0] :]
-
-    def load_data(
-        self, folder: Path, splits: Sequence[str] = ("train", "val")
-    ) -> KeywordData | EnhancementData:
-        """The recordings of a manifest folder as a run of these settings sees them."""
-        frontend = self.frontend
-        if isinstance(self.task, Enhancement):
-            return EnhancementData.load(folder, frontend.sample_rate_hz, self.clip_samples, splits)
-        bands = None if frontend.takes_audio else frontend.features
-        rate_hz, keywords = frontend.sample_rate_hz, self.words.keywords
-        return KeywordData.load(folder, keywords, rate_hz, self.clip_samples, splits, bands)
+    @functools.cached_property
+    def setup(self) -> Setup:
+        """What the task knows of the run."""
+        block = self.stream_block_frames
+        before = self.stream_context_clips if block else 0
+        return Setup(self.frontend, self.task.clip_ms, block, before, self.augmentation)
 
     def built_model(self) -> nn.Module:
-        """The model, with as many outputs as the task has classes."""
-        if isinstance(self.task, Enhancement):
-            return self.model
-        return self.model.clone(classes=len(self.words.classes))
+        """The model with the outputs that the task needs."""
+        return self.task.fitted(self.model)
 
 
-def heard_alike(experiment: Experiment) -> Experiment:
-    """The settings that features depend on, the others as they are by default: one cache key."""
-    return dataclasses.replace(
-        experiment,
-        recipe=Recipe(),
-        optimizer=Optimizer(),
-        finetune=Optimizer(),
-        init_from=None,
-        init_differs=(),
-        seed=0,
-        distillation=0.0,
-        distilled_blocks="",
-    )
+def _require_clips(experiment: Experiment) -> None:
+    """Raises BadInput where the front end makes nothing of a clip, or no stream."""
+    frontend, setup = experiment.frontend, experiment.setup
+    block = experiment.stream_block_frames
+    frames = frontend.frames(setup.clip_samples) - frontend.skipped_frames
+    if frames < 1:
+        raise BadInput(
+            f"task.clip_ms {setup.clip_ms} is shorter than the front end's window, "
+            f"{frontend.window_ms} ms"
+        )
+    if not 0 <= block <= frames:
+        raise BadInput(
+            f"stream_block_frames is {block}; allowed: 0 (whole clips) to {frames}, the frames of "
+            "a clip"
+        )
+    if block and not frontend.streams:
+        raise BadInput(f"{type(frontend).__name__} takes whole clips: it does not stream")
+    if block and frontend.hop_samples > frontend.window_samples:
+        raise BadInput("a stream's front end must have a hop_ms of at most its window_ms")
 
 
 NOT_IDENTITY: tuple[str, ...] = ("engine", "checkpoint_every")
@@ -326,9 +215,7 @@ def load_config(path: Path) -> Experiment:
 
 def save_json(experiment: Experiment, path: Path) -> None:
     """Writes config.json, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(json.dumps(to_json(experiment), indent=1) + "\n")
-    temporary.replace(path)
+    write_json(path, to_json(experiment))
 
 
 def load_json(path: Path) -> Experiment:

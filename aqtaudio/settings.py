@@ -17,6 +17,21 @@ from aqtaudio.errors import BadInput
 
 HIDDEN = ("parent", "name")  # of Flax modules
 
+MOVED: Mapping[str, str] = {
+    "aqtaudio.compression.recipe:LowRank": "aqtaudio.recipe:LowRank",
+    "aqtaudio.compression.recipe:Recipe": "aqtaudio.recipe:Recipe",
+    "aqtaudio.compression.recipe:Rule": "aqtaudio.recipe:Rule",
+    "aqtaudio.enhancement.filtering:Filtering": "aqtaudio.tasks.enhancement.filtering:Filtering",
+    "aqtaudio.enhancement.loss:SpectralLoss": "aqtaudio.tasks.enhancement.loss:SpectralLoss",
+    "aqtaudio.enhancement.mixing:Mixing": "aqtaudio.tasks.enhancement.mixing:Mixing",
+    "aqtaudio.enhancement.task:Enhancement": "aqtaudio.tasks.enhancement.task:Enhancement",
+    "aqtaudio.experiment:Keywords": "aqtaudio.tasks.keywords.task:Keywords",
+}
+"""The name of a class in JSON is "module:Class" of where it was first written, for ever: run ids
+are hashes of it. Of classes that have moved since, this tells where they are. A class that moves
+again keeps its name on the left."""
+_FIRST = {now: first for first, now in MOVED.items()}
+
 
 def overlay(experiment: Any, changes: Mapping[str, Any]) -> Any:
     """A copy with dotted paths changed; strings are read as the type of the field.
@@ -168,7 +183,7 @@ def added(default: Any) -> Any:
 
 
 def to_json(value: Any, added_defaults: bool = True) -> Any:
-    """Plain JSON; dataclasses carry their type as "module:Class".
+    """Plain JSON; dataclasses carry their type as "module:Class" (see `MOVED`).
 
     `added_defaults` False leaves out fields made by `added` that hold their default: what a run is
     told apart by must not change when a setting is added.
@@ -177,7 +192,8 @@ def to_json(value: Any, added_defaults: bool = True) -> Any:
         kind = f"{type(value).__module__}:{type(value).__qualname__}"
         skipped = set() if added_defaults else _added_defaults(value)
         kept = {name: child for name, child in _children(value).items() if name not in skipped}
-        return {"type": kind} | {n: to_json(child, added_defaults) for n, child in kept.items()}
+        fields = {name: to_json(child, added_defaults) for name, child in kept.items()}
+        return {"type": _FIRST.get(kind, kind)} | fields
     if isinstance(value, (tuple, list)):
         return [to_json(item, added_defaults) for item in value]
     return value
@@ -196,7 +212,7 @@ def from_json(value: Any) -> Any:
         return value
     fields = {key: from_json(child) for key, child in value.items() if key != "type"}
     try:
-        module, _, name = value["type"].partition(":")
+        module, _, name = MOVED.get(value["type"], value["type"]).partition(":")
         kind = getattr(importlib.import_module(module), name)
         if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
             raise TypeError(f"{value['type']} is not a dataclass")

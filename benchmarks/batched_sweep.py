@@ -22,8 +22,8 @@ import numpy as np
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import W4A4, W4A8, W8A8
 from aqtaudio.experiment import Experiment
+from aqtaudio.recipe import W4A4, W4A8, W8A8
 from aqtaudio.training.phases import quantized_phase
 from aqtaudio.training.restore import fresh
 from aqtaudio.training.step import initial_state, make_joint_step, make_step

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from streaming import label
 
 from aqtaudio.detection.detector import DetectorSettings
-from aqtaudio.listen import detect
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.keywords.listening import detect
 
 HEAD = (
     "run", "threshold", "missed of", "miss rate (95 %)", "false alarms among words",

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aqtaudio.evaluate import random_codes
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.evaluate import random_codes
+from aqtaudio.runs.run import Run
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ import optax
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.experiment import Optimizer
 from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.ds_cnn import DSCNN
@@ -26,7 +25,8 @@ from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.tc_resnet import TCResNet
 from aqtaudio.program.compiler import compiled
-from aqtaudio.training import keyword_loss as task
+from aqtaudio.recipe import Recipe
+from aqtaudio.tasks.keywords import loss as task
 from aqtaudio.training.step import transformation
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating

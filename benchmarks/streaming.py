@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aqtaudio import float_model
-from aqtaudio.pipeline import precision
 from aqtaudio.program.check import check
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.cost import cost
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Interpreter, Micro
 from aqtaudio.program.tflite import to_float_tflite, to_tflite
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import float_model
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import precision
 
 HEAD = (
     "model", "block ms", "parameters", "MACs / s", "file", "arena", "state",
@@ -53,7 +53,7 @@ def label(run: Run) -> str:
 
 def row(run: Run, blocks: int, rounds: int) -> list[str]:
     """A line of the table."""
-    program, block_ms = run.program, run.experiment.block_ms
+    program, block_ms = run.program, run.experiment.setup.block_ms
     report, costs = check(run.model), cost(program)
     structure, weights = float_model.recorded(run.experiment, run.variables("float"))
     integer, floating = to_tflite(program, explicit_state=True), to_float_tflite(structure, weights)

@@ -8,12 +8,12 @@ kHz; the ones above 8 kHz are empty. Steps and rates are those of fine-tuning: w
 starts from scratch and needs many more, and batch norm (model.norm).
 """
 
-from aqtaudio.compression.recipe import Recipe, Rule
-from aqtaudio.enhancement.mixing import Mixing
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
+from aqtaudio.recipe import Recipe, Rule
+from aqtaudio.tasks.enhancement.mixing import Mixing
+from aqtaudio.tasks.enhancement.task import Enhancement
 
 # Int16 where int8 hurts: the edges of the program, gains and filters, the states of the GRUs.
 WIDE = (

@@ -4,9 +4,10 @@ aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
 """
 
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
     model=DSCNN(width=64),

@@ -3,11 +3,12 @@
 aqtaudio train configs/kws_four_words.py --data DIR --out RUN
 """
 
-from aqtaudio.compression.recipe import W8A8
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.recipe import W8A8
+from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
     model=MatchboxNet(width=56),

@@ -6,9 +6,10 @@ Width 56 does a second of audio in fewer MACs than DS-CNN does (`kws_ds_cnn.py`)
 """
 
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.experiment import Experiment, Keywords, Optimizer
+from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
     model=MatchboxNet(width=56, causal=True),

@@ -10,8 +10,9 @@ times as many words were missed in one scene of 116.
 import dataclasses
 from pathlib import Path
 
-from aqtaudio.experiment import Keywords, load_config
+from aqtaudio.experiment import load_config
 from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.tasks.keywords.task import Keywords
 
 BASE = load_config(Path(__file__).with_name("kws_matchbox_net.py"))
 EXPERIMENT = dataclasses.replace(

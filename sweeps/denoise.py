@@ -16,8 +16,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from aqtaudio.compression.recipe import FLOAT, W8A16, LowRank, Recipe, Rule
 from aqtaudio.experiment import load_config
+from aqtaudio.recipe import FLOAT, W8A16, LowRank, Recipe, Rule
 from aqtaudio.settings import overlay
 from aqtaudio.study.space import Delta, Study, chain, finetuned
 

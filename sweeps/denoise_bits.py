@@ -11,7 +11,7 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-from aqtaudio.compression.recipe import Recipe
+from aqtaudio.recipe import Recipe
 from aqtaudio.study.space import Delta, Search, finetuned
 
 DENOISE = runpy.run_path(str(Path(__file__).with_name("denoise.py")))

@@ -8,9 +8,9 @@ W8A8. `results/frontends/README.md` goes on from these runs: mismatched and reca
 
 from pathlib import Path
 
-from aqtaudio.compression.recipe import FLOAT, W8A8
 from aqtaudio.experiment import load_config
-from aqtaudio.frontend_choice import NAMED
+from aqtaudio.recipe import FLOAT, W8A8
+from aqtaudio.runs.frontend_named import NAMED
 from aqtaudio.study.space import Study, finetuned
 
 EXPERIMENT = load_config(Path(__file__).parents[1] / "configs" / "kws_four_words.py")

@@ -10,8 +10,8 @@ penalty, cut, and trained on in integers. About an hour and a half on two cores,
 
 from pathlib import Path
 
-from aqtaudio.compression.recipe import FAKE_W8A8, FLOAT, W4A4, W4A8, W8A8, low_rank
 from aqtaudio.experiment import load_config
+from aqtaudio.recipe import FAKE_W8A8, FLOAT, W4A4, W4A8, W8A8, low_rank
 from aqtaudio.study.space import Study, chain, finetuned, param, product
 
 EXPERIMENT = load_config(Path(__file__).parents[1] / "configs/kws_ds_cnn.py")

@@ -9,10 +9,10 @@ also trained from silence only, to show what a stream then makes of it. Resumabl
 
 from pathlib import Path
 
-from aqtaudio.compression.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.experiment import load_config
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.study.space import Delta, Study, chain, finetuned
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -12,13 +12,13 @@ seeds (`MIXED`). Runs at widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resu
 
 from pathlib import Path
 
-from aqtaudio.bit_allocation import Bits, bit_choices, bits_label, rules
-from aqtaudio.compression.recipe import FLOAT, W4A4, W4A8, W8A8, Recipe, low_rank
 from aqtaudio.experiment import load_config
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.models.matchbox_net import MatchboxNet
+from aqtaudio.recipe import FLOAT, W4A4, W4A8, W8A8, Recipe, low_rank
 from aqtaudio.settings import overlay
 from aqtaudio.study.space import Delta, Search, chain, finetuned, param, product
+from aqtaudio.sweep.bit_allocation import Bits, bit_choices, bits_label, rules
 
 EXPERIMENT = load_config(Path(__file__).parents[1] / "configs/kws_ds_cnn.py")
 SEEDS = param("seed", 0, 1)

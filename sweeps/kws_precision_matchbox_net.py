@@ -7,7 +7,7 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-from aqtaudio.bit_allocation import bit_choices
+from aqtaudio.sweep.bit_allocation import bit_choices
 
 BASE = runpy.run_path(str(Path(__file__).with_name("kws_precision.py")))
 PARENT = BASE["MATCHBOX_NET"][2]

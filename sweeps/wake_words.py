@@ -8,8 +8,8 @@ MatchboxNet of two widths and a GRU, as streams of 20 ms blocks: float, native W
 
 from pathlib import Path
 
-from aqtaudio.compression.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.experiment import load_config
+from aqtaudio.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.study.space import Study, finetuned, param, product, zipped
 
 CONFIGS = Path(__file__).parents[1] / "configs"

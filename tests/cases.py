@@ -7,7 +7,6 @@ from pathlib import Path
 
 import flax.linen as nn
 
-from aqtaudio.compression.recipe import LowRank, Recipe, Rule
 from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.conformer import Conformer
 from aqtaudio.models.crnn import CRNN
@@ -19,6 +18,7 @@ from aqtaudio.models.mhatt_rnn import MHAttRNN
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.svdf import SVDF
 from aqtaudio.models.tc_resnet import TCResNet
+from aqtaudio.recipe import LowRank, Recipe, Rule
 
 
 @dataclasses.dataclass(frozen=True)

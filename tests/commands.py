@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aqtaudio.cli import main
+from aqtaudio.commands.command_line import main
 
 
 @pytest.fixture

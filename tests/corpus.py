@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from aqtaudio import pipeline
-from aqtaudio.compression.recipe import FLOAT, low_rank
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
-from aqtaudio.experiment import Experiment, Keywords, Optimizer
-from aqtaudio.export import export
+from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
-from aqtaudio.run_directory import Run
+from aqtaudio.recipe import FLOAT, low_rank
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.task import Keywords
 
 RATE_HZ = 8000
 TONES_HZ = {"low": 300, "high": 1500, "other": 700}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary import layers as L
 from aqtaudio.vocabulary.signal import Signal
 

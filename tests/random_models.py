@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 from hypothesis import strategies as st
 
-from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary import layers as L
 from aqtaudio.vocabulary.signal import Signal
 

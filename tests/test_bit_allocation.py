@@ -9,11 +9,11 @@ import pytest
 from cases import MODELS, Case
 from corpus import EXPERIMENT
 
-from aqtaudio.bit_allocation import adjustable_layers, bit_choices, bits_label, rules
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import W4A4, W8A8, Recipe, Rule
 from aqtaudio.errors import BadInput
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.recipe import W4A4, W8A8, Recipe, Rule
+from aqtaudio.sweep.bit_allocation import adjustable_layers, bit_choices, bits_label, rules
 from aqtaudio.vocabulary import layers as L
 from aqtaudio.vocabulary.fake import Calibrating
 from aqtaudio.vocabulary.floating import Floating
@@ -91,7 +91,7 @@ def test_an_allocation_is_what_the_program_has():
     choices = bit_choices(EXPERIMENT)
     allocation = {name: pairs[i % len(pairs)] for i, (name, pairs) in enumerate(choices.items())}
     assert len(set(allocation.values())) > 2
-    model, features = EXPERIMENT.built_model(), EXPERIMENT.feature_shape
+    model, features = EXPERIMENT.built_model(), EXPERIMENT.setup.feature_shape
     program = quantized(model, features, Recipe(rules=rules(allocation)))
     assert program.weights == {name for name, (weights, _) in allocation.items() if weights == 4}
     assert program.activations == {name for name, (_, codes) in allocation.items() if codes == 4}

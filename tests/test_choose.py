@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from commands import contents
 
-from aqtaudio.evaluate import parity
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.evaluate import parity
+from aqtaudio.runs.run import Run
 
 # name: (precision, accuracy, file bytes, arena bytes)
 RUNS = {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from speech_corpus import write_speech_corpus
 
-from aqtaudio.clean_targets import cleaner_of
 from aqtaudio.data import audio, manifest
-from aqtaudio.enhancement import metrics
-from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
+from aqtaudio.tasks.enhancement import metrics
+from aqtaudio.tasks.enhancement.clean_targets import cleaner_of
+from aqtaudio.tasks.enhancement.data import EnhancementData
 
 CONFIG = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
 RATE_HZ = 16000

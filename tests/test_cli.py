@@ -11,7 +11,7 @@ from commands import contents
 from corpus import CLIPS, CLIPS_PER_WORD, EXPERIMENT, RATE_HZ
 
 from aqtaudio.experiment import save_json
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.run import Run
 
 CLASSES = {"low", "high", "unknown", "silence"}
 

@@ -12,7 +12,7 @@ from commands import contents
 from corpus import CLIPS, write_corpus
 
 from aqtaudio.errors import BadInput
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.run import Run
 from aqtaudio.training.phases import phase_directory
 
 

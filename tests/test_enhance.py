@@ -10,20 +10,21 @@ import soundfile
 from commands import answer, cli  # noqa: F401 - fixtures
 from speech_corpus import RATE_HZ, write_speech_corpus
 
-from aqtaudio import enhance, pipeline
-from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
-from aqtaudio.enhance import Enhancer, enhanced, enhancing
-from aqtaudio.enhance_file import enhance_file
-from aqtaudio.enhancement.mixing import Mixing
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate, parity
 from aqtaudio.experiment import Experiment, Optimizer
-from aqtaudio.export import export
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
-from aqtaudio.robustness import robustness
-from aqtaudio.run_directory import Run
+from aqtaudio.recipe import FLOAT, Recipe, Rule
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.evaluate import evaluate, parity
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.enhancement import stream as enhance
+from aqtaudio.tasks.enhancement.mixing import Mixing
+from aqtaudio.tasks.enhancement.robustness import robustness
+from aqtaudio.tasks.enhancement.sound_file import enhance_file
+from aqtaudio.tasks.enhancement.stream import Enhancer, enhanced, enhancing
+from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.training.course import Course
 
 pytestmark = pytest.mark.slow  # the run below takes minutes to compile
@@ -274,7 +275,7 @@ def test_from_mp3(run, tmp_path):
 
 def test_without_a_run(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
-    monkeypatch.setattr("aqtaudio.enhance_file.STUDY", tmp_path / "nothing")
+    monkeypatch.setattr("aqtaudio.tasks.enhancement.sound_file.STUDY", tmp_path / "nothing")
     with pytest.raises(BadInput, match="no run is named"):
         enhance_file(tmp_path / "in.wav", tmp_path / "out.wav")
 

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio import enhance
-from aqtaudio.enhancement import whole
-from aqtaudio.enhancement.filtering import Filtering
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.tasks.enhancement import stream as enhance
+from aqtaudio.tasks.enhancement import whole
+from aqtaudio.tasks.enhancement.filtering import Filtering
 
 FRONTEND = DeepFilterFeatures(
     sample_rate_hz=1600, bands=4, least_bins=1, bands_to_hz=800.0, filtered_bins=8

@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio import enhancement_bundle, frontend_choice
-from aqtaudio.enhancement.filtering import Filtering
-from aqtaudio.enhancement.whole import enhanced, heard
-from aqtaudio.enhancement_header import state_bytes
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.runs import frontend_named as frontend_choice
+from aqtaudio.tasks.enhancement.device import bundle as enhancement_bundle
+from aqtaudio.tasks.enhancement.device.header import state_bytes
+from aqtaudio.tasks.enhancement.filtering import Filtering
+from aqtaudio.tasks.enhancement.whole import enhanced, heard
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DENHANCEMENT_DFT")

@@ -10,22 +10,15 @@ from corpus import EXPERIMENT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqtaudio.compression.recipe import LowRank, Recipe, Rule
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import (
-    Experiment,
-    Keywords,
-    Optimizer,
-    identity,
-    load_config,
-    load_json,
-    save_json,
-)
+from aqtaudio.experiment import Experiment, Optimizer, identity, load_config, load_json, save_json
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.recipe import LowRank, Recipe, Rule
 from aqtaudio.settings import from_json, overlay, settings, to_json
+from aqtaudio.tasks.keywords.task import Keywords
 
 # No value is a default.
 OTHER = Experiment(

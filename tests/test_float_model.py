@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio import float_model
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.recipe import Recipe, Rule
-from aqtaudio.experiment import Experiment, Keywords
+from aqtaudio.experiment import Experiment
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.models.mhatt_rnn import MHAttRNN
@@ -19,6 +17,9 @@ from aqtaudio.program.check import check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.tflite import to_float_tflite
+from aqtaudio.recipe import Recipe, Rule
+from aqtaudio.runs import float_model
+from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.training.restore import fresh
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
@@ -30,7 +31,7 @@ EXPERIMENT = Experiment(model=DSCNN(width=8, blocks=2), recipe=Recipe("float"))
 def trained():
     """Variables whose batch statistics are not those of initialization."""
     model = EXPERIMENT.built_model()
-    features = jax.random.normal(jax.random.key(0), (32, *EXPERIMENT.feature_shape)) * 2 + 0.5
+    features = jax.random.normal(jax.random.key(0), (32, *EXPERIMENT.setup.feature_shape)) * 2 + 0.5
     variables = model.init(jax.random.key(1), start(features, Floating()))
     for _ in range(3):
         _, updated = model.apply(variables, start(features, Floating()), mutable=["batch_stats"])
@@ -67,7 +68,7 @@ def test_models_of_frames_and_constants(model):
     variables = fresh(experiment)
     moved = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape), variables["params"])
     variables = {**variables, "params": jax.tree.map(jnp.float32, moved)}
-    features = rng.normal(size=(5, *experiment.feature_shape)).astype(np.float32)
+    features = rng.normal(size=(5, *experiment.setup.feature_shape)).astype(np.float32)
     with LiteRT(to_float_tflite(*float_model.recorded(experiment, variables))) as interpreter:
         shape = interpreter.input_details[0].shape[1:]
         found = interpreter.invoke(features.reshape(-1, *shape))[0]

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from corpus import EXPERIMENT, RATE_HZ
 
-from aqtaudio import frontend_choice, pipeline
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
-from aqtaudio.export import export
-from aqtaudio.frontend_bundle import golden_header, header, input_codes
 from aqtaudio.frontends.micro import MicroFrontend, tables
+from aqtaudio.frontends.micro_header import golden_header, header, input_codes
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.program.execute import Executor
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import frontend_named as frontend_choice
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
@@ -55,7 +56,7 @@ def test_header_gives_the_input_codes_of_features(artifact, tone_corpus):
     codes = array((artifact / "firmware" / "frontend.h").read_text(), "kInputCodes")
     looked_up = codes[np.minimum(np.asarray(steps), len(codes) - 1)]
     executor = Executor(run.program)
-    features = run.experiment.features(jnp.asarray(clips, jnp.float32) / 32768)
+    features = run.experiment.setup.features(jnp.asarray(clips, jnp.float32) / 32768)
     expected = executor.quantize(features).reshape(looked_up.shape)
     assert np.array_equal(looked_up, expected) and len(np.unique(expected)) > 20
 

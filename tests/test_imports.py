@@ -155,8 +155,11 @@ def test_no_private_jax():
     ("module", "absent"),
     [
         ("aqtaudio.training.loop", ("tensorflow", "tflite_micro", "ai_edge_litert", "matplotlib")),
-        ("aqtaudio.cli", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
-        ("aqtaudio.enhancement.metrics", ("jax", "pesq", "pystoi", "speechmos", "onnxruntime")),
+        ("aqtaudio.commands.command_line", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
+        (
+            "aqtaudio.tasks.enhancement.metrics",
+            ("jax", "pesq", "pystoi", "speechmos", "onnxruntime"),
+        ),
         ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),
     ],
 )

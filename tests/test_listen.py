@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import RUNTIMES, evaluate
-from aqtaudio.export import export
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.execute import CHUNK_BLOCKS
 from aqtaudio.program.micro import Interpreter
-from aqtaudio.run_directory import Run
-from aqtaudio.streaming import Framer, Stream
+from aqtaudio.runs.evaluate import RUNTIMES, evaluate
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.stream import Framer, Stream
 
 SECONDS = 12
 
@@ -113,7 +113,7 @@ def test_a_stream_behind_another_front_end(tiny_stream, tone_corpus):
     own = evaluate(run, tone_corpus, "val", "integer", 12)
     assert evaluate(run.hearing(STREAM.frontend), tone_corpus, "val", "integer", 12) == own
     other = run.hearing(dataclasses.replace(STREAM.frontend, mean=(14.0, 8.0)))
-    assert other.experiment.streams
+    assert other.experiment.setup.streams
     assert evaluate(other, tone_corpus, "val", "integer", 12)["metrics"] != own["metrics"]
     with pytest.raises(BadInput, match="24 frames of 10 features"):
         run.hearing(dataclasses.replace(STREAM.frontend, coefficients=12))

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from corpus import CLIPS_PER_WORD, EXPERIMENT, LOW_RANK
 
-from aqtaudio import pipeline
-from aqtaudio.compression.recipe import FLOAT, Recipe
-from aqtaudio.data import evaluation_list
+from aqtaudio.data import items as evaluation_list
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate, evaluate_clips, parity, parity_clips
 from aqtaudio.experiment import load_config
-from aqtaudio.export import GOLDEN_CLIPS, export, golden_codes
-from aqtaudio.pipeline import precision
 from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
-from aqtaudio.run_directory import Run
+from aqtaudio.recipe import FLOAT, Recipe
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.evaluate import evaluate, evaluate_clips, parity, parity_clips
+from aqtaudio.runs.export import GOLDEN_CLIPS, export, golden_codes
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import precision
 from aqtaudio.settings import overlay
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aqtaudio.quantities import count, size_bytes
+from aqtaudio.commands.quantities import count, size_bytes
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from corpus import write_corpus
 
-from aqtaudio.cli import main
-from aqtaudio.evaluate import parity
-from aqtaudio.run_directory import Run
-from aqtaudio.sweep import export_fronts
+from aqtaudio.commands.command_line import main
+from aqtaudio.runs.evaluate import parity
+from aqtaudio.runs.run import Run
+from aqtaudio.sweep.sweep import export_fronts
 
 STUDY = """
 from corpus import EXPERIMENT

@@ -16,9 +16,9 @@ from cases import RECIPES, SMALL, Case
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Program
+from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio import evaluate
+from aqtaudio.adaptation.keyword_scores import scores
 from aqtaudio.data import audio, crops, manifest
-from aqtaudio.data.evaluation_list import EvaluationItem
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Keywords
 from aqtaudio.frontends.frontend import Frontend
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.evaluate import served
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import differences, to_json
-from aqtaudio.training.predict import features_of_clips
+from aqtaudio.tasks.keywords.data import EvaluationItem
+from aqtaudio.tasks.keywords.task import Keywords
+from aqtaudio.tasks.setup import Setup
 
 WORST = 5
+CLIP_MS = 1000
+"""Where no run tells the length of clips."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Comparison:
 
 def compare(
     front_ends: tuple[Frontend, Frontend],
-    folder: Path,
+    folders: Sequence[Path],
     split: str = "val",
     run: Run | None = None,
     limit: int | None = None,
@@ -71,7 +74,7 @@ def compare(
 
     Args:
       front_ends: A and B.
-      folder: a manifest folder.
+      folders: manifest folders.
       split: "train", "val" or "test".
       run: clips are those it is evaluated on, and it is evaluated under A and under B. Without
         one, clips are the loudest second of every recording.
@@ -92,14 +95,17 @@ def compare(
     a, b = front_ends
     require_comparable(a, b)
     heard = None if run is None else (run.hearing(a), run.hearing(b))
-    task = Keywords() if run is None else run.experiment.words
+    clip_ms = CLIP_MS if run is None else run.experiment.task.clip_ms
     if run is None:
-        items, clips = loudest_clips(folder, split, a, task, limit)
+        items, clips = loudest_clips(folders, split, a, clip_ms, limit)
+        evaluation = None
     else:
-        data = run.data(folder, (split,))
+        Keywords.of(run.experiment.task)
+        data = run.data(folders, (split,))
         items = run.items(data, split)[:limit]
-        clips, classes = data.evaluation_arrays(items)
-    in_a, in_b = (features_of_clips(Experiment(frontend=f, task=task), clips) for f in (a, b))
+        evaluation = data.evaluation_arrays(items)
+        clips = evaluation[0]
+    in_a, in_b = (Setup(f, clip_ms).features_of(clips) for f in (a, b))
     frames = min(in_a.shape[1], in_b.shape[1])
     pairs = (in_a[:, :frames], in_b[:, :frames])
     found = _worst(items, *pairs, worst)
@@ -115,7 +121,7 @@ def compare(
         "differences": differences(a, b, "in A", "in B"),
         **statistics(*pairs),
         "worst": [dataclasses.asdict(c.item) | {"mean_abs_diff": c.mean_abs_diff} for c in found],
-        "run": None if heard is None else _effect(heard, (clips, classes)),
+        "run": None if heard is None else _effect(heard, evaluation),
     }
     return Comparison(figures, found, a.hop_samples / a.sample_rate_hz)
 
@@ -139,22 +145,23 @@ def require_comparable(a: Frontend, b: Frontend) -> None:
 
 
 def loudest_clips(
-    folder: Path, split: str, frontend: Frontend, task: Keywords, limit: int | None
+    folders: Sequence[Path], split: str, frontend: Frontend, clip_ms: int, limit: int | None
 ) -> tuple[list[EvaluationItem], np.ndarray]:
     """The loudest clip of every recording of a split, whatever its label, in hash order.
 
     Returns:
       Where they are, with the recordings' labels, and int16 [n, N]; shorter recordings are padded.
     """
-    recordings = [row for row in manifest.read(folder) if row.split == split]
+    recordings = [row for row in manifest.read_all(folders) if row.split == split]
     if not recordings:
-        raise BadInput(f"{folder} has no recordings in split {split!r}")
+        where = ", ".join(map(str, folders))
+        raise BadInput(f"{where} has no recordings in split {split!r}")
     recordings = sorted(recordings, key=lambda row: crops.hash_order(0, row.path))[:limit]
-    length = frontend.clip_samples(task.clip_ms)
+    length = frontend.clip_samples(clip_ms)
 
     def read(recording: manifest.Recording) -> tuple[EvaluationItem, np.ndarray]:
-        path = Path(folder) / recording.path
-        samples = crops.pad(audio.load_int16(path, frontend.sample_rate_hz), length)
+        samples = audio.load_int16(recording.file, frontend.sample_rate_hz)
+        samples = crops.pad(samples, length)
         start = int(crops.starts(samples, length, loudness=1.0)[0])
         item = EvaluationItem(recording.path, recording.label, start)
         return item, samples[start : start + length].copy()
@@ -214,8 +221,8 @@ def _side(frontend: Frontend, features: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _effect(heard: tuple[Run, Run], evaluation: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
-    """Metrics of a run under A and under B: in integers, or in floats where it has no others."""
-    runtime = "float" if heard[0].experiment.recipe.mode == "float" else "integer"
-    a, b = (evaluate.evaluate_clips(run, evaluation, runtime) for run in heard)
-    return {"path": str(heard[0].path), "runtime": runtime, "a": a, "b": b}
+def _effect(pair: tuple[Run, Run], evaluation: Any) -> dict[str, Any]:
+    """Figures of a run under A and under B, in the runtime that counts."""
+    runtime = served(pair[0])
+    a, b = (scores(run, evaluation, runtime) for run in pair)
+    return {"path": str(pair[0].path), "runtime": runtime, "a": a, "b": b}

@@ -1,12 +1,12 @@
 """Pictures of a comparison of two front ends, and its figures as JSON."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from aqtaudio.adaptation.compare import Clip, Comparison
+from aqtaudio.files import replacing, write_json
 
 COLOUR_A, COLOUR_B = "#0072b2", "#d55e00"
 
@@ -16,14 +16,15 @@ def write(found: Comparison, names: tuple[str, str], folder: Path) -> None:
 
     `names`: what A and B are called in the pictures.
     """
-    (folder / "comparison.json").write_text(json.dumps(found.figures, indent=1) + "\n")
+    write_json(folder / "comparison.json", found.figures)
     titles = f"A: {_plain(names[0])}", f"B: {_plain(names[1])}"
     pictures = {"bands": _bands(found, titles)}
     sample_rate_hz = found.figures["sample_rate_hz"]
     for number, clip in enumerate(found.worst, start=1):
         pictures[f"worst_{number}"] = _clip(clip, titles, found.hop_s, sample_rate_hz)
     for name, figure in pictures.items():
-        figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": ""})
+        with replacing(folder / f"{name}.png") as new:
+            figure.savefig(new, dpi=120, metadata={"Software": ""})
 
 
 def _clip(clip: Clip, titles: tuple[str, str], hop_s: float, sample_rate_hz: int) -> Figure:

@@ -14,20 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio import evaluate, pipeline
 from aqtaudio.adaptation import few_shot_report
-from aqtaudio.compression.layer_tree import flatten
-from aqtaudio.data import few_recordings, manifest
+from aqtaudio.adaptation.keyword_scores import scores
+from aqtaudio.data import manifest
 from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.data.few_recordings import held_out
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
-from aqtaudio.run_directory import Items, Run
-from aqtaudio.training import keyword_loss as task
-from aqtaudio.training.predict import predict
+from aqtaudio.runs.evaluate import served
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
+from aqtaudio.tasks.keywords import few_recordings
+from aqtaudio.tasks.keywords.few_recordings import held_out
+from aqtaudio.tasks.keywords.task import Keywords
+from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.training.preflight import parent_settings, require_trainable
 from aqtaudio.training.restore import fresh, inherited
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layer_tree import flatten
 
 FLOAT_PHASE = Optimizer(
     steps=600, batch_size=32, learning_rate=3e-3, warmup_steps=20, label_smoothing=0.1, patience=8
@@ -74,12 +77,12 @@ class FewShot:
 
 
 def adapt(
-    run: Run, folder: Path, settings: FewShot, out: Path, say: Callable[[str], None]
+    run: Run, folders: Sequence[Path], settings: FewShot, out: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Adapts `run`; what was killed goes on when it is asked for again.
 
     Writes out/draw_K (runs), out/recordings/draw_K (what they were trained on: manifest folders,
-    whose split "test" is split "val" of `folder`), adaptation.json and adaptation.md.
+    whose split "test" is split "val" of `folders`), adaptation.json and adaptation.md.
 
     Returns:
       What `adapt --json` prints. Accuracies are those of split "val", in integers (of a float run
@@ -91,8 +94,8 @@ def adapt(
       BadInput: too few recordings, layers that the model does not have, or a run without its float
         checkpoint; nothing is written then.
     """
-    _ = run.experiment.words  # raises where it is no keyword run
-    rows = manifest.read(folder)
+    Keywords.of(run.experiment.task)
+    rows = manifest.read_all(folders)
     settings = dataclasses.replace(settings, layers=settings.layers or last_layers(run))
     experiments = [experiment_of(run, settings, number) for number in range(settings.draws)]
     drawn = [
@@ -105,13 +108,13 @@ def adapt(
     draws = []
     for number, (experiment, recordings) in enumerate(zip(experiments, drawn, strict=True)):
         data = out / "recordings" / f"draw_{number}"
-        few_recordings.write(folder, recordings, data)
-        adapted = pipeline.train(experiment, data, out / f"draw_{number}", say)
+        few_recordings.write(recordings, data)
+        adapted = train(experiment, [data], out / f"draw_{number}", say)
         facts = {"draw": number, "run": str(adapted.path), "mismatches": mismatches(adapted)}
         draws.append(facts | _scores(run, adapted, data))
         after = draws[-1]["after"]["accuracy_commands"]
         say(f"draw {number}: {after:.4f} of the commands' recordings")
-    value = _summary(run, folder, settings, draws)
+    value = _summary(run, folders, settings, draws)
     few_shot_report.write(value, out)
     return value
 
@@ -130,7 +133,7 @@ def experiment_of(run: Run, settings: FewShot, number: int) -> Experiment:
         quantized = dataclasses.replace(quantized, steps=0)
     return dataclasses.replace(
         base,
-        task=dataclasses.replace(base.words, keywords=settings.words),
+        task=dataclasses.replace(Keywords.of(base.task), keywords=settings.words),
         augmentation=augmentation,
         optimizer=float_phase,
         finetune=quantized,
@@ -172,34 +175,27 @@ def _is_ours(out: Path) -> bool:
 def _scores(run: Run, adapted: Run, data_folder: Path) -> dict[str, Any]:
     """Before and after, on the same clips."""
     experiment = adapted.experiment
-    data = adapted.data(data_folder, ("test",))
-    items: Items = data.evaluation_list("test")
-    evaluation = data.evaluation_arrays(items)
+    data = adapted.data([data_folder], ("test",))
+    evaluation: Any = data.evaluation_arrays(data.evaluation_list("test"))
     if knows_the_words(run, experiment):
-        before = evaluate.evaluate_clips(run, evaluation, runtime_of(run))
+        before = scores(run, evaluation, served(run))
     else:
-        before = task.metrics(
-            _untrained(experiment, evaluation[0]), evaluation[1], experiment.words.classes
-        )
-    after = evaluate.evaluate_clips(adapted, evaluation, runtime_of(run))
+        before = _untrained(experiment, evaluation)
+    after = scores(adapted, evaluation, served(run))
     metrics = {"before": before, "after": after}
     return {name: value | _of_commands(value) for name, value in metrics.items()}
 
 
 def knows_the_words(run: Run, experiment: Experiment) -> bool:
     """Whether the run's logits are the new task's: the same words, in another accent."""
-    return run.experiment.words.classes == experiment.words.classes
+    return experiment.task.answers_like(run.experiment.task)
 
 
-def runtime_of(run: Run) -> str:
-    """What accuracies are measured in."""
-    return "float" if run.experiment.recipe.mode == "float" else "integer"
-
-
-def _untrained(experiment: Experiment, clips: np.ndarray) -> np.ndarray:
-    """Logits [n, C] of the float model that training starts from."""
+def _untrained(experiment: Experiment, evaluation: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """Figures of the float model that training starts from."""
     variables = inherited(experiment, parent_settings(experiment))
-    return predict(experiment, variables, Floating(), clips)
+    network = ModelNetwork(experiment.built_model(), variables, Floating(), experiment.setup)
+    return Keywords.of(experiment.task).scores_of(network, evaluation, experiment.setup)
 
 
 def _of_commands(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +205,7 @@ def _of_commands(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(
-    run: Run, folder: Path, settings: FewShot, draws: Sequence[dict[str, Any]]
+    run: Run, folders: Sequence[Path], settings: FewShot, draws: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     count = settings.recordings
     confusions = [draw["after"]["confusion"] for draw in draws]
@@ -217,17 +213,17 @@ def _summary(
     classes = confusions[0]["classes"]
     return {
         "run": str(run.path),
-        "data": str(folder),
+        "data": ", ".join(map(str, folders)),
         "words": list(settings.words),
         "recordings": count,
         "held_out": held_out(count),
         "seed": settings.seed,
         "layers": settings.layers,
-        "runtime": runtime_of(run),
+        "runtime": served(run),
         "n": int(np.sum(confusions[0]["counts"])),
         "commands": draws[0]["after"]["commands"],
         "chance": 1 / len(classes),
-        "knows_the_words": list(run.experiment.words.classes) == classes,
+        "knows_the_words": list(Keywords.of(run.experiment.task).classes) == classes,
         "before": _spreads(draws, "before"),
         "after": _spreads(draws, "after"),
         "confusion": {"classes": classes, "counts": total.tolist()},

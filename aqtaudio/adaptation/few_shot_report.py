@@ -1,20 +1,31 @@
 """What an adaptation found, as adaptation.json and, for people, adaptation.md."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.files import write as write_file
+from aqtaudio.files import write_json
+
 
 def write(value: dict[str, Any], out: Path) -> None:
     """Writes both files below `out`, each whole or not at all."""
-    for name, text in (
-        ("adaptation.json", json.dumps(value, indent=1)),
-        ("adaptation.md", "\n".join(lines(value))),
-    ):
-        temporary = out / f"{name}.partial"
-        temporary.write_text(f"{text}\n")
-        temporary.replace(out / name)
+    write_json(out / "adaptation.json", value)
+    write_file(out / "adaptation.md", "\n".join(lines(value)) + "\n")
+
+
+SHARES = (("commands", "accuracy_commands"), ("all classes", "accuracy"))
+
+
+def in_words(value: dict[str, Any]) -> list[str]:
+    """What `adapt` prints."""
+    draws = len(value["draws"])
+    told = [f"{value['recordings']} recordings per command, draws: {draws}, {value['runtime']}"]
+    for title, key in SHARES:
+        before, after = value["before"][key], value["after"][key]
+        spread = "" if after["std"] is None else f" +- {after['std']:.4f}"
+        told.append(f"  {title:>11} {before['mean']:.4f} before, {after['mean']:.4f}{spread} after")
+    return told
 
 
 def lines(value: dict[str, Any]) -> list[str]:
@@ -44,7 +55,7 @@ def _accuracies(value: dict[str, Any]) -> list[str]:
             *(_spread(value[when][key]) for when in ("before", "after")),
             *(_percent(draw["after"][key]) for draw in value["draws"]),
         )
-        for name, key in (("commands", "accuracy_commands"), ("all classes", "accuracy"))
+        for name, key in SHARES
     ]
     titles = (f"draw {draw['draw']}" for draw in value["draws"])
     head = _row("accuracy, %", "before", "after", *titles)

@@ -2,21 +2,25 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aqtaudio import evaluate, pipeline
 from aqtaudio.adaptation import recalibration_page
+from aqtaudio.adaptation.keyword_scores import scores
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
-from aqtaudio.export import export
+from aqtaudio.files import write, write_json
 from aqtaudio.frontends.frontend import Frontend
-from aqtaudio.run_directory import Items, Run
+from aqtaudio.runs.evaluate import served
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
 from aqtaudio.settings import differences
+from aqtaudio.tasks.keywords.task import Keywords
 
 WARMUP_STEPS = 20
 LEARNING_RATE_SHARE = 2 / 3
@@ -45,7 +49,7 @@ DEFAULTS = TrainingSettings()
 def recalibrate(
     run: Run,
     target: Frontend,
-    folder: Path,
+    folders: Sequence[Path],
     out: Path,
     settings: TrainingSettings = DEFAULTS,
     say: Callable[[str], None] = print,
@@ -57,7 +61,7 @@ def recalibrate(
     Args:
       run: a finished run with its checkpoints; it is not changed.
       target: gives features of the same shape as the run's own front end.
-      folder: recordings, or the device's features of them where `target` is `DeviceFeatures`.
+      folders: recordings, or the device's features of them where `target` is `DeviceFeatures`.
       out: a new folder, or one of an unfinished recalibration with the same settings.
       settings: of the training.
       say: is told what goes on.
@@ -73,35 +77,35 @@ def recalibrate(
       BadInput: `recalibrated` cannot start from the run, bad data, or `out` holds something else.
     """
     own = run.experiment
-    _ = own.words  # raises where it is no keyword run: what is told is accuracies
+    Keywords.of(own.task)  # what is told is accuracies
     child = recalibrated(run, target, settings)
     if out.exists() and not (out / "run").is_dir() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is not empty and holds no recalibration; name a new folder")
-    after = pipeline.train(child, folder, out / "run", say)
-    runtime = "float" if own.recipe.mode == "float" else "integer"
+    after = train(child, folders, out / "run", say)
+    runtime = served(run)
     comparable = own.frontend.takes_audio and target.takes_audio
-    scores: dict[str, Any] = {
-        "before": _metrics(Run(run.path, target), folder, runtime),
-        "matched": _metrics(run, folder, runtime) if comparable else None,
-        "after": _metrics(after, folder, runtime),
+    found: dict[str, Any] = {
+        "before": _metrics(Run(run.path, target), folders, runtime),
+        "matched": _metrics(run, folders, runtime) if comparable else None,
+        "after": _metrics(after, folders, runtime),
     }
     grids = {"before": input_grid(run), "after": input_grid(after)}
     row = json.loads((after.path / "row.json").read_text())
     value = {
-        **scores,
+        **found,
         "runtime": runtime,
         "differences": differences(own.frontend, target, "in the run", "in the target"),
-        "clips_used": sum(row.split == "train" for row in manifest.read(folder)),
-        "clips_evaluated": int(np.sum(scores["after"]["confusion"]["counts"])),
+        "clips_used": sum(row.split == "train" for row in manifest.read_all(folders)),
+        "clips_evaluated": int(np.sum(found["after"]["confusion"]["counts"])),
         "steps": {"float": child.optimizer.steps, "quantized": _quantized_steps(child)},
         "input_scale": {name: grid and grid[0] for name, grid in grids.items()},
         "input_zero_point": {name: grid and grid[1] for name, grid in grids.items()},
         "parity": row.get("parity"),
         "run": str(after.path),
-        "artifact": _exported(after, out / "artifact", folder),
+        "artifact": _exported(after, out / "artifact", folders),
     }
-    _write(out / "recalibration.json", json.dumps(value, indent=1) + "\n")
-    _write(out / "recalibration.md", recalibration_page.markdown(value))
+    write_json(out / "recalibration.json", value)
+    write(out / "recalibration.md", recalibration_page.markdown(value))
     return value
 
 
@@ -143,32 +147,25 @@ def input_grid(run: Run) -> tuple[float, int] | None:
     return float(edge.scale), int(edge.zero_point)
 
 
-def _metrics(run: Run, folder: Path, runtime: str) -> dict[str, Any]:
-    """Metrics on the validation clips of `folder`, not on the list of clips the run was made with:
+def _metrics(run: Run, folders: Sequence[Path], runtime: str) -> dict[str, Any]:
+    """Metrics on the validation clips of `folders`, not on the list of clips the run was made with:
     before and after are compared on the same ones.
     """
-    data = run.data(folder, ("val",))
-    items: Items = data.evaluation_list("val")
-    evaluation = data.evaluation_arrays(items)
-    return evaluate.evaluate_clips(run, evaluation, runtime)
+    data = run.data(folders, ("val",))
+    evaluation: Any = data.evaluation_arrays(data.evaluation_list("val"))
+    return scores(run, evaluation, runtime)
 
 
 def _quantized_steps(experiment: Experiment) -> int:
     return 0 if experiment.recipe.mode == "float" else experiment.finetune.steps
 
 
-def _exported(run: Run, out: Path, folder: Path) -> str | None:
-    """The artifact, made unless it is there (of this very run: `pipeline.train` saw to it)."""
+def _exported(run: Run, out: Path, folders: Sequence[Path]) -> str | None:
+    """The artifact, made unless it is there (of this very run: `train` saw to it)."""
     from aqtaudio.program.check import check
 
     if run.experiment.recipe.mode == "float" or not check(run.model).micro_compatible:
         return None
     if not out.exists():
-        export(run, out, folder)
+        export(run, out, folders)
     return str(out)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(text)
-    temporary.replace(path)

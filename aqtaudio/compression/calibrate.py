@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from aqtaudio.compression.recipe import Recipe
+from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.fake import Calibrating
 from aqtaudio.vocabulary.signal import start
 

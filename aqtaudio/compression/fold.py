@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from aqtaudio.compression.layer_tree import flatten, unflatten
+from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 from aqtaudio.vocabulary.layers import EPSILON
 
 

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.compression.layer_tree import flatten, unflatten
-from aqtaudio.compression.recipe import LowRank, Recipe
 from aqtaudio.errors import BadInput
+from aqtaudio.recipe import LowRank, Recipe
+from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 
 
 def decompose(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """The one dataset interface: a folder of audio files with a MANIFEST.tsv.
 
 Tab-separated, one header line, the columns of `COLUMNS` in any order, paths relative to the folder.
+Beside it may lie transcripts.tsv: path, tab, what is said there; no header.
 """
 
 import csv
 import dataclasses
+import hashlib
 import math
-import os
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write as write_file
 
 NAME = "MANIFEST.tsv"
+TRANSCRIPTS = "transcripts.tsv"
 COLUMNS = ("path", "label", "speaker", "split", "source", "licence", "seconds", "sample_rate")
 SPLITS = ("train", "val", "test")
 
@@ -31,6 +33,8 @@ class Recording:
       licence: of the recording.
       seconds: duration.
       sample_rate_hz: of the file (column `sample_rate`).
+      folder: that `path` is relative to, where it was read; no column.
+      text: what is said, where the folder's transcripts tell; no column.
     """
 
     path: str
@@ -41,6 +45,13 @@ class Recording:
     licence: str
     seconds: float
     sample_rate_hz: int
+    folder: Path = dataclasses.field(default=Path(), compare=False)
+    text: str = dataclasses.field(default="", compare=False)
+
+    @property
+    def file(self) -> Path:
+        """Where it is."""
+        return self.folder / self.path
 
 
 def read(folder: Path) -> list[Recording]:
@@ -63,11 +74,64 @@ def read(folder: Path) -> list[Recording]:
         raise BadInput(f"{manifest} cannot be read as UTF-8 text: {error}") from error
     header = rows[0] if rows else []
     _check_columns(header, manifest)
-    return [
+    texts = _transcripts(folder)
+    found = [
         _recording(header, row, f"{manifest} line {number}")
         for number, row in enumerate(rows[1:], start=2)
         if row
     ]
+    return [dataclasses.replace(row, folder=folder, text=texts.get(row.path, "")) for row in found]
+
+
+def _transcripts(folder: Path) -> dict[str, str]:
+    """Path to what is said there, of a folder that has transcripts: lines of path, tab, text."""
+    file, found = folder / TRANSCRIPTS, {}
+    if not file.is_file():
+        return found
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} cannot be read as UTF-8 text: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        path, tab, text = line.partition("\t")
+        if not (path and tab) or "\t" in text:
+            raise BadInput(f"{file} line {number}: allowed: path and text, tab-separated")
+        if path in found:
+            raise BadInput(f"{file} line {number}: {path!r} is there twice")
+        found[path] = text.strip()
+    return found
+
+
+def read_all(folders: Sequence[Path]) -> list[Recording]:
+    """Reads several folders as one. What is drawn goes by path, so no path may be in two of them.
+
+    Raises BadInput as `read` does, and for a path that two folders have.
+    """
+    places = list(dict.fromkeys(Path(folder) for folder in folders))
+    rows = [row for folder in places for row in read(folder)]
+    first: dict[str, Path] = {}
+    for row in rows:
+        if (other := first.setdefault(row.path, row.folder)) != row.folder:
+            raise BadInput(
+                f"{row.path!r} is in {other} and in {row.folder}; allowed: folders without a path "
+                "in common"
+            )
+    return rows
+
+
+def fingerprint(folder: Path) -> str:
+    """12 hex digits that tell a folder's recordings: of its lists, and the size of every file.
+
+    Raises BadInput where the manifest cannot be read.
+    """
+    folder, digest = Path(folder), hashlib.sha256()
+    for name in (NAME, TRANSCRIPTS):
+        file = folder / name
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    for row in read(folder):
+        size = row.file.stat().st_size if row.file.is_file() else -1
+        digest.update(f"{row.path}\t{size}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def write(folder: Path, recordings: Iterable[Recording]) -> None:
@@ -87,15 +151,7 @@ def write(folder: Path, recordings: Iterable[Recording]) -> None:
         _recording(list(COLUMNS), fields, f"recording {recording.path!r}")
         lines.append("\t".join(fields))
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join(lines) + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, folder / NAME)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_file(folder / NAME, "\n".join(lines) + "\n")
 
 
 def _check_columns(header: list[str], manifest: Path) -> None:

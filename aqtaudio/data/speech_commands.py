@@ -15,8 +15,8 @@ import soundfile
 
 from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.manifest import Recording
-from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
+from aqtaudio.files import new_folder
 
 WANTED = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 SOURCE = "Google Speech Commands (P. Warden)"

@@ -13,8 +13,8 @@ import soundfile
 from aqtaudio.data import audio, crops, espeak, manifest, noises
 from aqtaudio.data.espeak import Utterance
 from aqtaudio.data.manifest import Recording
-from aqtaudio.data.new_folder import new_folder
 from aqtaudio.errors import BadInput
+from aqtaudio.files import new_folder
 
 NAME = "synth.json"
 FORMAT = 1  # of the corpus: a new number where the same settings give other samples

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from aqtaudio.errors import BadInput
 
 State = Any
+Quantize = Callable[[jax.Array], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,15 @@ class Frontend(abc.ABC):
         Returns:
             Features float32 [B, T, F], state after them.
         """
+
+    def device_files(self, quantize: Quantize, values: int) -> dict[str, str]:
+        """Returns texts by their path in an artifact that tell a device how to be this front end.
+
+        Args:
+            quantize: of features, the network's input codes.
+            values: that the network takes per call.
+        """
+        return {}
 
     def __call__(self, audio: jax.Array) -> jax.Array:
         """Returns features, float32 [B, T, F], of audio, float32 [B, N] in [-1, 1).

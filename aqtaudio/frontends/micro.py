@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends import fixed_fft, micro_tables
-from aqtaudio.frontends.frontend import Frontend, cut, int16_samples, normalised
+from aqtaudio.frontends import fixed_fft, micro_header, micro_tables
+from aqtaudio.frontends.frontend import Frontend, Quantize, cut, int16_samples, normalised
 from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS, WINDOW_BITS
 
 # Windows transformed at a time on a CPU: their spectra stay in its cache.
@@ -114,6 +114,10 @@ class MicroFrontend(Frontend):
     def initial_state(self, clips: int) -> jax.Array:
         """Returns the noise estimate, uint32 [clips, channels]."""
         return jnp.zeros((clips, self.channels), jnp.uint32)
+
+    def device_files(self, quantize: Quantize, values: int) -> dict[str, str]:
+        """Returns C++ headers: settings, tables, input codes of every feature value, a proof."""
+        return micro_header.files(self, tables(self), quantize, values)
 
     def push(self, audio: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns normalised features [B, T, F] and the noise estimate."""

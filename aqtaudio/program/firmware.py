@@ -1,17 +1,17 @@
 """C++ files that carry a model into a TFLite Micro firmware, with vectors to prove it there."""
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write
 from aqtaudio.program import firmware_readme, flatbuffer
+from aqtaudio.program.c_text import lines, literal, table
 from aqtaudio.program.program import Edge, Program
 
 ARENA_ALIGNMENT_BYTES = 16
-_VALUES_PER_LINE = 16
 
 
 def write_bundle(
@@ -61,12 +61,9 @@ def write_bundle(
         "README.md": readme,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in contents]
-    for path, text in zip(paths, contents.values(), strict=True):
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(text)
-        temporary.replace(path)
-    return paths
+    for name, text in contents.items():
+        write(folder / name, text)
+    return [folder / name for name in contents]
 
 
 def _require_codes(what: str, codes: np.ndarray, edge: Edge, count: int) -> None:
@@ -102,7 +99,7 @@ def _model_source(model: bytes) -> str:
 
 namespace aqtaudio {{
 alignas(16) const unsigned char kModel[kModelBytes] = {{
-{_lines(f"0x{value:02x}" for value in model)}
+{lines(f"0x{value:02x}" for value in model)}
 }};
 }}  // namespace aqtaudio
 """
@@ -138,13 +135,8 @@ def _edge_constants(name: str, edge: Edge) -> str:
     return f"""\
 // {name}: {edge.name} {list(edge.shape)}
 constexpr int k{name}Values = {math.prod(edge.shape)};
-constexpr float k{name}Scale = {_float_literal(edge.scale)};
+constexpr float k{name}Scale = {literal(edge.scale)};
 constexpr int k{name}ZeroPoint = {edge.zero_point};"""
-
-
-def _float_literal(value: float) -> str:
-    """The shortest decimal that reads back as this float32."""
-    return f"{np.format_float_scientific(np.float32(value), unique=True)}f"
 
 
 def _resolver(operators: list[str]) -> str:
@@ -184,20 +176,7 @@ def _golden(inputs: np.ndarray, outputs: np.ndarray, unit: str) -> str:
 
 namespace aqtaudio {{
 constexpr int kGolden{unit.capitalize()}s = {len(inputs)};
-{_table("kGoldenInputs", inputs)}
-{_table("kGoldenOutputs", outputs)}
+{table(f"constexpr std::{inputs.dtype.name}_t", "kGoldenInputs", inputs)}
+{table(f"constexpr std::{outputs.dtype.name}_t", "kGoldenOutputs", outputs)}
 }}  // namespace aqtaudio
 """
-
-
-def _table(name: str, codes: np.ndarray) -> str:
-    rows = codes.reshape(len(codes), -1)
-    body = ",\n".join(f"{{\n{_lines(str(value) for value in row)}\n}}" for row in rows)
-    kind = f"std::{codes.dtype.name}_t"
-    return f"constexpr {kind} {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
-
-
-def _lines(values: Iterable[str]) -> str:
-    items = list(values)
-    starts = range(0, len(items), _VALUES_PER_LINE)
-    return ",\n".join("    " + ", ".join(items[i : i + _VALUES_PER_LINE]) for i in starts)

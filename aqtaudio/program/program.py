@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write, write_arrays
 from aqtaudio.program.kernels.call import Grid
 
 FORMAT = 1
@@ -155,10 +156,8 @@ def save(program: Program, path: Path) -> None:
     }
     text = json.dumps(program.to_json(), indent=1)
     structure = np.frombuffer(text.encode(), np.uint8)
-    temporary = path.with_suffix(".partial.npz")
-    np.savez_compressed(temporary, allow_pickle=False, structure=structure, **arrays)
-    temporary.replace(path)
-    path.with_suffix(".json").write_text(text + "\n")
+    write_arrays(path, {"structure": structure, **arrays})
+    write(path.with_suffix(".json"), text + "\n")
 
 
 def load(path: Path) -> Program:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from aqtaudio.study.measures import Row, cost, main_metric, quality
+from aqtaudio.study.headlines import main_metric
+from aqtaudio.study.measures import Row, cost, quality
 from aqtaudio.study.pareto import setting
 
 Steps = tuple[tuple[float, float], ...]

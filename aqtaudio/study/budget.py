@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study import pareto
-from aqtaudio.study.measures import main_metric, require_more_is_better
+from aqtaudio.study.headlines import main_metric
+from aqtaudio.study.measures import require_more_is_better
 from aqtaudio.study.pareto import Point
 from aqtaudio.study.store import Row
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from aqtaudio.study.measures import Row
 
 Path = tuple[str, ...]
+NO_COLUMN = "headlines"
+"""What rows say of figures: no figure itself."""
 
 
 def flat(row: Mapping[str, object]) -> dict[Path, object]:
@@ -45,6 +47,8 @@ def _leaves(row: Mapping[str, object], prefix: Path) -> dict[Path, object]:
     found: dict[Path, object] = {}
     for key, value in row.items():
         path = (*prefix, str(key))
+        if path == (NO_COLUMN,):
+            continue
         if isinstance(value, Mapping):
             found |= _leaves(value, path)
         else:

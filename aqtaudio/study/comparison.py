@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.files import write, write_csv
-from aqtaudio.study.measures import COSTS, main_metric, metrics
+from aqtaudio.files import write, write_csv
+from aqtaudio.study.headlines import main_metric
+from aqtaudio.study.measures import COSTS, metrics
 from aqtaudio.study.page import page
 from aqtaudio.study.page_data import Part
 from aqtaudio.study.pareto import Point, groups, hypervolumes, points

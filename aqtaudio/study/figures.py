@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from aqtaudio.study.attainment import Attainment, Steps
-from aqtaudio.study.headlines import title as title_of
+from aqtaudio.study.headlines import Quality
 from aqtaudio.study.marks import Mark, marks
 from aqtaudio.study.measures import AXIS_LABELS, COSTS
 from aqtaudio.study.pareto import Point, front_points
@@ -21,7 +21,7 @@ def write_figures(
     attained: Mapping[str, Mapping[str, Attainment]],
     folder: Path,
     title: str,
-    metric: str,
+    quality: Quality,
 ) -> list[Path]:
     """The paths written, for every cost that some point has.
 
@@ -33,27 +33,29 @@ def write_figures(
     for axis in COSTS:
         if any(axis in point.costs for point in points):
             written.append(folder / f"pareto_{axis}.png")
-            _pareto(points, axis, title, metric, written[-1])
+            _pareto(points, axis, title, quality, written[-1])
         if attained.get(axis):
             written.append(folder / f"attainment_{axis}.png")
-            _attainment(attained[axis], axis, title, metric, written[-1])
+            _attainment(attained[axis], axis, title, quality, written[-1])
     if any(point.gap is not None and "file_bytes" in point.costs for point in points):
         written.append(folder / "generalisation_gap.png")
-        _gap(points, "file_bytes", title, metric, written[-1])
+        _gap(points, "file_bytes", title, quality, written[-1])
     return written
 
 
-def write_pareto(points: Sequence[Point], axis: str, folder: Path, title: str, metric: str) -> None:
-    """`pareto_<axis>_<metric>.png`, of another metric than the report's, where points have it."""
+def write_pareto(
+    points: Sequence[Point], axis: str, folder: Path, title: str, quality: Quality
+) -> None:
+    """`pareto_<axis>_<quality>.png`, of another metric than the report's, where points have it."""
     if any(axis in point.costs for point in points):
-        _pareto(points, axis, title, metric, folder / f"pareto_{axis}_{metric}.png")
+        _pareto(points, axis, title, quality, folder / f"pareto_{axis}_{quality.key}.png")
 
 
-def _pareto(points: Sequence[Point], axis: str, title: str, metric: str, path: Path) -> None:
-    label = f"{title_of(metric)} of the served model"
+def _pareto(points: Sequence[Point], axis: str, title: str, quality: Quality, path: Path) -> None:
+    label = f"{quality.title} of the served model"
     if any(point.interval for point in points):
         label += ", 95 % interval"
-    figure, axes = _plot(title, AXIS_LABELS[axis], label, metric)
+    figure, axes = _plot(title, AXIS_LABELS[axis], label, quality)
     _staircase(axes, _steps(front_points(points, axis), axis), color="#000000", alpha=0.13, lw=7)
     for precision, mark in marks(point.precision for point in points).items():
         own = [p for p in points if p.precision == precision and axis in p.costs]
@@ -66,10 +68,10 @@ def _pareto(points: Sequence[Point], axis: str, title: str, metric: str, path: P
 
 
 def _attainment(
-    attained: Mapping[str, Attainment], axis: str, title: str, metric: str, path: Path
+    attained: Mapping[str, Attainment], axis: str, title: str, quality: Quality, path: Path
 ) -> None:
     """Bands from the worst to the best front over seeds; a line is the median."""
-    figure, axes = _plot(title, AXIS_LABELS[axis], f"{title_of(metric)} reached over seeds", metric)
+    figure, axes = _plot(title, AXIS_LABELS[axis], f"{quality.title} reached over seeds", quality)
     ends = [steps[-1][0] for found in attained.values() for steps in (found.best, found.worst)]
     starts = [found.best[0][0] for found in attained.values()]
     most = max(ends) * (max(ends) / min(starts)) ** 0.05 * 1.05
@@ -99,9 +101,9 @@ def _at(steps: Steps, cost: float) -> float:
     return max(y for x, y in steps if x <= cost)
 
 
-def _gap(points: Sequence[Point], axis: str, title: str, metric: str, path: Path) -> None:
-    label = f"{title_of(metric)} on training clips − on validation clips"
-    figure, axes = _plot(title, AXIS_LABELS[axis], label, metric)
+def _gap(points: Sequence[Point], axis: str, title: str, quality: Quality, path: Path) -> None:
+    label = f"{quality.title} on training clips − on validation clips"
+    figure, axes = _plot(title, AXIS_LABELS[axis], label, quality)
     axes.axhline(0, color="#9aa1a9", linewidth=1)
     for precision, mark in marks(point.precision for point in points).items():
         known = [p for p in points if p.gap is not None and axis in p.costs]
@@ -111,10 +113,10 @@ def _gap(points: Sequence[Point], axis: str, title: str, metric: str, path: Path
     save(figure, axes, path)
 
 
-def _plot(title: str, x: str, y: str, metric: str) -> tuple[Figure, Axes]:
+def _plot(title: str, x: str, y: str, quality: Quality) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.2, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    if metric == "accuracy":
+    if quality.is_share:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -1,41 +1,81 @@
-"""How qualities are called and written, and which are told together."""
+"""How qualities are called and written, and which are told together: as the rows say.
+
+A row's `headlines` are those of its task: {"fronts": the qualities that studies are ranked by, the
+main one first, "together": what is only told together, "titles": {key: what people call it}}.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from aqtaudio.study.measures import Interval, is_share
-
-TITLES: Mapping[str, str] = {
-    "pesq": "PESQ (wide band)",
-    "si_sdr_db": "SI-SDR, dB",
-    "si_sdr_improvement_db": "SI-SDR improvement, dB",
-    "stoi": "STOI",
-    "dnsmos_ovrl": "DNSMOS OVRL",
-    "dnsmos_sig": "DNSMOS SIG",
-    "dnsmos_bak": "DNSMOS BAK",
-    "dnsmos_p808": "DNSMOS P.808",
-}
-"""Of enhanced speech. Other metrics are called by their key."""
-_TOGETHER = ("pesq", "si_sdr_improvement_db", "stoi", "dnsmos_ovrl")
+from aqtaudio.errors import BadInput
+from aqtaudio.study.measures import Interval, Row, is_share, metrics, quality
 
 
-def title(metric: str) -> str:
-    """What people call it."""
-    return TITLES.get(metric, metric)
+@dataclass(frozen=True)
+class Headlines:
+    """What rows say together; nothing where they are of before rows said it."""
+
+    fronts: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def title(self, metric: str) -> str:
+        """What people call it."""
+        return self.titles.get(metric, metric)
+
+    def beside(self, metric: str) -> list[str]:
+        """The metrics to be told with one of those that are only told together."""
+        known = list(dict.fromkeys((*self.together, *self.fronts)))
+        is_one = metric in known or metric in self.titles
+        return [key for key in known if key != metric] if is_one else []
+
+    def other_fronts(self, metric: str) -> list[str]:
+        """The metrics that a study has a front of file size of, beside that of `metric`."""
+        return [key for key in self.beside(metric) if key in self.fronts]
 
 
-def told_beside(metric: str) -> list[str]:
-    """The metrics to be told with one of enhanced speech; none with others.
+def headlines(rows: Sequence[Row]) -> Headlines:
+    """Of rows of any tasks, in order of sight."""
+    fronts: dict[str, None] = {}
+    together: dict[str, None] = {}
+    titles: dict[str, str] = {}
+    for row in rows:
+        told = row.get("headlines")
+        if isinstance(told, Mapping):
+            fronts |= dict.fromkeys(told.get("fronts", ()))
+            together |= dict.fromkeys(told.get("together", ()))
+            titles |= told.get("titles", {})
+    return Headlines(tuple(fronts), tuple(together), titles)
 
-    Each of them alone can be had at the cost of the others: silence has a fair DNSMOS.
+
+def main_metric(rows: Sequence[Row]) -> str:
+    """The quality that fronts are made of where nobody names another: it follows from the rows.
+
+    The first that their headlines name and some row has, else the first of which more is better.
     """
-    return [key for key in _TOGETHER if key != metric] if metric in TITLES else []
+    known = [metric.key for metric in metrics(rows) if metric.sense > 0]
+    preferred = [key for key in headlines(rows).fronts if key in known]
+    if not known:
+        raise BadInput("no run has a figure of which more is better")
+    return (preferred or known)[0]
 
 
-def fronts_beside(metric: str) -> list[str]:
-    """The metrics that a study has a front of file size of, beside those of its main one."""
-    return [key for key in told_beside(metric) if key == "dnsmos_ovrl"]
+@dataclass(frozen=True)
+class Quality:
+    """A metric as figures show it."""
+
+    key: str
+    title: str
+    is_share: bool
+
+
+def shown(rows: Sequence[Row], metric: str | None = None) -> Quality:
+    """A metric of rows; default: their main one."""
+    metric = metric or main_metric(rows)
+    values = [value for row in rows if (value := quality(row, metric)) is not None]
+    return Quality(metric, headlines(rows).title(metric), is_share(metric, values))
 
 
 def written(

@@ -58,19 +58,9 @@ class Metric:
     sense: int
 
 
-def main_metric(rows: Sequence[Row]) -> str:
-    """The quality that fronts are made of where nobody names another: it follows from the rows.
-
-    Accuracy where any row has it, else PESQ, else the first of which more is better.
-    """
-    known = [metric.key for metric in metrics(rows, "accuracy") if metric.sense > 0]
-    preferred = [key for key in ("accuracy", "pesq") if key in known]
-    return next(iter([*preferred, *known]), "accuracy")
-
-
-def metrics(rows: Sequence[Row], first: str = "accuracy") -> list[Metric]:
+def metrics(rows: Sequence[Row], first: str | None = None) -> list[Metric]:
     """All qualities of the served models, `first` first, the others in order of sight."""
-    values: dict[str, list[float]] = {first: []}
+    values: dict[str, list[float]] = {first: []} if first else {}
     for row in rows:
         for key in _metric_keys(row):
             value = quality(row, key)
@@ -114,7 +104,7 @@ def _metric_keys(row: Row) -> list[str]:
     return list(keys)
 
 
-def quality(row: Row, metric: str = "accuracy") -> float | None:
+def quality(row: Row, metric: str) -> float | None:
     """The integer model's metric where the run has one, else the float model's."""
     integer = reading(row, "integer", metric)
     return reading(row, "float", metric) if integer is None else integer
@@ -135,7 +125,7 @@ def interval(row: Row, metric: str) -> Interval | None:
     return None if low is None or high is None else (low, high)
 
 
-def generalisation_gap(row: Row, metric: str = "accuracy") -> float | None:
+def generalisation_gap(row: Row, metric: str) -> float | None:
     """How much better the served model is on the clips that it was trained on."""
     trained, served = reading(row, "train", metric), quality(row, metric)
     return None if trained is None or served is None else trained - served

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import moocore
 import numpy as np
 
-from aqtaudio.study.headlines import told_beside
+from aqtaudio.study.headlines import headlines, main_metric
 from aqtaudio.study.measures import (
     COSTS,
     Interval,
@@ -23,7 +23,6 @@ from aqtaudio.study.measures import (
     cost,
     generalisation_gap,
     interval,
-    main_metric,
     quality,
     reading,
 )
@@ -162,7 +161,7 @@ def _point(group: Sequence[Row], metric: str) -> Point:
         interval=_mean_interval([interval(row, metric) for row in group]),
         beside={
             key: mean
-            for key in told_beside(metric)
+            for key in headlines(group).beside(metric)
             if (mean := _mean(quality(row, key) for row in group)) is not None
         },
     )

@@ -17,7 +17,9 @@ from rich.text import Text
 
 from aqtaudio.study.process import tail
 
-_FIGURES = ("loss", "accuracy", "val_si_sdr_improvement_db")
+_NO_FIGURES = ("phase", "step", "steps", "seconds", "learning_rate", "penalty")
+_FIGURES = 3
+"""That a run's line shows: the loss, and what a task tells first of training and validation."""
 _BAR_WIDTH = 12
 _NAME_WIDTH = 36
 
@@ -149,7 +151,8 @@ def _job_line(job: Active) -> tuple:
         return label, ProgressBar(total=None, width=_BAR_WIDTH), waiting, "", clock
     slowest = min(progress, key=lambda found: found["step"])
     step = f"{slowest.get('phase', '')} {slowest['step']:.0f}/{slowest['steps']:.0f}".strip()
-    figures = [f"{key} {_range(found.get(key) for found in metrics)}" for key in _FIGURES]
+    keys = [key for key in dict.fromkeys(k for x in metrics for k in x) if key not in _NO_FIGURES]
+    figures = [f"{key} {_range(x.get(key) for x in metrics)}" for key in keys[:_FIGURES]]
     figures = [text for text in figures if not text.endswith(" ")]
     bar = ProgressBar(total=slowest["steps"], completed=slowest["step"], width=_BAR_WIDTH)
     return label, bar, step, Text("  ".join(figures), no_wrap=True, overflow="ellipsis"), clock

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.files import write
+from aqtaudio.files import write
 from aqtaudio.study.measures import COSTS, Metric, Row, cost, figure, quality
 
 Reference = Mapping[str, float]

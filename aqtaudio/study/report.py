@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write, write_csv
 from aqtaudio.study import tables
 from aqtaudio.study.attainment import Attainment, attainments
 from aqtaudio.study.figures import write_figures, write_pareto
-from aqtaudio.study.files import write, write_csv
-from aqtaudio.study.headlines import fronts_beside
+from aqtaudio.study.headlines import headlines, main_metric, shown
 from aqtaudio.study.layer_figure import write_layer_figures
 from aqtaudio.study.layers import layer_lines
-from aqtaudio.study.measures import COSTS, main_metric, metrics, require_more_is_better
+from aqtaudio.study.measures import COSTS, metrics, require_more_is_better
 from aqtaudio.study.page import page
 from aqtaudio.study.page_data import Part
 from aqtaudio.study.pareto import points
@@ -40,7 +40,7 @@ def write_report(study_dir: Path, metric: str | None = None) -> Path:
     reference = seen_from(kept_reference(study_dir / "reference.json", made), metric, main)
     name = study_dir.resolve().name
     write_csv(study_dir / "rows.csv", tables.row_lines(rows))
-    write(study_dir / "summary.md", summary(points(rows, metric), metric))
+    write(study_dir / "summary.md", summary(rows, metric))
     write_tables_and_figures(rows, reference, study_dir, name, metric)
     report = study_dir / "report.html"
     write(report, page([Part(name, rows, links(study_dir, ""))], reference, metric))
@@ -88,9 +88,9 @@ def write_tables_and_figures(
         if lines:
             write_csv(folder / f"{stem}.csv", lines)
     figures = out / "figures"
-    write_figures(settings, attained, figures, name, metric)
-    for other in fronts_beside(metric):
-        write_pareto(points(rows, other), "file_bytes", figures, name, other)
+    write_figures(settings, attained, figures, name, shown(rows, metric))
+    for other in headlines(rows).other_fronts(metric):
+        write_pareto(points(rows, other), "file_bytes", figures, name, shown(rows, other))
     write_layer_figures(rows, settings, figures)
     if len(moments) > 1:
-        write_time_figure(moments, figures / "commits.png", name, metric)
+        write_time_figure(moments, figures / "commits.png", name, shown(rows, metric))

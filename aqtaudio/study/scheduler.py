@@ -45,7 +45,7 @@ class RunSpec:
     run: PlannedRun
     run_dir: Path
     parent_dir: Path | None
-    data_dir: Path
+    data: tuple[Path, ...]
 
 
 @dataclass
@@ -66,7 +66,7 @@ class _Job:
 
 def run_study(
     study: Study,
-    data_dir: Path,
+    data: Sequence[Path],
     out_dir: Path,
     *,
     overlay: Overlay,
@@ -99,7 +99,7 @@ def run_study(
     work_dir = Path(work_dir or Path(out_dir) / "work")
     store = Store(Path(out_dir))
     runs = plan(study, overlay, identity)
-    specs = {run.run_id: _spec(run, work_dir, Path(data_dir)) for run in runs}
+    specs = {run.run_id: _spec(run, work_dir, tuple(data)) for run in runs}
     _refuse_old_results(store, specs, resume)
     with _alone(work_dir):
         variables = {**_cache(work_dir), **(environment or {})}
@@ -295,9 +295,9 @@ def _needed(specs: Mapping[str, RunSpec], entered: set[str]) -> list[str]:
     return [key for key in specs if key in needed]
 
 
-def _spec(run: PlannedRun, work_dir: Path, data_dir: Path) -> RunSpec:
+def _spec(run: PlannedRun, work_dir: Path, data: tuple[Path, ...]) -> RunSpec:
     parent_dir = work_dir / run.parent if run.parent else None
-    return RunSpec(run, work_dir / run.run_id, parent_dir, data_dir)
+    return RunSpec(run, work_dir / run.run_id, parent_dir, data)
 
 
 def _cache(work_dir: Path) -> dict[str, str]:

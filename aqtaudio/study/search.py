@@ -8,10 +8,9 @@ no unfinished ones to clear away.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write_json
 from aqtaudio.study import pareto
-from aqtaudio.study.measures import require_more_is_better
+from aqtaudio.study.measures import quality, require_more_is_better
 from aqtaudio.study.plan import Identity, Overlay, plain, plan
 from aqtaudio.study.scheduler import Outcome, run_study
 from aqtaudio.study.space import Delta, Search, Study
@@ -39,9 +39,10 @@ class Trial:
 
 def run_search(
     search: Search,
-    data_dir: Path,
+    data: Sequence[Path],
     out_dir: Path,
     *,
+    metric: str,
     overlay: Overlay,
     identity: Identity,
     resume: bool = False,
@@ -49,9 +50,12 @@ def run_search(
 ) -> Outcome:
     """Run what the search still needs, and write its trials and front to `<label>.json`.
 
-    Arguments, rows and errors are those of `run_study`, which `how` goes to. A trial of a failed
+    Arguments, rows and errors are those of `run_study`, which `how` goes to; `metric`: where the
+    search names none. A trial of a failed
     run counts, and one more is proposed in its place; a generation in which all fail is the last.
     """
+    if search.metric is None:
+        search = replace(search, metric=metric)
     _require_fit(search, overlay, identity)
     store, outcome, trials = Store(Path(out_dir)), Outcome(), []
 
@@ -59,7 +63,7 @@ def run_search(
         nonlocal outcome, resume
         study = Study(search.name, search.experiment, deltas)
         more = run_study(
-            study, data_dir, out_dir, overlay=overlay, identity=identity, resume=resume, **how
+            study, data, out_dir, overlay=overlay, identity=identity, resume=resume, **how
         )
         outcome, resume = _both(outcome, more), True
 
@@ -154,9 +158,14 @@ def _run_ids(
     return tuple(plan(study, overlay, identity)[-1].run_id for study in studies)
 
 
+def _metric(search: Search) -> str:
+    assert search.metric is not None
+    return search.metric
+
+
 def _require_fit(search: Search, overlay: Overlay, identity: Identity) -> None:
     """Plan every value of every variable once: what is wrong with one is known before any run."""
-    require_more_is_better(search.metric)
+    require_more_is_better(_metric(search))
     for axis in search.costs:
         if axis not in pareto.COSTS:
             raise BadInput(f"search cost {axis!r} is unknown; allowed: {', '.join(pareto.COSTS)}")
@@ -178,7 +187,7 @@ def _figures(
     for row in rows:
         if row is None:
             return None
-        values = [pareto.quality(row, search.metric)]
+        values = [quality(row, _metric(search))]
         values += [pareto.cost(row, axis) for axis in search.costs]
         found.append(values)
     columns = list(zip(*found, strict=True))
@@ -233,6 +242,4 @@ def _write(search: Search, trials: Sequence[Trial], path: Path) -> None:
         ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.replace(path)
+    write_json(path, record)

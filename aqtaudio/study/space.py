@@ -47,7 +47,8 @@ class Search:
     space: variable -> the values that it may have, of any type.
     runs: {variable: value} -> the delta of the trial's run, or a list of several (seeds, say),
       whose mean figures are then the trial's.
-    metric: of the served model, to bring up. costs: one or more of `pareto.COSTS`, to bring down.
+    metric: of the served model, to bring up; default: the first that the task names.
+    costs: one or more of `pareto.COSTS`, to bring down.
     trials: how many. A choice that is proposed again counts again and is not run again.
     generation: trials that are proposed together, so that they can run together; the population
       of NSGA-II.
@@ -61,7 +62,7 @@ class Search:
     experiment: object
     space: Mapping[str, Sequence[object]]
     runs: Callable[[dict[str, object]], Mapping[str, object] | Sequence[Mapping[str, object]]]
-    metric: str = "accuracy"
+    metric: str | None = None
     costs: Sequence[str] = ("bitops",)
     trials: int = 128
     generation: int = 16

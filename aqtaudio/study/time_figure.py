@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from aqtaudio.study.figures import escaped, plain
-from aqtaudio.study.headlines import title as title_of
+from aqtaudio.study.headlines import Quality
 from aqtaudio.study.measures import COST_TITLES
 from aqtaudio.study.timeline import Moment
 
 _LINE = "#0072B2"
 
 
-def write_time_figure(moments: Sequence[Moment], path: Path, title: str, metric: str) -> None:
+def write_time_figure(moments: Sequence[Moment], path: Path, title: str, quality: Quality) -> None:
     """Dots: the commit's runs alone; line: all runs so far. Needs two commits or more."""
     axis = next(iter(moments[-1].areas_so_far), None)
     figure = Figure(figsize=(7.2, 5.2 if axis else 3.0), layout="constrained")
@@ -24,8 +24,8 @@ def write_time_figure(moments: Sequence[Moment], path: Path, title: str, metric:
     places = range(len(moments))
     plots[0].step(places, [m.best_so_far for m in moments], where="post", color=_LINE)
     plots[0].plot(places, [m.best for m in moments], "o", color=_LINE)
-    plots[0].set_ylabel(f"best {title_of(metric)}")
-    if metric == "accuracy":
+    plots[0].set_ylabel(f"best {quality.title}")
+    if quality.is_share:
         plots[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     if axis:
         plots[1].step(places, [m.areas_so_far[axis] for m in moments], where="post", color=_LINE)

@@ -9,10 +9,12 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.training.checkpoint import Checkpoints, Measures
+from aqtaudio.training.companions import companions_of
 from aqtaudio.training.early_stopping import chosen, judged, unjudged
 from aqtaudio.training.metrics_log import MetricsLog
+from aqtaudio.training.optimizer import schedule
 from aqtaudio.training.phases import Phase, phase_directory
-from aqtaudio.training.step import State, initial_state, schedule
+from aqtaudio.training.step import State, initial_state, variables_of
 from aqtaudio.training.traced import Tree, traced_values
 
 LOG_EVERY = 25
@@ -49,7 +51,8 @@ class Course(contextlib.AbstractContextManager):
         with contextlib.ExitStack() as opened:
             kept = Checkpoints(phase_directory(directory, phase.name))
             self._checkpoints = opened.enter_context(kept)
-            state = initial_state(variables, phase)
+            companions = companions_of(experiment, settings)
+            state = initial_state(variables, phase, companions)
             self.first = self._checkpoints.latest or 0
             if settings.patience and self.first < settings.steps:
                 state["best"] = unjudged(state)
@@ -76,8 +79,8 @@ class Course(contextlib.AbstractContextManager):
 
     @property
     def variables(self) -> Tree:
-        """Of the model, as the state has them."""
-        return {"params": self.state["params"], **self.state["collections"]}
+        """Of the model and its companions, as the state has them."""
+        return variables_of(self.state)
 
     def took(self, done: int, measures: Measures, state: Callable[[], State]) -> None:
         """A step was taken: `done` in all. `state()` gives the state after it."""

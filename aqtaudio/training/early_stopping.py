@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.training.companions import COMPANIONS
 from aqtaudio.training.step import State
 
 Best = dict[str, Any]
-"""Of a state its "params" and "collections"; its "loss", a float32; and how many evaluations it has
-"waited" for a better one, an int32. Arrays, so that a checkpoint holds them."""
+"""Of a state its "params" and "collections", and companions' parameters; its "loss", a float32; and
+how many evaluations it has "waited" for a better one, an int32. Arrays, so that a checkpoint holds
+them."""
 
 
 def unjudged(state: State) -> Best:
@@ -33,10 +35,15 @@ def judged(best: Best, state: State, loss: float) -> Best:
 
 def chosen(best: Best, state: State) -> State:
     """The state that a phase ends with; only its optimizer's is the newest."""
-    return state | {"params": best["params"], "collections": best["collections"]}
+    kept = state | {"params": best["params"], "collections": best["collections"]}
+    if COMPANIONS in state:
+        kept[COMPANIONS] = state[COMPANIONS] | {"params": best[COMPANIONS]}
+    return kept
 
 
 def _kept(state: State) -> Best:
     """A copy: steps donate their state."""
     kept = {"params": state["params"], "collections": state["collections"]}
+    if COMPANIONS in state:
+        kept[COMPANIONS] = state[COMPANIONS]["params"]
     return jax.tree.map(jnp.copy, kept)

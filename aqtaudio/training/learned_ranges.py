@@ -14,8 +14,8 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.training.phases import Phase
+from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 
 SMALLEST = np.float32(1e-8)
 """As in calibration."""

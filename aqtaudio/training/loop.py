@@ -24,13 +24,15 @@ from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.models.published import is_published
+from aqtaudio.tasks.model_network import ModelNetwork
+from aqtaudio.training.companions import companions_of
 from aqtaudio.training.context import heard
 from aqtaudio.training.course import Course
 from aqtaudio.training.phases import Phase, float_phase, quantized_phase
 from aqtaudio.training.preflight import parent_settings
-from aqtaudio.training.restore import fresh, inherited, is_published, published
+from aqtaudio.training.restore import fresh, inherited, published
 from aqtaudio.training.step import State, make_features, make_joint_step, make_step
-from aqtaudio.training.tasks import task_of
 from aqtaudio.training.traced import Tree, bits_are_traced, shapes, traced_bits
 from aqtaudio.vocabulary.floating import Floating
 
@@ -47,6 +49,7 @@ class Trainer:
       data: of its task.
       directory: the run directory.
       evaluation: what is scored while training: of `evaluation_arrays`.
+      given: arrays that every step takes: of `Task.given`.
 
     Raises BadInput when the data has no noise. Settings: see `preflight`.
     """
@@ -54,11 +57,12 @@ class Trainer:
     experiment: Experiment
     data: Any
     directory: Path
-    evaluation: tuple[np.ndarray, np.ndarray]
+    evaluation: tuple[np.ndarray, ...]
 
     def __post_init__(self):
         self.model = self.experiment.built_model()
-        self.noise = task_of(self.experiment).background(self.data)
+        given = self.experiment.task.given(self.data)
+        self.given = jax.tree.map(jnp.asarray, given)
 
     def train(self) -> Trained:
         """Trains, or goes on training, alone. Raises BadInput when the loss is not finite."""
@@ -76,7 +80,8 @@ class Trainer:
         """The run in its quantized phase, after the float one."""
         phase = quantized_phase(self.experiment)
         begin = functools.partial(self._quantized_start, floating)
-        return self._course(phase, begin, floating if phase.distills else None)
+        teacher = {name: floating[name] for name in ("params", "batch_stats")}
+        return self._course(phase, begin, teacher if phase.distills else None)
 
     def _course(
         self, phase: Phase, begin: Callable[[], Tree], teacher: Tree | None = None
@@ -94,36 +99,37 @@ class Trainer:
         else:
             variables = fresh(experiment)
         params = low_rank.decompose(variables["params"], experiment.recipe)
-        return {"params": params, "batch_stats": variables["batch_stats"]}
+        companions = companions_of(experiment, experiment.optimizer).fresh(experiment.seed)
+        return companions | variables | {"params": params}
 
     def _quantized_start(self, floating: Tree) -> Tree:
         """The float model truncated, folded and calibrated on augmented training batches."""
         experiment = self.experiment
         params = low_rank.truncate(floating["params"], experiment.recipe.low_rank)
         params = fold(params, floating["batch_stats"])
-        features_of, noise = make_features(experiment), jnp.asarray(self.noise)
+        features_of = make_features(experiment.task, experiment.setup)
         size = experiment.finetune.batch_size
 
         def batches() -> Iterator[jax.Array]:
             for number in range(experiment.calibration_batches):
                 batch = self.data.training_batch(number, size, experiment.seed)
-                yield features_of(jax.random.key(number), batch, noise)
+                yield features_of(jax.random.key(number), batch, self.given)
 
         def before(variables: Tree, features: jax.Array) -> Tree:
-            clips_before = experiment.stream_context_clips
+            clips_before = experiment.setup.clips_before
             return heard(self.model, variables, features, Floating(), clips_before)
 
-        context = before if experiment.streams and experiment.stream_context_clips else None
+        context = before if experiment.setup.clips_before else None
         ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
-        return {"params": params, "ranges": ranges}
+        return floating | {"params": params, "ranges": ranges}
 
     def _score(self, phase: Phase, state: State) -> dict[str, float]:
         """What a line of metrics tells of the validation clips; a loss where one is waited for."""
-        settings = phase.optimizer
+        settings, setup = phase.optimizer, self.experiment.setup
         variables = {"params": state["params"], **state["collections"]}
         smoothing = settings.label_smoothing if settings.patience else None
-        task = task_of(self.experiment)
-        return task.scores(variables, phase.reading, self.evaluation, smoothing)
+        network = ModelNetwork(self.model, variables, phase.reading, setup)
+        return self.experiment.task.validation(network, self.evaluation, setup, smoothing)
 
 
 def train_together(trainers: Sequence[Trainer]) -> list[Trained | BadInput]:
@@ -187,14 +193,15 @@ class _Alone:
 
     def __init__(self, trainer: Trainer, course: Course):
         self._data, self._course, self._state = trainer.data, course, course.state
-        self._step = make_step(trainer.experiment, trainer.model, course.phase, trainer.noise)
+        self._given = trainer.given
+        self._step = make_step(trainer.experiment, trainer.model, course.phase)
 
     def take(self, number: int) -> list[Any]:
         """Takes a step: its measures."""
         size, seed = self._course.phase.optimizer.batch_size, self._course.experiment.seed
         batch = self._data.training_batch(number, size, seed)
         self._state, measures = self._step(
-            self._state, self._course.traced, np.int32(number), *batch
+            self._state, self._course.traced, self._given, np.int32(number), *batch
         )
         return [measures]
 
@@ -207,7 +214,7 @@ class _Together:
     """The steps of several runs, one program."""
 
     def __init__(self, trainer: Trainer, courses: Sequence[Course]):
-        self._data = trainer.data
+        self._data, self._given = trainer.data, trainer.given
         self._size = courses[0].phase.optimizer.batch_size
         self._runs = len(courses)
         seeds = [course.experiment.seed for course in courses]
@@ -215,8 +222,7 @@ class _Together:
         self._places = np.asarray([self._seeds.index(seed) for seed in seeds], np.int32)
         self._state = _stacked([course.state for course in courses])
         self._traced = _stacked(_with_bits(courses))
-        make = make_joint_step
-        self._step = make(trainer.experiment, trainer.model, courses[0].phase, trainer.noise)
+        self._step = make_joint_step(trainer.experiment, trainer.model, courses[0].phase)
 
     def take(self, number: int) -> list[Any]:
         """Takes a step: the measures of every run."""
@@ -224,7 +230,8 @@ class _Together:
         batches = [self._data.training_batch(number, self._size, seed) for seed in self._seeds]
         batch = (np.stack(parts) for parts in zip(*batches, strict=True))
         self._state, measures = self._step(
-            self._state, self._traced, np.int32(number), seeds, self._places, *batch
+            *(self._state, self._traced, self._given, np.int32(number)),
+            *(seeds, self._places, *batch),
         )
         return [_OfOne(measures, index) for index in range(self._runs)]
 

@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from tensorboardX import SummaryWriter
 
+from aqtaudio.files import write
+
 
 class MetricsLog:
     """Writes `metrics.jsonl` and `tensorboard/` in a run directory and shows a progress bar."""
@@ -72,6 +74,4 @@ class MetricsLog:
                 continue
             if line["phase"] != self.phase or line["step"] <= step:
                 kept.append(f"{text}\n")
-        temporary = self.path.with_name(f"{self.path.name}.partial")
-        temporary.write_text("".join(kept))
-        temporary.replace(self.path)
+        write(self.path, "".join(kept))

@@ -9,18 +9,18 @@ import jax.numpy as jnp
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.layer_tree import flatten
-from aqtaudio.data.augmentation import Augmentation
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Optimizer, load_json
+from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.models.published import is_published
 from aqtaudio.settings import differences, from_json, to_json
+from aqtaudio.settings import settings as settings_of
 from aqtaudio.training import blocks
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
-from aqtaudio.training.restore import fresh, is_published, published
+from aqtaudio.training.restore import fresh, published
 from aqtaudio.vocabulary.fake import Calibrating
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.recording import clip, require_recordable
 from aqtaudio.vocabulary.signal import start
 
@@ -35,8 +35,7 @@ def require_trainable(experiment: Experiment) -> None:
             "augmentation changes audio, and a device's features are none; allowed: spec masks "
             "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)"
         )
-    if isinstance(experiment.task, Enhancement):
-        _require_no_keyword_settings(experiment)
+    _require_used(experiment)
     if experiment.distillation and experiment.recipe.mode == "float":
         raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
     if experiment.distilled_blocks and not experiment.distillation:
@@ -52,7 +51,7 @@ def require_trainable(experiment: Experiment) -> None:
     params = low_rank.decompose(variables["params"], experiment.recipe)
     _require_trained_layers(experiment, list(flatten(params)))
     _require_answers(experiment, variables)
-    if experiment.streams:
+    if experiment.setup.streams:
         _require_streaming(experiment, variables)
     if experiment.recipe.mode == "float":
         return
@@ -63,14 +62,14 @@ def require_trainable(experiment: Experiment) -> None:
         return model.apply({"params": params}, start(features, reading), mutable=["ranges"])[1]
 
     try:
-        ranges = jax.eval_shape(observe, jnp.zeros((1, *experiment.feature_shape)))["ranges"]
+        ranges = jax.eval_shape(observe, jnp.zeros((1, *experiment.setup.feature_shape)))["ranges"]
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise _unbuildable(experiment, error) from error
     variables = {"params": params, "ranges": ranges}
-    if experiment.streams:
-        variables |= clip(model, variables, experiment.feature_shape)
-    recipe, shape = experiment.recipe, experiment.input_shape
-    require_recordable(model, variables, shape, recipe, experiment.streams)
+    if experiment.setup.streams:
+        variables |= clip(model, variables, experiment.setup.feature_shape)
+    recipe, shape = experiment.recipe, experiment.setup.input_shape
+    require_recordable(model, variables, shape, recipe, experiment.setup.streams)
 
 
 def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:
@@ -83,12 +82,10 @@ def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:
 
 
 def _require_answers(experiment: Experiment, variables: dict[str, Any]) -> None:
-    """Raises BadInput when an enhancement model's outputs are not what its task reads, or the model
-    has none of the blocks to be distilled.
+    """Raises BadInput when the model's answers are not what its task reads, or the model has none
+    of the blocks to be distilled.
     """
     model, pattern = experiment.built_model(), experiment.distilled_blocks
-    if not (pattern or isinstance(experiment.task, Enhancement)):
-        return
 
     def answer(features: jax.Array) -> Any:
         seen = {"mutable": [], **blocks.capturing(pattern)}
@@ -96,32 +93,24 @@ def _require_answers(experiment: Experiment, variables: dict[str, Any]) -> None:
         return out.real(), updated
 
     try:
-        out, inside = jax.eval_shape(answer, jnp.zeros((1, *experiment.feature_shape)))
+        out, inside = jax.eval_shape(answer, jnp.zeros((1, *experiment.setup.feature_shape)))
     except re.error as error:
         raise BadInput(f"distilled_blocks {pattern!r}: {error}") from error
     if pattern and not jax.tree.leaves(inside):
         raise BadInput(f"distilled_blocks {pattern!r} matches no module of the model")
-    if not isinstance(experiment.task, Enhancement):
-        return
-    task, frontend = experiment.suppression
-    wanted = experiment.feature_shape[0], task.filtering.values(frontend)
-    if out.shape[1:] != wanted:
-        raise BadInput(
-            f"the model's outputs are {list(out.shape[1:])} (frames, values); task.filtering and "
-            f"the front end ask for {list(wanted)}: gains, {task.filtering.taps} taps, SNR"
-        )
+    experiment.task.require_answers(out.shape, experiment.setup)
 
 
 def _require_streaming(experiment: Experiment, variables: dict[str, Any]) -> None:
     """Raises BadInput when the model looks ahead or does not take blocks of that length."""
     model = experiment.built_model()
-    lengths = clip(model, variables, experiment.feature_shape)
+    lengths = clip(model, variables, experiment.setup.feature_shape)
 
     def push(block: jax.Array) -> Any:
         return model.apply(variables | lengths, start(block, Floating()), mutable=["state"])[1]
 
     try:
-        state = jax.eval_shape(push, jnp.zeros((1, *experiment.input_shape)))
+        state = jax.eval_shape(push, jnp.zeros((1, *experiment.setup.input_shape)))
     except ValueError as error:
         raise BadInput(f"stream_block_frames {experiment.stream_block_frames}: {error}") from error
     if not state:
@@ -148,7 +137,9 @@ def parent_settings(experiment: Experiment) -> Experiment:
             continue
         if found := differences(getattr(settings, field), getattr(experiment, field)):
             raise BadInput(f"init_from {parent}: another {field} ({found})")
-    theirs, ours = (run.frontend.feature_shape(run.clip_samples) for run in (settings, experiment))
+    theirs, ours = (
+        run.frontend.feature_shape(run.setup.clip_samples) for run in (settings, experiment)
+    )
     if theirs != ours:
         raise BadInput(
             f"init_from {parent}: features of another shape (frames, features): {theirs} there, "
@@ -173,18 +164,20 @@ def _built(experiment: Experiment) -> dict[str, Any]:
 
 
 def _unbuildable(experiment: Experiment, error: Exception) -> BadInput:
-    frames, block = experiment.feature_shape[0], experiment.stream_block_frames
+    frames, block = experiment.setup.feature_shape[0], experiment.stream_block_frames
     clips = f"; blocks of {block} leave {frames} frames of a clip" if block else ""
     return BadInput(
         f"a model of these settings cannot be built: {error}{clips} ({experiment.model})"
     )
 
 
-def _require_no_keyword_settings(experiment: Experiment) -> None:
-    phases = experiment.optimizer, experiment.finetune
-    smoothing = any(x.label_smoothing != Optimizer.label_smoothing for x in phases)
-    if smoothing or experiment.augmentation != Augmentation():
-        raise BadInput(
-            "label_smoothing and augmentation are for keyword runs: leave them as they are by "
-            "default; of an enhancement run task.mixing decides"
-        )
+def _require_used(experiment: Experiment) -> None:
+    """Raises BadInput where something is set that the task has no use for."""
+    values, plain = settings_of(experiment), settings_of(Experiment())
+    for path in experiment.task.unused:
+        changed = [name for name in values if name == path or name.startswith(f"{path}.")]
+        if any(values[name] != plain[name] for name in changed):
+            raise BadInput(
+                f"{path} is set, and a run of {type(experiment.task).__name__} does not use it: "
+                "leave it as it is by default"
+            )

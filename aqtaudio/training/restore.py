@@ -1,74 +1,49 @@
 """The trained variables of a finished run."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.layer_tree import flatten, unflatten
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
+from aqtaudio.models import published as weights
 from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.companions import COMPANIONS, companions_of
 from aqtaudio.training.phases import float_phase, phase_directory, quantized_phase
-from aqtaudio.training.step import initial_state
+from aqtaudio.training.step import initial_state, variables_of
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 from aqtaudio.vocabulary.signal import start
-
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.BadZipFile)
-"""What numpy raises of a file that holds no arrays, or others than asked for."""
 
 
 def fresh(experiment: Experiment) -> dict[str, Any]:
     """Freshly initialized parameters and batch statistics."""
-    features = jnp.zeros((1, *experiment.feature_shape))
+    features = jnp.zeros((1, *experiment.setup.feature_shape))
     key = jax.random.key(experiment.seed)
     variables = experiment.built_model().init(key, start(features, Floating()))
-    return {"batch_stats": {}} | variables  # a model may have no batch norm
-
-
-def is_published(init_from: str | None) -> bool:
-    """Whether `init_from` names a file of published weights instead of a run."""
-    return init_from is not None and Path(init_from).suffix == ".npz"
+    # A model may have no batch norm.
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
 def published(experiment: Experiment) -> dict[str, Any]:
-    """The float model from the file of published weights (.npz) that `init_from` names.
+    """The float model from the file of published weights that `init_from` names.
 
     BadInput where it cannot be read, or is of another model.
     """
     file, model = str(experiment.init_from), experiment.built_model()
-    if not hasattr(model, "with_published"):
-        raise BadInput(f"init_from {file}: {type(model).__name__} reads no published weights")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            variables = model.with_published(arrays)
-    except UNREADABLE as error:
-        raise BadInput(
-            f"init_from {file}: not weights of {type(model).__name__}: {error}"
-        ) from None
-    variables = jax.tree.map(jnp.asarray, variables)
-    if "model" in experiment.init_differs:
-        return fitting(variables, experiment)
-    expected = jax.eval_shape(lambda: fresh(experiment))
-    ours, theirs = (_shapes_of(x["params"]) for x in (expected, variables))
-    if ours != theirs:
-        wrong = next(name for name in ours | theirs if ours.get(name) != theirs.get(name))
-        raise BadInput(
-            f"init_from {file}: layer {wrong!r} is {ours.get(wrong, 'not')} in the model, "
-            f"{theirs.get(wrong, 'not')} in the file; init_differs model lets it start fresh"
-        )
+        variables = weights.read(model, file)
+        if "model" in experiment.init_differs:
+            return fitting(variables, experiment)
+        weights.require_layers(variables, model, experiment.setup.feature_shape, file)
+    except BadInput as error:
+        raise BadInput(f"init_from {error}") from None
     return variables
-
-
-def _shapes_of(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: jax.tree.map(jnp.shape, layer) for name, layer in flatten(params).items()}
 
 
 def fitting(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
@@ -76,7 +51,7 @@ def fitting(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]
     found = {}
     for collection, new in fresh(experiment).items():
         old, layers = flatten(variables.get(collection, {})), flatten(new)
-        shapes = _shapes_of(new)
+        shapes = weights.shapes(new)
         known = {name: old[name] for name in layers if name in old}
         fits = {name for name, x in known.items() if jax.tree.map(jnp.shape, x) == shapes[name]}
         found[collection] = unflatten({n: known[n] if n in fits else layers[n] for n in layers})
@@ -86,45 +61,47 @@ def fitting(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]
 def inherited(experiment: Experiment, parent: Experiment) -> dict[str, Any]:
     """The float model of the run that `init_from` names, of the settings `parent`.
 
-    Where the classes are others, the layers that answer for them start fresh; where the model is
-    another, the layers that do not fit.
+    Where the answers are others, the layers that give them start fresh; where the model is another,
+    the layers that do not fit; where the task is another, its companions.
     """
     variables = restore(Path(str(experiment.init_from)), parent, "float")
     if "model" in experiment.init_differs:
         merged = {"params": low_rank.merge(variables["params"])}
         return fitting(variables | merged, experiment)
-    if isinstance(experiment.task, Enhancement):
-        return variables
-    if parent.words.classes == experiment.words.classes:
+    if experiment.task != parent.task:
+        variables.pop(COMPANIONS, None)  # they start fresh
+    if experiment.task.answers_like(parent.task):
         return variables
     return answering_anew(variables, experiment)
 
 
 def answering_anew(variables: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """`variables` with fresh layers where the number of classes decides shapes: the logits.
+    """`variables` with fresh layers where the number of outputs decides shapes: the logits.
 
     Decomposed layers become whole: the singular values of the old outputs say nothing of new ones.
     """
-    count = len(experiment.words.classes)
-    now, more = (_shapes(experiment, classes) for classes in (count, count + 1))
+    now, more = (_shapes(experiment, outputs) for outputs in (0, 1))
     layers, new = flatten(low_rank.merge(variables["params"])), flatten(fresh(experiment)["params"])
     params = {name: (layers if now[name] == more[name] else new)[name] for name in new}
     return variables | {"params": unflatten(params)}
 
 
-def _shapes(experiment: Experiment, classes: int) -> dict[str, Any]:
-    """Shapes of every layer's parameters, for so many classes."""
-    model = experiment.model.clone(classes=classes)
-    features = jnp.zeros((1, *experiment.feature_shape))
+def _shapes(experiment: Experiment, more: int) -> dict[str, Any]:
+    """Shapes of every layer's parameters, with so many outputs more than the task needs."""
+    model = experiment.task.fitted(experiment.model, more)
+    features = jnp.zeros((1, *experiment.setup.feature_shape))
 
     def init() -> Any:
         return model.init(jax.random.key(0), start(features, Floating()))["params"]
 
-    return {name: jax.tree.map(jnp.shape, x) for name, x in flatten(jax.eval_shape(init)).items()}
+    return weights.shapes(jax.eval_shape(init))
 
 
 def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
-    """Variables of the run's "float" or "quantized" phase. BadInput when they are not there."""
+    """Variables of the run's "float" or "quantized" phase, and companions' parameters.
+
+    BadInput when they are not there.
+    """
     if phase == "quantized" and experiment.recipe.mode == "float":
         raise BadInput(f"{run}: a float run has no quantized phase")
     directory = phase_directory(run, phase)
@@ -135,17 +112,20 @@ def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
         )
     variables = fresh(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
-    variables = {"params": params, "batch_stats": variables["batch_stats"]}
-    template = initial_state(variables, float_phase(experiment))
+    companions = companions_of(experiment, experiment.optimizer)
+    variables = companions.fresh(experiment.seed) | variables | {"params": params}
+    template = initial_state(variables, float_phase(experiment), companions)
     with Checkpoints(phase_directory(run, "float")) as checkpoints:
         state = checkpoints.restore(template)
     if phase == "quantized":
         # Ranks are known only from the float phase: they decide the shapes of the quantized one.
         params = low_rank.truncate(state["params"], experiment.recipe.low_rank)
         params = fold(params, state["collections"]["batch_stats"])
-        features = jnp.zeros((1, *experiment.feature_shape))
+        features = jnp.zeros((1, *experiment.setup.feature_shape))
         ranges = calibrate(experiment.built_model(), params, [features], experiment.recipe)
-        template = initial_state({"params": params, "ranges": ranges}, quantized_phase(experiment))
+        companions = companions_of(experiment, experiment.finetune)
+        variables |= {"params": params, "ranges": ranges}
+        template = initial_state(variables, quantized_phase(experiment), companions)
         with Checkpoints(directory) as checkpoints:
             state = checkpoints.restore(template)
-    return {"params": state["params"], **state["collections"]}
+    return variables_of(state)

@@ -14,10 +14,10 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.layer_tree import flatten
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.experiment import Experiment, Optimizer, identity
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.training.phases import Phase
+from aqtaudio.vocabulary.layer_tree import flatten
 
 Tree = dict[str, Any]
 

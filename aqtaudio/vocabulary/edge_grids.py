@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
-from aqtaudio.compression.recipe import Rule
+from aqtaudio.recipe import Rule
 from aqtaudio.vocabulary.layers import Layer
 
 

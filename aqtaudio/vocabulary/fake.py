@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.compression.recipe import Recipe, quantile
+from aqtaudio.recipe import Recipe, quantile
 from aqtaudio.vocabulary.aqt_arithmetic import constant_codes, fake_quant_weights, zeros_floor
 from aqtaudio.vocabulary.edge_grids import edge_grid, edge_scale
 from aqtaudio.vocabulary.floating import Floating

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.program import kernels
 from aqtaudio.program.kernels.call import Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import bias_codes
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.aqt_arithmetic import (
     RoundedGradients,
     aqt_dot,

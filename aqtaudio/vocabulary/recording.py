@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import Signal, start

@@ -14,12 +14,12 @@ from matplotlib.image import imread
 from aqtaudio.adaptation.compare import compare, statistics
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
-from aqtaudio.evaluate import evaluate
-from aqtaudio.frontend_choice import write
 from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.evaluate import evaluate
+from aqtaudio.runs.frontend_named import write
+from aqtaudio.runs.run import Run
 
 TRAINED = EXPERIMENT.frontend
 DUMPED = DeviceFeatures(window_ms=40.0, bands=10, mean=(0.0,), scale=(8.0,))

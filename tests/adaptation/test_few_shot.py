@@ -10,14 +10,14 @@ import pytest
 from commands import contents
 from corpus import EXPERIMENT
 
-from aqtaudio import evaluate
 from aqtaudio.adaptation import few_shot
 from aqtaudio.adaptation.few_shot import FewShot, adapt, experiment_of, last_layers, stronger
 from aqtaudio.compression.fold import fold
 from aqtaudio.data import manifest
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.errors import BadInput
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import evaluate
+from aqtaudio.runs.run import Run
 from aqtaudio.training.preflight import require_trainable
 
 WORDS = ("high",)
@@ -34,7 +34,7 @@ def short():
             phase = getattr(few_shot, name)
             changes = {"steps": steps, "batch_size": 16, "learning_rate": 0.01}
             patch.setattr(few_shot, name, dataclasses.replace(phase, **changes))
-        patch.setattr("aqtaudio.pipeline.ROW_PARITY_INPUTS", 20)
+        patch.setattr("aqtaudio.runs.train.ROW_PARITY_INPUTS", 20)
         yield
 
 

@@ -6,17 +6,18 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from aqtaudio.training.predict import features_of_clips
 from corpus import EXPERIMENT, RATE_HZ, TONES_HZ
 
-from aqtaudio import evaluate, frontend_choice
 from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate, recalibrated
 from aqtaudio.data import audio, manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import STEPS_PER_UNIT, MicroFrontend
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import evaluate
+from aqtaudio.runs import frontend_named as frontend_choice
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
-from aqtaudio.training.predict import features_of_clips
 from aqtaudio.training.preflight import require_trainable
 
 # As many frames and features as EXPERIMENT's own front end, and quite other values. Tones are what

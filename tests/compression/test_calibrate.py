@@ -8,7 +8,7 @@ from cases import SMALL
 from trained import folded, quantized, random_features
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.layers import Dense, Input
 
 BATCHES = [scale * random_features(SMALL, 6, seed=i) for i, scale in enumerate((1.0, 0.3, 2.5))]

@@ -7,8 +7,8 @@ import pytest
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.layer_tree import flatten, unflatten
-from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.recipe import Recipe, Rule
+from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 
 RECIPE = Recipe(rules=(Rule("block_1/pointwise", svd_penalty=0.1), Rule()))
 

@@ -11,8 +11,8 @@ from cases import SMALL
 from trained import floating, quantized
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.recipe import LowRank, Recipe, Rule
 from aqtaudio.errors import BadInput
+from aqtaudio.recipe import LowRank, Recipe, Rule
 
 EVERYWHERE = Recipe(rules=(Rule("pointwise_.*|logits", svd_penalty=0.1), Rule()))
 

@@ -5,8 +5,8 @@ from cases import SMALL
 from trained import folded, random_features
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import LowRank, Recipe, Rule, quantile
 from aqtaudio.errors import BadInput
+from aqtaudio.recipe import LowRank, Recipe, Rule, quantile
 
 
 def test_first_match_wins():

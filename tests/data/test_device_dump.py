@@ -9,9 +9,9 @@ import pytest
 
 from aqtaudio.data import device_dump
 from aqtaudio.data.check import check
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
-from aqtaudio.frontend_choice import frontend_of
+from aqtaudio.runs.frontend_named import frontend_of
+from aqtaudio.tasks.keywords.data import KeywordData
 
 FRAMES, BANDS, HOP_MS = 6, 5, 20
 SHAPE = (FRAMES, BANDS)

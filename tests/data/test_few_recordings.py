@@ -6,11 +6,12 @@ import random
 import pytest
 from corpus import RATE_HZ
 
-from aqtaudio.data import few_recordings, manifest
-from aqtaudio.data.few_recordings import draw, held_out
-from aqtaudio.data.keywords import KeywordData
+from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords import few_recordings
+from aqtaudio.tasks.keywords.data import KeywordData
+from aqtaudio.tasks.keywords.few_recordings import draw, held_out
 
 WORDS = ("ar:yes", "ar:no")
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aqtaudio.data import crops, evaluation_list, manifest
-from aqtaudio.data.keywords import KeywordData, class_names, class_of
+from aqtaudio.data import crops, manifest
+from aqtaudio.data import items as evaluation_list
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords.data import KeywordData, class_names, class_of
 
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared")) / "data"
 KEYWORDS = ("yes", "no")

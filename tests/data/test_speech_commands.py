@@ -12,9 +12,9 @@ import soundfile
 
 from aqtaudio.data import manifest, speech_commands
 from aqtaudio.data.check import check
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.speech_commands import import_speech_commands, protocol_choice, split_of
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords.data import KeywordData
 
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared")) / "data"
 

@@ -12,9 +12,9 @@ from aqtaudio.data import espeak, manifest, noises
 from aqtaudio.data import synth as module
 from aqtaudio.data.check import check
 from aqtaudio.data.espeak import Utterance, speak
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.data.synth import SynthSettings, speakers, synth
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords.data import KeywordData
 
 SMALL = SynthSettings(
     words=("stop", "hey computer"),

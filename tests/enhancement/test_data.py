@@ -11,9 +11,9 @@ import soundfile
 from speech_corpus import RATE_HZ, SPEAKERS
 
 from aqtaudio.data import manifest
-from aqtaudio.enhancement import mixture_list
-from aqtaudio.enhancement.data import EVALUATION_SNR_DB, NOISES, EnhancementData
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement import mixture_list
+from aqtaudio.tasks.enhancement.data import EVALUATION_SNR_DB, NOISES, EnhancementData
 
 CLIP = RATE_HZ  # one second
 

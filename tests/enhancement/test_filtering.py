@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio.enhancement.filtering import Filtering, Results, synthesise
-from aqtaudio.enhancement.whole import enhanced, heard, synthesised
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
+from aqtaudio.tasks.enhancement.filtering import Filtering, Results, synthesise
+from aqtaudio.tasks.enhancement.whole import enhanced, heard, synthesised
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from aqtaudio.enhancement.loss import FIRST_SNR_DB, LAST_SNR_DB, SpectralLoss, local_snr_db
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement.loss import FIRST_SNR_DB, LAST_SNR_DB, SpectralLoss, local_snr_db
+from aqtaudio.tasks.enhancement.task import Enhancement
 
 HZ = 16_000
 LOSS = SpectralLoss()

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from aqtaudio.enhancement import metrics
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement import metrics
 
 HZ = 16000
 

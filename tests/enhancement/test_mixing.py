@@ -10,9 +10,9 @@ import pytest
 from speech_corpus import noise, speech
 
 from aqtaudio import settings
-from aqtaudio.enhancement import reverberation
-from aqtaudio.enhancement.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement import reverberation
+from aqtaudio.tasks.enhancement.mixing import Mixing, mix
 
 RATE_HZ = 8000
 SAMPLES = 2 * RATE_HZ

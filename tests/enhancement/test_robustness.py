@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from aqtaudio.enhancement.robustness import level_curve, step_recovery
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement.levels import level_curve, step_recovery
 
 HZ = 16000
 AT_S = 2.0

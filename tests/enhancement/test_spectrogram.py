@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from aqtaudio.enhancement.spectrogram import Columns, write
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.enhancement.spectrogram import Columns, write
 
 HZ = 16000
 

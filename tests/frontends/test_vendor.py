@@ -12,10 +12,10 @@ from corpus import EXPERIMENT
 from micro_oracles import int8_of, quickly_compiled, signals, voices
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontend_choice import frontend_of, write
 from aqtaudio.frontends import vendor
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.vendor import VendorFrontend, persistent_trace
+from aqtaudio.runs.frontend_named import frontend_of, write
 from aqtaudio.settings import from_json, overlay, to_json
 
 VENDOR = VendorFrontend()

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.training.restore import published
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import Signal, start

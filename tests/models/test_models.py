@@ -19,8 +19,8 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.program.cost import cost
+from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import pytest
 from cases import TC14
 
-from aqtaudio.compression.layer_tree import Layers, flatten
 from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.conformer import Conformer
 from aqtaudio.models.crnn import CRNN
@@ -22,6 +21,7 @@ from aqtaudio.models.mhatt_rnn import MHAttRNN
 from aqtaudio.models.svdf import SVDF
 from aqtaudio.models.tc_resnet import TCResNet
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layer_tree import Layers, flatten
 from aqtaudio.vocabulary.signal import start
 
 

@@ -11,11 +11,11 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import W8A8, Recipe
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
+from aqtaudio.recipe import W8A8, Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start

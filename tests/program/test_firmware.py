@@ -15,12 +15,12 @@ import reference
 from stream_cases import BANDS, STREAMS
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import W8A8
 from aqtaudio.errors import BadInput
 from aqtaudio.program import firmware
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
+from aqtaudio.recipe import W8A8
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start

@@ -10,10 +10,10 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import W8A8
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames, rows_of
 from aqtaudio.program.program import Program
+from aqtaudio.recipe import W8A8
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start

@@ -4,11 +4,11 @@ import pytest
 from fake_rows import fake_enhancement_row, fake_enhancement_rows, fake_row, fake_rows
 
 from aqtaudio.errors import BadInput
+from aqtaudio.study.headlines import main_metric
 from aqtaudio.study.measures import (
     cost,
     generalisation_gap,
     interval,
-    main_metric,
     metrics,
     quality,
     require_more_is_better,

@@ -13,7 +13,7 @@ from crashes import active, finished, start_and_kill, started, starts, undisturb
 from fake_sweep import Experiment, slow_study, sweep, wide_study
 from rich.console import Console
 
-from aqtaudio.cli import main
+from aqtaudio.commands.command_line import main
 from aqtaudio.errors import BadInput
 from aqtaudio.study.space import Study, param, product
 from aqtaudio.study.store import Store

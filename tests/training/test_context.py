@@ -12,11 +12,11 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.compression.recipe import W8A8
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
+from aqtaudio.recipe import W8A8
 from aqtaudio.settings import overlay
 from aqtaudio.training.context import heard
 from aqtaudio.training.preflight import require_trainable
@@ -95,9 +95,9 @@ def test_front_ends_that_remember_have_heard_the_clips_before():
     frontend = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0)
     experiment = dataclasses.replace(STREAM, frontend=frontend)
     rng = np.random.default_rng(0)
-    audio = (0.1 * rng.standard_normal((3, experiment.clip_samples))).astype(np.float32)
+    audio = (0.1 * rng.standard_normal((3, experiment.setup.clip_samples))).astype(np.float32)
     _, state = frontend.push(audio[:1], frontend.initial_state(1))
     expected, _ = frontend.push(audio[1:2], state)
-    found = experiment.features(audio, clips_before=1)
-    np.testing.assert_array_equal(found[1], expected[0][-experiment.feature_shape[0] :])
-    assert not np.array_equal(found[1], experiment.features(audio)[1])
+    found = experiment.setup.features(audio, clips_before=1)
+    np.testing.assert_array_equal(found[1], expected[0][-experiment.setup.feature_shape[0] :])
+    assert not np.array_equal(found[1], experiment.setup.features(audio)[1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import rel_entr, softmax
 
-from aqtaudio.training import keyword_loss as task
+from aqtaudio.tasks.keywords import loss as task
 
 LOGITS = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
 

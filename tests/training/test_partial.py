@@ -6,17 +6,17 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from aqtaudio.training.predict import predict
 from corpus import EXPERIMENT, RATE_HZ
 
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import identity
-from aqtaudio.run_directory import Run
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
-from aqtaudio.training import keyword_loss as task
+from aqtaudio.tasks.keywords import loss as task
+from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
-from aqtaudio.training.predict import predict
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
@@ -112,7 +112,7 @@ def test_only_layers_that_match_are_trained(partial, phase):
 def test_frozen_batch_norm_uses_the_statistics_that_it_has(tiny_run):
     """Otherwise the layers behind it would be trained on what they never see later."""
     model, variables = EXPERIMENT.built_model(), Run(tiny_run).variables("float")
-    features = 5 + jax.random.normal(jax.random.key(0), (4, *EXPERIMENT.feature_shape))
+    features = 5 + jax.random.normal(jax.random.key(0), (4, *EXPERIMENT.setup.feature_shape))
 
     def logits(trains: str, mutable: tuple[str, ...] = ("batch_stats",)):
         signal = start(features, Floating(trains=trains))

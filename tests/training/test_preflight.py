@@ -9,16 +9,16 @@ import pytest
 from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.recipe import FLOAT, Recipe, Rule
-from aqtaudio.compression.recipe import low_rank as low_rank_recipe
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
-from aqtaudio.run_directory import Run
+from aqtaudio.recipe import FLOAT, Recipe, Rule
+from aqtaudio.recipe import low_rank as low_rank_recipe
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable

@@ -8,12 +8,12 @@ import pytest
 import soundfile
 from corpus import EXPERIMENT, RATE_HZ
 
-from aqtaudio import pipeline
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.program.program import load
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 
-from aqtaudio import pipeline
 from aqtaudio.compression import low_rank
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import save_json
-from aqtaudio.run_directory import Run
+from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training import course
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory

@@ -9,12 +9,12 @@ import pytest
 from corpus import EXPERIMENT, LOW_RANK, RATE_HZ, STREAM
 from trained import by_edge
 
-from aqtaudio import pipeline
-from aqtaudio.compression.recipe import W4A4, W4A8, W8A8, W8A16, Recipe, Rule
-from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, save_json
+from aqtaudio.recipe import W4A4, W4A8, W8A8, W8A16, Recipe, Rule
+from aqtaudio.runs import train as pipeline
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training.checkpoint import Checkpoints
 from aqtaudio.training.loop import Trainer, train_together
 from aqtaudio.training.phases import phase_directory

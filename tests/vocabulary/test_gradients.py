@@ -10,7 +10,7 @@ from jax import lax
 from trained import BATCH, OPTIMIZER, Quant, by_edge, quantized, random_features, training_step
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe, Rule
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Conv2D, Dense, DepthwiseConv2D, Input, Reshape

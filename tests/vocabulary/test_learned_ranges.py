@@ -20,10 +20,10 @@ from trained import (
 )
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.experiment import Experiment
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.settings import overlay
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.phases import quantized_phase

@@ -18,7 +18,7 @@ from trained import (
     training_step,
 )
 
-from aqtaudio.compression.recipe import Recipe
+from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights, weight_codes
 from aqtaudio.vocabulary.edge_grids import edge_grid
 from aqtaudio.vocabulary.quantized import Quantized

@@ -13,10 +13,10 @@ from jax.flatten_util import ravel_pytree
 from trained import BATCH, by_edge, cross_entropy, quantized, random_features
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe
 from aqtaudio.errors import BadInput
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
+from aqtaudio.recipe import Recipe
 from aqtaudio.settings import overlay
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.aqt_arithmetic import RoundedGradients, aqt_dot

@@ -9,9 +9,9 @@ from jax import lax
 from operation_cases import CASES, RECIPES
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.errors import BadInput
 from aqtaudio.program.cost import cost
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import GRU, Attention, Dense, Input, SubPixelConv1D
 from aqtaudio.vocabulary.quantized import Quantized

@@ -11,10 +11,10 @@ from operation_programs import RUNTIMES
 from stream_cases import BANDS, STREAMS, Streamed
 
 from aqtaudio.compression.calibrate import calibrate
-from aqtaudio.compression.recipe import Recipe, Rule
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
+from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import Conv2D
 from aqtaudio.vocabulary.quantized import Quantized

@@ -1,0 +1,149 @@
+"""aqtaudio enhance, robustness: noise suppression by a run."""
+
+import argparse
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.commands.answers import answer
+from aqtaudio.commands.arguments import (
+    Verbs,
+    add_data,
+    add_json,
+    add_run,
+    add_runtime,
+    add_split,
+    positive,
+)
+from aqtaudio.errors import BadInput
+
+STUDY = Path(__file__).parents[2] / "results/denoise"
+"""Of a checkout: where no run is named, its best artifact enhances."""
+
+
+def add(verbs: Verbs) -> None:
+    """The verbs of this file."""
+    _add_enhance(verbs)
+    _add_robustness(verbs)
+
+
+def _add_enhance(verbs: Verbs) -> None:
+    text = "a recording without its noise; any rate and length"
+    command = verbs.add("enhance", enhance, text)
+    command.add_argument("source", type=Path, metavar="IN.wav")
+    command.add_argument("target", type=Path, metavar="OUT.wav")
+    command.add_argument("path", type=Path, nargs="?", metavar="RUN", help="default: the study's")
+    add_runtime(command)
+    command.add_argument("--stream", action="store_true", help="a hop at a time, as a device")
+    command.add_argument("--post-filter", type=float, metavar="BETA", help="0.02 is usual")
+    command.add_argument("--attenuation-limit-db", type=float, metavar="DB")
+    command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
+    add_json(command)
+
+
+def enhance(options: argparse.Namespace) -> int:
+    """A recording without its noise, and a picture of both."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.enhancement.sound_file import enhance_file
+    from aqtaudio.tasks.enhancement.stream import Enhancer
+    from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
+
+    run = Run(options.path or _default_run())
+    setup = run.experiment.setup
+    filtering = Enhancement.of(run.experiment.task).filtering
+    changes = {"post_filter": options.post_filter}
+    changes |= {"attenuation_limit_db": options.attenuation_limit_db}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    filtering = dataclasses.replace(filtering, **changes)
+
+    @contextlib.contextmanager
+    def enhancers() -> Iterator[Enhancer]:
+        with network(run, options.runtime) as opened:
+            yield Enhancer(opened, setup.block_frames, frontend_of(setup), filtering)
+
+    value = enhance_file(options.source, options.target, enhancers, options.stream, options.png)
+    value |= {"run": str(run.path), "runtime": options.runtime}
+
+    def show(value: dict[str, Any]) -> None:
+        print(
+            f"{value['out']}: {value['seconds']:.1f} s of {value['channels']} channels at "
+            f"{value['sample_rate_hz']} Hz by {value['run']} ({value['runtime']})"
+        )
+        print(
+            f"  {value['real_time_factor']:.3f} of the recording's time, "
+            f"{value['delay_ms']:.0f} ms behind it in a stream"
+        )
+        print(f"  {value['png']}: spectrograms before and after")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def _default_run() -> Path:
+    """The artifact of the study that has the best quality."""
+    from aqtaudio.study.headlines import main_metric
+    from aqtaudio.study.measures import quality
+    from aqtaudio.study.store import Store
+
+    artifacts = STUDY / "artifacts"
+    rows = [row for row in Store(STUDY).rows() if (artifacts / str(row["run_id"])).is_dir()]
+    if not rows:
+        raise BadInput("no run is named, and there is no study that has one: name a run directory")
+    metric = main_metric(rows)
+    best = max(rows, key=lambda row: quality(row, metric) or -math.inf)
+    return artifacts / str(best["run_id"])
+
+
+def _add_robustness(verbs: Verbs) -> None:
+    text = "noise suppression at low levels, after steps"
+    command = verbs.add("robustness", robustness, text)
+    add_run(command)
+    add_data(command)
+    add_split(command)
+    add_runtime(command)
+    command.add_argument("--limit", type=positive, metavar="N")
+    add_json(command)
+
+
+def robustness(options: argparse.Namespace) -> int:
+    """Levels and level steps."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.enhancement.robustness import robustness
+    from aqtaudio.tasks.enhancement.task import Enhancement
+
+    run, split = Run(options.path), options.split
+    task, setup = Enhancement.of(run.experiment.task), run.experiment.setup
+    data = task.load(options.data, setup, (split,))
+    items = run.items(data, split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": split}
+        value |= robustness(opened, task, data, items, setup)
+    answer(value, options.json, _show)
+    return 0
+
+
+def _show(value: dict[str, Any]) -> None:
+    print(f"{value['runtime']} on {value['n']} mixtures of {value['split']}")
+    for row in value["levels"]:
+        print(
+            f"  {row['level_dbfs']:6.0f} dBFS  SI-SDR {_signed(row, 'si_sdr_improvement_db')} "
+            f"dB better, output {_signed(row, 'output_ratio_db')} dB"
+        )
+    for row in value["steps"]:
+        times = (row["recovery_ms_median"], row["recovery_ms_worst"])
+        median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
+        lost = _signed(row, "loss_0_500_ms_db").removeprefix("+")
+        print(
+            f"  {row['step_db']:+6.0f} dB    {lost} dB lost in 500 ms; "
+            f"recovered after {median} (median), {worst} (worst), "
+            f"{100 * row['recovered_within_100_ms']:.0f} % within 100 ms"
+        )
+
+
+def _signed(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:+.1f}" if name in row else "?"

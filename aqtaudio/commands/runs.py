@@ -1,0 +1,169 @@
+"""aqtaudio evaluate, parity, export, check, cost: what a run is, and what a device gets of it."""
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.commands.answers import answer
+from aqtaudio.commands.arguments import (
+    Verbs,
+    add_data,
+    add_frontend,
+    add_json,
+    add_run,
+    add_runtime,
+    add_split,
+    positive,
+    require_frontend,
+)
+from aqtaudio.errors import BadInput
+
+
+def add(verbs: Verbs) -> None:
+    """The verbs of this file."""
+    _add_evaluate(verbs)
+    _add_parity(verbs)
+    _add_export(verbs)
+    _add_check(verbs)
+    _add_cost(verbs)
+
+
+def _add_evaluate(verbs: Verbs) -> None:
+    command = verbs.add("evaluate", evaluate, "quality of a run in any runtime")
+    add_run(command)
+    add_data(command)
+    add_split(command)
+    add_runtime(command)
+    command.add_argument("--limit", type=positive, metavar="N")
+    add_frontend(command)
+    add_json(command)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluates a run."""
+    from aqtaudio.runs.evaluate import evaluate
+    from aqtaudio.runs.run import Run
+
+    run = Run(options.path)
+    require_frontend(run, options.frontend)
+    value = evaluate(run, options.data, options.split, options.runtime, options.limit)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
+        for line in run.experiment.task.show(value["metrics"]):
+            print(f"  {line}")
+        if notice := run.experiment.task.notice():
+            print(f"  {notice}")
+        if "real_time_factor" in value:
+            factor = value["real_time_factor"]
+            print(f"  {factor:.3f} of the sound's time, hop by hop on this machine")
+        if "macs_per_second" in value:
+            print(f"  {value['macs_per_second'] / 1e6:.1f} million MACs per second")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def _add_parity(verbs: Verbs) -> None:
+    command = verbs.add("parity", parity, "program against the runtime's integers, exact")
+    add_run(command)
+    add_data(command, required=False)
+    command.add_argument("--n", type=positive, default=1000)
+    command.add_argument("--runtime", choices=("micro", "litert"), default="micro")
+    add_json(command)
+
+
+def parity(options: argparse.Namespace) -> int:
+    """Compares integers; status 1 when any differs."""
+    from aqtaudio.runs.parity import parity_on
+    from aqtaudio.runs.run import Run
+
+    value = parity_on(Run(options.path), options.data, options.n, options.runtime)
+
+    def show(value: dict[str, Any]) -> None:
+        print(
+            f"{value['runtime']}: {value['mismatches']} of {value['outputs']} integers differ "
+            f"on {value['n']} inputs (largest difference {value['max_abs_diff']})"
+        )
+
+    answer(value, options.json, show)
+    return 1 if value["mismatches"] else 0
+
+
+def _add_export(verbs: Verbs) -> None:
+    command = verbs.add("export", export, "an artifact folder with a firmware bundle")
+    add_run(command)
+    command.add_argument("--out", type=Path, required=True)
+    add_data(command, "recordings for the golden vectors", required=False)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Writes an artifact folder."""
+    from aqtaudio.runs.export import export
+    from aqtaudio.runs.run import Run
+
+    print(export(Run(options.path), options.out, options.data))
+    return 0
+
+
+def _add_check(verbs: Verbs) -> None:
+    command = verbs.add("check", check, "does a TFLite file run on TFLite Micro, in integers?")
+    command.add_argument("path", type=Path, metavar="FILE.tflite|RUN")
+    command.add_argument("--allow-float", action="store_true")
+    add_json(command)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Judges a TFLite file; status 1 when TFLite Micro cannot run it."""
+    from aqtaudio.program.check import check
+    from aqtaudio.runs.run import Run
+
+    path = options.path
+    if not path.exists():
+        raise BadInput(f"{path}: no such file or run")
+    program = None
+    if path.is_dir():
+        model = Run(path).model
+        with contextlib.suppress(BadInput):  # a float run; it would only help to name layers
+            program = Run(path).program
+    else:
+        model = path.read_bytes()
+    value = check(model, options.allow_float, program=program).to_json()
+
+    def show(value: dict[str, Any]) -> None:
+        print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")
+        for reason in value["reasons"]:
+            print(f"  {reason}")
+        print("  " + ", ".join(f"{count} {name}" for name, count in value["ops"].items()))
+        sizes = ("file_bytes", "weight_bytes", "arena_bytes")
+        print("  " + ", ".join(f"{key} {value[key]}" for key in sizes))
+
+    answer(value, options.json, show)
+    return 0 if value["micro_compatible"] else 1
+
+
+def _add_cost(verbs: Verbs) -> None:
+    text = "parameters, MACs, bit-operations and bytes, per operation"
+    command = verbs.add("cost", cost, text)
+    add_run(command)
+    add_json(command)
+
+
+def cost(options: argparse.Namespace) -> int:
+    """Prints costs."""
+    from aqtaudio.program.cost import cost, table
+    from aqtaudio.runs.row import costs
+    from aqtaudio.runs.run import Run
+
+    run = Run(options.path)
+    value = costs(run)
+
+    def show(value: dict[str, Any]) -> None:
+        if run.experiment.recipe.mode != "float":
+            table(cost(run.program))
+        for key, number in value.items():
+            print(f"{key:>16} {'-' if number is None else format(number, ',')}")
+
+    answer(value, options.json, show)
+    return 0

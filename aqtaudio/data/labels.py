@@ -1,0 +1,15 @@
+"""What a manifest's labels mean to every task."""
+
+from collections.abc import Sequence
+
+UNKNOWN = "unknown"
+SILENCE = "silence"
+
+
+def class_of(label: str, keywords: Sequence[str]) -> str:
+    """The class of a manifest label: a label that is not a keyword is unknown or silence."""
+    if label in keywords:
+        return label
+    if label in ("_silence_", SILENCE) or label.startswith("noise:"):
+        return SILENCE
+    return UNKNOWN

@@ -1,1 +1,0 @@
-"""Noise suppression: mixtures of speech and noise, and what comes out of them."""

@@ -1,0 +1,1 @@
+"""A run on disk: trained, evaluated, compared with its runtimes, exported."""

@@ -1,0 +1,89 @@
+"""A run's program against a runtime: the same integers, or not."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.kernels.call import TARGETS
+from aqtaudio.program.program import Program
+from aqtaudio.runs.network import interpret
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.stream import Framer
+
+
+def parity(
+    run: Run,
+    data: Any = None,
+    n: int = 1000,
+    runtime: str = "micro",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compares the program with a runtime, in that runtime's arithmetic.
+
+    On `n` random inputs and, given data of training and validation recordings, `n` clips of them
+    (blocks of a stream).
+
+    Returns:
+      What `parity --json` prints; "outputs" counts the integers that were compared. A stream's
+      inputs are blocks, one stream of all.
+    """
+    if runtime not in TARGETS:
+        raise BadInput(f"runtime {runtime!r}; allowed: {', '.join(TARGETS)}")
+    if n < 1:
+        raise BadInput(f"--n is {n}; at least 1 is needed")
+    own = runtime == run.experiment.recipe.target
+    executor = run.executor if own else Executor(run.program, target=runtime)
+    codes = random_codes(run.program, n, seed)
+    if data is not None:
+        codes = np.concatenate([recorded_codes(run, executor, data, n), codes])
+    ours = executor(codes).astype(int)
+    theirs = interpret(run.model, codes, runtime).astype(int)
+    difference = np.abs(ours - theirs)
+    return {
+        "runtime": runtime,
+        "n": len(codes),
+        "outputs": int(difference.size),
+        "mismatches": int(np.count_nonzero(difference)),
+        "max_abs_diff": int(difference.max()),
+    }
+
+
+def parity_on(
+    run: Run,
+    folders: Sequence[Path] | None,
+    n: int = 1000,
+    runtime: str = "micro",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """`parity` on the recordings of manifest folders, if any."""
+    data = run.data(folders, ("train", "val")) if folders else None
+    return parity(run, data, n, runtime, seed)
+
+
+def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
+    """Uniform input codes [n, ...]."""
+    edge = program.edges[program.inputs[0]]
+    limits = np.iinfo(edge.dtype)
+    random = np.random.default_rng(seed)
+    return random.integers(limits.min, limits.max + 1, (n, *edge.shape), edge.dtype)
+
+
+def recorded_codes(run: Run, executor: Executor, data: Any, n: int) -> np.ndarray:
+    """Input codes of up to n clips (blocks of a stream) of recordings, the validation list first.
+
+    A stream hears the clips without a break.
+    """
+    experiment, setup = run.experiment, run.experiment.setup
+    items = run.items(data, "val")
+    if not setup.streams:
+        clips = experiment.task.recordings(data, items, n)
+        return executor.quantize(setup.features_of(clips))[:n]
+    samples = data.evaluation_arrays(items[:1])[0].shape[1]
+    count = 1 + math.ceil(n * setup.block_ms * data.sample_rate_hz / 1000 / samples)
+    clips = experiment.task.recordings(data, items, count)
+    return executor.quantize(Framer(setup).push(clips.reshape(-1)))[:n]

@@ -1,0 +1,121 @@
+"""A run directory, or an artifact folder: the same without checkpoints.
+
+config.json, checkpoint/, metrics.jsonl, program.npz (and a readable program.json), model.tflite,
+evaluation.tsv, companions.npz where the task keeps any, row.json.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.data import items as item_lists
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.frontends.frontend import Frontend
+from aqtaudio.program import program as programs
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.program import Program
+from aqtaudio.settings import differences
+from aqtaudio.tasks.task import Data
+
+EVALUATION = "evaluation.tsv"
+COMPANIONS = "companions.npz"
+FILES = (
+    *("config.json", "program.npz", "program.json", "model.tflite"),
+    *(EVALUATION, COMPANIONS, "row.json"),
+)
+"""What an artifact has of its run; some runs have no companions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run on disk. Everything is read when it is first asked for.
+
+    Attributes:
+      path: its folder.
+      frontend: what it hears through instead of the front end it was trained on, see `hearing`.
+    """
+
+    path: Path
+    frontend: Frontend | None = None
+
+    def __post_init__(self):
+        if not self.path.is_dir():
+            raise BadInput(f"{self.path}: no such run directory")
+
+    @functools.cached_property
+    def experiment(self) -> Experiment:
+        """The settings it was made with, but for the front end it hears through."""
+        experiment = load_json(self.path / "config.json")
+        if self.frontend is None:
+            return experiment
+        return dataclasses.replace(experiment, frontend=self.frontend)
+
+    def hearing(self, frontend: Frontend) -> "Run":
+        """The same model behind another front end, or with features that a device dumped.
+
+        Raises BadInput where the model cannot take its features, or the run's clips are at another
+        sample rate.
+        """
+        heard = dataclasses.replace(self, frontend=frontend)
+        own, other = self.experiment, heard.experiment
+        changed = differences(own.frontend, frontend, "in the run", "requested")
+        if frontend.takes_audio and frontend.sample_rate_hz != own.frontend.sample_rate_hz:
+            raise BadInput(f"{self.path}: its clips are at another sample rate ({changed})")
+        if other.setup.feature_shape != own.setup.feature_shape:
+            ours, theirs = own.setup.feature_shape, other.setup.feature_shape
+            raise BadInput(
+                f"{self.path}: its model takes {ours[0]} frames of {ours[1]} features, the front "
+                f"end gives {theirs[0]} of {theirs[1]} ({changed})"
+            )
+        return heard
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """The integer program. BadInput for a float run."""
+        if self.experiment.recipe.mode == "float":
+            raise BadInput(
+                f"{self.path}: a float run has no integer program; use runtime float, or train "
+                "a quantized run"
+            )
+        return programs.load(self.path / "program.npz")
+
+    @functools.cached_property
+    def executor(self) -> Executor:
+        """The program, in the arithmetic that the run was trained for."""
+        return Executor(self.program, target=self.experiment.recipe.target)
+
+    @functools.cached_property
+    def model(self) -> bytes:
+        """The TFLite file."""
+        try:
+            return (self.path / "model.tflite").read_bytes()
+        except OSError as error:
+            raise BadInput(
+                f"{self.path}: no model.tflite; is it a finished quantized run?"
+            ) from error
+
+    def data(self, folders: Sequence[Path], splits: tuple[str, ...]) -> Data:
+        """The recordings of manifest folders as this run sees them."""
+        experiment = self.experiment
+        return experiment.task.load(folders, experiment.setup, splits)
+
+    def items(self, data: Data, split: str) -> list[Any]:
+        """What figures are measured on: the run's own list where `data` holds all of it."""
+        file = self.path / EVALUATION
+        if split == "val" and file.exists():
+            own = item_lists.read(file, self.experiment.task.item)
+            if not own:
+                raise BadInput(f"{file} holds no clips")
+            if data.holds(own):
+                return own
+        return data.evaluation_list(split)
+
+    def variables(self, phase: str) -> dict[str, Any]:
+        """Parameters and collections of the "float" or "quantized" phase."""
+        from aqtaudio.training.restore import restore  # heavy: orbax
+
+        found = restore(self.path, self.experiment, phase)
+        return {name: found[name] for name in ("params", "batch_stats", "ranges") if name in found}

@@ -1,0 +1,1 @@
+"""Studies: many runs, their jobs, what is chosen of them."""

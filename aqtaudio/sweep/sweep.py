@@ -1,0 +1,96 @@
+"""A study from start to end: its runs, the artifacts of its fronts, its report."""
+
+import shutil
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, identity
+from aqtaudio.runs.export import export
+from aqtaudio.runs.run import Run
+from aqtaudio.settings import overlay
+from aqtaudio.study.engine import Engine
+from aqtaudio.study.headlines import headlines, main_metric
+from aqtaudio.study.pareto import front_runs
+from aqtaudio.study.plan import PlannedRun
+from aqtaudio.study.report import write_report
+from aqtaudio.study.scheduler import run_study
+from aqtaudio.study.search import run_search
+from aqtaudio.study.space import Search, Study
+from aqtaudio.study.store import Store
+from aqtaudio.sweep.job import command_of
+from aqtaudio.training.traced import signature
+
+
+def sweep(
+    study: Study | Search,
+    folders: Sequence[Path],
+    out: Path,
+    engine: Engine | None = None,
+    batch: int = 1,
+    resume: bool = False,
+) -> list[str]:
+    """Runs what `study` still needs, then writes artifacts and report into `out`.
+
+    engine: where the jobs run; default this machine. batch: runs of a job at most.
+
+    Returns:
+      Ids of the runs that failed or were left out.
+    """
+    how: dict[str, Any] = {
+        "overlay": overlay,
+        "identity": identity,
+        "launch": command_of,
+        "engine": engine,
+        "batch": batch,
+        "group": _program_of,
+        "resume": resume,
+    }
+    if isinstance(study, Search):
+        metric = experiment_of(study).task.headlines.fronts[0]
+        outcome = run_search(study, folders, out, metric=metric, **how)
+    else:
+        outcome = run_study(study, folders, out, **how)
+    store = Store(out)
+    if store.rows():
+        try:
+            export_fronts(out, folders)
+        finally:
+            write_report(out)
+    return [*outcome.failed, *outcome.blocked]
+
+
+def experiment_of(study: Study | Search) -> Experiment:
+    """The experiment of a study. BadInput where it is something else."""
+    if not isinstance(study.experiment, Experiment):
+        raise BadInput(f"study {study.name!r}: its experiment is no Experiment")
+    return study.experiment
+
+
+def _program_of(run: PlannedRun) -> Hashable:
+    """Equal for runs that train as one program."""
+    assert isinstance(run.experiment, Experiment)
+    return signature(run.experiment), run.parent is None
+
+
+def export_fronts(out: Path, folders: Sequence[Path]) -> None:
+    """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front of the report.
+
+    Folders of other names are left alone; a front run whose directory is gone cannot be exported.
+    """
+    every = Store(out).rows()
+    rows = [row for row in every if row["precision"] != "float"]
+    metric = main_metric(every)
+    wanted = set(front_runs(rows, metric=metric))
+    for other in headlines(every).other_fronts(metric):
+        wanted |= set(front_runs(rows, ("file_bytes",), other))
+    artifacts = out / "artifacts"
+    known = {str(row["run_id"]) for row in every}
+    present = {name for name in known if (artifacts / name).is_dir()}
+    for name in present - wanted:
+        shutil.rmtree(artifacts / name)
+    for name in sorted(wanted - present):
+        run = out / "work" / name
+        if (run / "row.json").exists():
+            export(Run(run), artifacts / name, folders)

@@ -1,0 +1,1 @@
+"""Noise suppression: speech and noise, mixed, to speech."""

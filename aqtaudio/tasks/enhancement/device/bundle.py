@@ -1,0 +1,111 @@
+"""What an artifact of noise suppression says about everything around its network.
+
+The float arithmetic as C: constants of the run, sources that read them (beside this file), samples
+with the codes and the sound that they make.
+"""
+
+from importlib import resources
+
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.errors import BadInput
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.program.c_text import array
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.program import Edge
+from aqtaudio.tasks.enhancement.device.header import constants, state_bytes
+from aqtaudio.tasks.enhancement.device.readme import section
+from aqtaudio.tasks.enhancement.filtering import Filtering
+from aqtaudio.tasks.enhancement.whole import heard, synthesised
+
+SOURCES = ("enhancement_dsp.h", "enhancement_dsp.c")
+GOLDEN_HOPS = 16
+
+
+def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> dict[str, str]:
+    """Texts by their path in an artifact: the C side, and a section of the bundle's README.
+
+    Args:
+      frontend: of the run.
+      filtering: of the run's task.
+      executor: of the run's program, a frame per call.
+
+    Raises:
+      BadInput: the program takes or gives something else, or `filtering` looks further ahead than
+        the front end.
+    """
+    given, made = _edges(executor)
+    _require_frames(frontend, filtering, given, made)
+    folder = resources.files("aqtaudio.tasks.enhancement.device")
+    found = {name: (folder / name).read_text() for name in SOURCES} | {
+        "enhancement_constants.h": constants(frontend, filtering, given, made),
+        "enhancement_golden.h": golden_header(frontend, filtering, executor),
+        "README.md": section(frontend, filtering, state_bytes(frontend, filtering)),
+    }
+    return {f"firmware/{name}": text for name, text in found.items()}
+
+
+def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> str:
+    """C text: samples, input codes of them, the network's output codes, the sound of these."""
+    samples = golden_samples(frontend)
+    features, spectrum = heard(jnp.asarray(samples, jnp.float32)[None] / 32768, frontend)
+    codes = executor.quantize(features[0])
+    results = executor(codes)
+    outputs = jnp.asarray(executor.dequantize(results)).reshape(1, len(codes), -1)
+    sound = synthesised(outputs, spectrum, filtering, frontend)[0]
+    return f"""\
+/* A stream from its beginning, and what must come of it: input codes of all hops but the first
+   ENHANCEMENT_SKIPPED_FRAMES, equal but for the rounding of mathematics libraries (rarely, by one
+   code); with these output codes of the network this sound, but for the rounding of float32. The
+   sound begins with the second hop that enhancement_apply() returns. */
+#ifndef ENHANCEMENT_GOLDEN_H
+#define ENHANCEMENT_GOLDEN_H
+
+#include <stdint.h>
+
+#define ENHANCEMENT_GOLDEN_HOPS {GOLDEN_HOPS}
+#define ENHANCEMENT_GOLDEN_FRAMES {len(codes)}
+
+/* To be divided by 32768. */
+{array("static const int16_t", "kEnhancementGoldenSamples", samples)}
+{array(f"static const {codes.dtype}_t", "kEnhancementGoldenInputCodes", codes.ravel())}
+{array(f"static const {results.dtype}_t", "kEnhancementGoldenOutputCodes", results.ravel())}
+{array("static const float", "kEnhancementGoldenSound", np.asarray(sound))}
+
+#endif
+"""
+
+
+def golden_samples(frontend: DeepFilterFeatures) -> np.ndarray:
+    """int16 harmonics in noise, three quarters of the hops loud, the rest 40 dB quieter."""
+    count = GOLDEN_HOPS * frontend.hop_samples
+    places = np.arange(count)
+    turns = 2 * np.pi * 150 * places / frontend.sample_rate_hz
+    tones = sum(np.sin(n * turns) / n for n in range(1, 20))
+    noise = np.random.default_rng(0).normal(size=count)
+    level = np.where(places < 3 * count // 4, 1.0, 0.01)
+    return np.rint(level * (3000 * tones + 1000 * noise)).astype(np.int16)
+
+
+def _edges(executor: Executor) -> tuple[Edge, Edge]:
+    """Of the input and of the output."""
+    program = executor.program
+    return program.edges[program.inputs[0]], program.edges[program.outputs[0]]
+
+
+def _require_frames(
+    frontend: DeepFilterFeatures, filtering: Filtering, given: Edge, made: Edge
+) -> None:
+    results = filtering.values(frontend)
+    for edge, does, values in (given, "takes", frontend.features), (made, "gives", results):
+        if int(np.prod(edge.shape)) != values:
+            raise BadInput(
+                f"the program {does} {list(edge.shape)}; allowed: {values} values, those of one "
+                "frame (stream_block_frames=1)"
+            )
+    if filtering.ahead > frontend.skipped_frames:
+        raise BadInput(
+            f"filtering.ahead is {filtering.ahead}; allowed: at most {frontend.skipped_frames}, "
+            "the frames that the front end runs ahead"
+        )

@@ -1,0 +1,1 @@
+"""Keyword spotting: clips of words, of anything else, of silence."""

@@ -1,0 +1,191 @@
+"""Keyword spotting: which of some words a clip holds, another word, or silence."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords import loss as of_logits
+from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
+from aqtaudio.tasks.setup import Setup
+from aqtaudio.tasks.stream import Stream
+from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
+
+TEMPERATURE = 2.0
+"""Of distilled logits: Hinton et al., arXiv:1503.02531."""
+TRAINING_CLIPS_PER_CLASS = 100
+"""What the accuracy on training clips, as they were recorded, is measured on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Keywords(Task):
+    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`."""
+
+    item: ClassVar[type] = EvaluationItem
+    headlines: ClassVar[Headlines] = Headlines(("accuracy",))
+
+    keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
+    clip_ms: int = 1000
+
+    def __post_init__(self):
+        class_names(self.keywords)
+        if self.clip_ms < 100:
+            raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 100 is needed")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in the order of the logits."""
+        return class_names(self.keywords)
+
+    # What fits.
+
+    def fitted(self, model: nn.Module, more: int = 0) -> nn.Module:
+        """The model with a logit per class."""
+        return model.clone(classes=len(self.classes) + more)  # type: ignore[call-arg]
+
+    def answers_like(self, other: Task) -> bool:
+        """Whether the classes are the same."""
+        return isinstance(other, Keywords) and other.classes == self.classes
+
+    # Data.
+
+    def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> KeywordData:
+        """Clips of every class."""
+        frontend = setup.frontend
+        bands = None if frontend.takes_audio else frontend.features
+        rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
+        return KeywordData.load(folders, self.keywords, rate_hz, samples, splits, bands)
+
+    def given(self, data: KeywordData) -> np.ndarray:
+        """Background noise, int16 [pieces, N]."""
+        return data.noise_bank()
+
+    def recordings(self, data: KeywordData, items: Sequence[EvaluationItem], n: int) -> np.ndarray:
+        """Clips of the list, filled up with training clips."""
+        clips, _ = data.evaluation_arrays(items[:n])
+        if len(clips) < n and data.trains:
+            more, _ = data.training_batch(0, n - len(clips), seed=0)
+            clips = np.concatenate([clips, more])
+        return clips
+
+    # Training.
+
+    def examples(
+        self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
+    ) -> tuple[jax.Array, jax.Array]:
+        """Features of augmented clips, and their classes [B]."""
+        clips, classes = batch
+        settings, rate_hz = setup.augmentation, setup.frontend.sample_rate_hz
+        audio_key, mask_key = jax.random.split(key)
+        audio = clips.astype(jnp.float32) / 32768
+        audio = augment_audio(audio_key, audio, given, settings, rate_hz)
+        features = setup.features(audio, setup.clips_before)
+        return mask_features(mask_key, features, settings), classes
+
+    def objective(
+        self,
+        answers: jax.Array,
+        targets: jax.Array,
+        setup: Setup,
+        beside: Beside,
+        label_smoothing: Any,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Cross-entropy of logits [B, C]."""
+        fit = of_logits.loss(answers, targets, label_smoothing)
+        return fit, {"accuracy": of_logits.accuracy(answers, targets)}
+
+    def divergence(
+        self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup
+    ) -> jax.Array:
+        """Of softened logits."""
+        return of_logits.divergence(answers, taught, TEMPERATURE)
+
+    # Figures.
+
+    def validation(
+        self,
+        network: Network,
+        arrays: tuple[np.ndarray, ...],
+        setup: Setup,
+        label_smoothing: float | None,
+    ) -> dict[str, float]:
+        """Accuracy on whole clips, each from silence."""
+        clips, classes = arrays
+        logits = network.whole(setup.features_of(clips))
+        scores = {"val_accuracy": float(of_logits.accuracy(logits, classes))}
+        if label_smoothing is not None:
+            loss = of_logits.loss(jnp.asarray(logits), classes, label_smoothing)
+            scores["val_loss"] = float(loss)
+        return scores
+
+    def scores(
+        self,
+        network: Network,
+        data: KeywordData,
+        items: Sequence[EvaluationItem],
+        setup: Setup,
+    ) -> Scores:
+        """Accuracy over all, per class, and the confusion matrix."""
+        return self.scores_of(network, data.evaluation_arrays(items), setup)
+
+    def scores_of(
+        self, network: Network, arrays: tuple[np.ndarray, np.ndarray], setup: Setup
+    ) -> Scores:
+        """The same of clips, int16 [n, N], and class numbers [n].
+
+        A stream hears the clips one after the other without a break. It is asked at the last whole
+        block of each, which lies up to a block before the clip's end.
+        """
+        clips, classes = arrays
+        return of_logits.metrics(_logits(network, clips, setup), classes, self.classes)
+
+    def row(
+        self,
+        networks: Networks,
+        runtimes: Sequence[str],
+        data: KeywordData,
+        items: Sequence[EvaluationItem],
+        setup: Setup,
+    ) -> dict[str, Any]:
+        """By runtime; of the served model on clips that it was trained on; of a stream's model on
+        clips from silence: one that does much better there has only learned states that follow
+        silence.
+        """
+        found = super().row(networks, runtimes, data, items, setup)
+        metrics = found["metrics"]
+        for scores in metrics.values():
+            scores.pop("confusion")  # `evaluate` makes it again
+        known = data.evaluation_list("train", TRAINING_CLIPS_PER_CLASS)
+        with networks(runtimes[-1]) as network:
+            metrics["train"] = {"accuracy": self.scores(network, data, known, setup)["accuracy"]}
+        if not setup.streams:
+            return found
+        clips, classes = data.evaluation_arrays(items)
+        with networks("quantized" if "quantized" in runtimes else "float") as network:
+            logits = network.whole(setup.features_of(clips))
+        from_silence = of_logits.metrics(logits, classes, self.classes)["accuracy"]
+        return found | {"stream": {"accuracy_from_silence": from_silence}}
+
+    def show(self, scores: Mapping[str, Any]) -> list[str]:
+        """Accuracy over all and per class."""
+        return [
+            f"accuracy {scores['accuracy']:.4f}",
+            *(f"{name:>10} {share:.4f}" for name, share in scores["per_class"].items()),
+        ]
+
+
+def _logits(network: Network, clips: np.ndarray, setup: Setup) -> np.ndarray:
+    """Real logits [n, C] of int16 clips [n, N]."""
+    if not setup.streams:
+        return network.whole(setup.features_of(clips))
+    stream = Stream(network, setup)
+    answers = stream.push(clips.reshape(-1))
+    ends = [stream.blocks_in(n * clips.shape[1]) - 1 for n in range(1, len(clips) + 1)]
+    return answers[ends]
