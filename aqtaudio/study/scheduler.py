@@ -64,51 +64,56 @@ class _Job:
     attempt: Attempt
 
 
-def run_study(
-    study: Study,
-    data: Sequence[Path],
-    out_dir: Path,
-    *,
-    overlay: Overlay,
-    identity: Identity,
-    launch: Callable[[Sequence[RunSpec]], Sequence[str]],
-    engine: Engine | None = None,
-    batch: int = 1,
-    group: Callable[[PlannedRun], Hashable] | None = None,
-    resume: bool = False,
-    work_dir: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    console: Console | None = None,
-) -> Outcome:
-    """Run what the study still needs; rows go to `out_dir`, run directories to `work_dir`.
+@dataclass(frozen=True)
+class How:
+    """How the runs of a study are planned, and their jobs run.
 
     overlay, identity: see `plan`. launch: the command of one job. For each of its runs it must
     write `<run_dir>/row.json`, by rename and last, or why it could not into `error.txt`, and
     continue from what it finds there. engine: where jobs run; default this machine. batch: runs of
-    a job at most. group: runs of equal key may share a job; default: none may. work_dir: default
-    `<out_dir>/work`, which git is told to ignore. environment: variables for the commands, beside
-    those of the machine that they run on. console: where progress goes; default standard error.
+    a job at most. group: runs of equal key may share a job; default: none may. resume: go on where
+    there are results already. work_dir: where run directories are; default `<out_dir>/work`, which
+    git is told to ignore. environment: variables for the commands, beside those of the machine that
+    they run on. console: where progress goes; default standard error.
+    """
+
+    overlay: Overlay
+    identity: Identity
+    launch: Callable[[Sequence[RunSpec]], Sequence[str]]
+    engine: Engine | None = None
+    batch: int = 1
+    group: Callable[[PlannedRun], Hashable] | None = None
+    resume: bool = False
+    work_dir: Path | None = None
+    environment: Mapping[str, str] | None = None
+    console: Console | None = None
+
+    def __post_init__(self):
+        if self.batch < 1:
+            raise BadInput(f"batch is {self.batch}: at least 1 is needed")
+
+
+def run_study(study: Study, data: Sequence[Path], out_dir: Path, how: How) -> Outcome:
+    """Run what the study still needs; rows go to `out_dir`.
 
     A failed run is recorded and the sweep goes on; runs that start from it are left out. A job
     whose machine went away is started again. Raises BadInput when there are results already and
     `resume` is False, or another sweep is at work here. An interrupt (Ctrl-C) ends the active jobs
     and is raised again.
     """
-    if batch < 1:
-        raise BadInput(f"batch is {batch}: at least 1 is needed")
-    work_dir = Path(work_dir or Path(out_dir) / "work")
+    work_dir = Path(how.work_dir or Path(out_dir) / "work")
     store = Store(Path(out_dir))
-    runs = plan(study, overlay, identity)
+    runs = plan(study, how.overlay, how.identity)
     specs = {run.run_id: _spec(run, work_dir, tuple(data)) for run in runs}
-    _refuse_old_results(store, specs, resume)
+    _refuse_old_results(store, specs, how.resume)
     with _alone(work_dir):
-        variables = {**_cache(work_dir), **(environment or {})}
-        sweep = _Sweep(specs, store, launch, engine or Local(), variables)
-        keys = {key: group(spec.run) if group else key for key, spec in specs.items()}
-        console = console or Console(stderr=True)
+        variables = {**_cache(work_dir), **(how.environment or {})}
+        sweep = _Sweep(specs, store, how.launch, how.engine or Local(), variables)
+        keys = {key: how.group(spec.run) if how.group else key for key, spec in specs.items()}
+        console = how.console or Console(stderr=True)
         hint = f"figures of every run: tensorboard --logdir {work_dir}"
         with Display(console, sweep.counts, sweep.active, hint) as display:
-            sweep.run(_Batches(keys, batch), display)
+            sweep.run(_Batches(keys, how.batch), display)
     return sweep.outcome
 
 

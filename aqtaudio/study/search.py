@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -22,8 +21,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.files import write_json
 from aqtaudio.study import pareto
 from aqtaudio.study.measures import quality, require_more_is_better
-from aqtaudio.study.plan import Identity, Overlay, plain, plan
-from aqtaudio.study.scheduler import Outcome, run_study
+from aqtaudio.study.plan import plain, plan
+from aqtaudio.study.scheduler import How, Outcome, run_study
 from aqtaudio.study.space import Delta, Search, Study
 from aqtaudio.study.store import Store
 
@@ -38,34 +37,24 @@ class Trial:
 
 
 def run_search(
-    search: Search,
-    data: Sequence[Path],
-    out_dir: Path,
-    *,
-    metric: str,
-    overlay: Overlay,
-    identity: Identity,
-    resume: bool = False,
-    **how: Any,
+    search: Search, data: Sequence[Path], out_dir: Path, how: How, metric: str
 ) -> Outcome:
     """Run what the search still needs, and write its trials and front to `<label>.json`.
 
-    Arguments, rows and errors are those of `run_study`, which `how` goes to; `metric`: where the
-    search names none. A trial of a failed
-    run counts, and one more is proposed in its place; a generation in which all fail is the last.
+    Rows and errors are those of `run_study`. A trial of a failed run counts, and one more is
+    proposed in its place; a generation in which all fail is the last. `metric`: the quality, where
+    the search names none.
     """
     if search.metric is None:
         search = replace(search, metric=metric)
-    _require_fit(search, overlay, identity)
+    _require_fit(search, how)
     store, outcome, trials = Store(Path(out_dir)), Outcome(), []
 
     def make(deltas: Sequence[Delta]) -> None:
-        nonlocal outcome, resume
+        nonlocal outcome, how
         study = Study(search.name, search.experiment, deltas)
-        more = run_study(
-            study, data, out_dir, overlay=overlay, identity=identity, resume=resume, **how
-        )
-        outcome, resume = _both(outcome, more), True
+        outcome = _both(outcome, run_study(study, data, out_dir, how))
+        how = replace(how, resume=True)
 
     if search.grid:
         make([dict(delta) for delta in search.grid])
@@ -74,7 +63,7 @@ def run_search(
     while len(trials) < search.trials:
         asked = sampler.ask(min(size, search.trials - len(trials)))
         runs = [_runs(search, choice) for choice in asked]
-        ids = [_run_ids(search, deltas, overlay, identity) for deltas in runs]
+        ids = [_run_ids(search, deltas, how) for deltas in runs]
         made = {str(row["run_id"]) for row in store.rows()}
         wanted = [key for keys in ids for key in keys]
         if trials and made.issuperset(wanted):
@@ -150,12 +139,10 @@ def _runs(search: Search, choice: dict[str, object]) -> list[Delta]:
     return [dict(delta) for delta in ([made] if isinstance(made, Mapping) else made)]
 
 
-def _run_ids(
-    search: Search, deltas: Sequence[Delta], overlay: Overlay, identity: Identity
-) -> tuple[str, ...]:
+def _run_ids(search: Search, deltas: Sequence[Delta], how: How) -> tuple[str, ...]:
     """A delta's own run is the last that it needs."""
     studies = [Study(search.name, search.experiment, [delta]) for delta in deltas]
-    return tuple(plan(study, overlay, identity)[-1].run_id for study in studies)
+    return tuple(plan(study, how.overlay, how.identity)[-1].run_id for study in studies)
 
 
 def _metric(search: Search) -> str:
@@ -163,7 +150,7 @@ def _metric(search: Search) -> str:
     return search.metric
 
 
-def _require_fit(search: Search, overlay: Overlay, identity: Identity) -> None:
+def _require_fit(search: Search, how: How) -> None:
     """Plan every value of every variable once: what is wrong with one is known before any run."""
     require_more_is_better(_metric(search))
     for axis in search.costs:
@@ -176,7 +163,7 @@ def _require_fit(search: Search, overlay: Overlay, identity: Identity) -> None:
     deltas = [delta for choice in (base, *choices) for delta in _runs(search, choice)]
     if not deltas:
         raise BadInput(f"search {search.name!r}: runs gives no delta for {base}")
-    plan(Study(search.name, search.experiment, [*search.grid, *deltas]), overlay, identity)
+    plan(Study(search.name, search.experiment, [*search.grid, *deltas]), how.overlay, how.identity)
 
 
 def _figures(

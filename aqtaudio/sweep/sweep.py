@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
 
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, identity
@@ -15,7 +14,7 @@ from aqtaudio.study.headlines import headlines, main_metric
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.plan import PlannedRun
 from aqtaudio.study.report import write_report
-from aqtaudio.study.scheduler import run_study
+from aqtaudio.study.scheduler import How, run_study
 from aqtaudio.study.search import run_search
 from aqtaudio.study.space import Search, Study
 from aqtaudio.study.store import Store
@@ -38,20 +37,12 @@ def sweep(
     Returns:
       Ids of the runs that failed or were left out.
     """
-    how: dict[str, Any] = {
-        "overlay": overlay,
-        "identity": identity,
-        "launch": command_of,
-        "engine": engine,
-        "batch": batch,
-        "group": _program_of,
-        "resume": resume,
-    }
+    how = How(overlay, identity, command_of, engine, batch=batch, group=_program_of, resume=resume)
     if isinstance(study, Search):
         metric = experiment_of(study).task.headlines.fronts[0]
-        outcome = run_search(study, folders, out, metric=metric, **how)
+        outcome = run_search(study, folders, out, how, metric)
     else:
-        outcome = run_study(study, folders, out, **how)
+        outcome = run_study(study, folders, out, how)
     store = Store(out)
     if store.rows():
         try:
