@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from commands import answer, cli  # noqa: F401 - fixtures
+from command_cases import answer, cli  # noqa: F401 - fixtures
 from speech_corpus import RATE_HZ, write_speech_corpus
 
 from aqtaudio.errors import BadInput
