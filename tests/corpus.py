@@ -22,7 +22,7 @@ from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.recipe import FLOAT, low_rank
-from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.train import train
 from aqtaudio.runs.export import export
 from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
@@ -126,7 +126,7 @@ def few_shot_corpus(tmp_path_factory) -> Path:
 def tiny_run(tmp_path_factory, tone_corpus, compilations) -> Path:
     """A finished run of EXPERIMENT. Not to be written to."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
-    pipeline.train(EXPERIMENT, tone_corpus, folder, say=lambda text: None)
+    train(EXPERIMENT, [tone_corpus], folder, say=lambda text: None)
     return folder
 
 
@@ -135,19 +135,19 @@ def tiny_float(tmp_path_factory, tone_corpus, tiny_run) -> Path:
     """A finished float run: the float model of `tiny_run`. Not to be written to."""
     folder = tmp_path_factory.mktemp("tiny") / "float"
     changes = {"recipe": FLOAT, "init_from": str(tiny_run), "optimizer.steps": 0}
-    pipeline.train(overlay(EXPERIMENT, changes), tone_corpus, folder, say=lambda text: None)
+    train(overlay(EXPERIMENT, changes), [tone_corpus], folder, say=lambda text: None)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_artifact(tmp_path_factory, tone_corpus, tiny_run) -> Path:
     """Its artifact folder. Not to be written to."""
-    return export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", tone_corpus)
+    return export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", [tone_corpus])
 
 
 @pytest.fixture(scope="session")
 def tiny_stream(tmp_path_factory, tone_corpus, compilations) -> Path:
     """A finished run of STREAM. Not to be written to."""
     folder = tmp_path_factory.mktemp("tiny") / "stream"
-    pipeline.train(STREAM, tone_corpus, folder, say=lambda text: None)
+    train(STREAM, [tone_corpus], folder, say=lambda text: None)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from commands import contents
+from command_cases import contents
 from corpus import CLIPS, CLIPS_PER_WORD, EXPERIMENT, RATE_HZ
 
 from aqtaudio.experiment import save_json

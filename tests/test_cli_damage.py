@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import contents
+from command_cases import contents
 from corpus import CLIPS, write_corpus
 
 from aqtaudio.errors import BadInput

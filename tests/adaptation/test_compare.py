@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import contents
+from command_cases import contents
 from corpus import CLIPS, EXPERIMENT, RATE_HZ
 from matplotlib.image import imread
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from commands import contents
+from command_cases import contents
 from corpus import EXPERIMENT
 
 from aqtaudio.adaptation import few_shot
