@@ -24,6 +24,7 @@ from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.experiment import Experiment
 from aqtaudio.recipe import W4A4, W4A8, W8A8
+from aqtaudio.training.companions import companions_of
 from aqtaudio.training.phases import quantized_phase
 from aqtaudio.training.restore import fresh
 from aqtaudio.training.step import initial_state, make_joint_step, make_step
@@ -53,18 +54,19 @@ class Runs:
     def __init__(self, count: int, batch_size: int):
         rng = np.random.default_rng(0)
         all_settings = experiments(count)
-        noise = jnp.asarray(rng.integers(-3000, 3000, (8, 80_000)), jnp.int16)
-        size = (SEEDS, batch_size, all_settings[0].clip_samples)
+        self.noise = jnp.asarray(rng.integers(-3000, 3000, (8, 80_000)), jnp.int16)
+        size = (SEEDS, batch_size, all_settings[0].setup.clip_samples)
         clips = rng.integers(-9000, 9000, size).astype(np.int16)
         classes = rng.integers(0, 8, size[:2]).astype(np.int32)
-        features = rng.normal(size=(16, *all_settings[0].feature_shape)).astype(np.float32)
+        features = rng.normal(size=(16, *all_settings[0].setup.feature_shape)).astype(np.float32)
         self.states, self.traced, bits = [], [], []
         for settings in all_settings:
             floating = fresh(settings)
             params = fold(floating["params"], floating["batch_stats"])
             ranges = calibrate(settings.built_model(), params, [features], settings.recipe)
             variables, phase = {"params": params, "ranges": ranges}, quantized_phase(settings)
-            self.states.append(initial_state(variables, phase))
+            companions = companions_of(settings, phase.optimizer)
+            self.states.append(initial_state(variables, phase, companions))
             self.traced.append(traced_values(settings, phase, variables))
             bits.append({"bits": traced_bits(variables, settings.recipe)})
         stack = lambda trees: jax.tree.map(lambda *x: jnp.stack(x), *trees)  # noqa: E731
@@ -72,34 +74,34 @@ class Runs:
         self.all_traced = stack([one | more for one, more in zip(self.traced, bits, strict=True)])
         used = min(SEEDS, count)
         self.places = np.arange(count, dtype=np.int32) % SEEDS
-        self.batch = np.arange(used, dtype=np.int32), clips[:used], classes[:used]
+        self.seeds = np.arange(used, dtype=np.int32)
+        self.batch = clips[:used], classes[:used]
         model, first = all_settings[0].built_model(), all_settings[0]
         self.steps = {
             recipe: make_step(
                 dataclasses.replace(first, recipe=recipe),
                 model,
                 quantized_phase(dataclasses.replace(first, recipe=recipe)),
-                noise,
             )
             for recipe in RECIPES[:count]
         }
         self.recipes = [settings.recipe for settings in all_settings]
-        self.joint_step = make_joint_step(first, model, quantized_phase(first), noise)
+        self.joint_step = make_joint_step(first, model, quantized_phase(first))
 
     def one_by_one(self) -> None:
         """A step of the first runs, one per recipe."""
-        _, clips, classes = self.batch
         for index, recipe in enumerate(RECIPES[: len(self.states)]):
-            place = self.places[index]
+            batch = (part[self.places[index]] for part in self.batch)
             self.states[index], _ = self.steps[recipe](
-                self.states[index], self.traced[index], np.int32(1), clips[place], classes[place]
+                self.states[index], self.traced[index], self.noise, np.int32(1), *batch
             )
         jax.block_until_ready(self.states[: len(RECIPES)])
 
     def side_by_side(self) -> None:
         """A step of all runs."""
         self.together, _ = self.joint_step(
-            self.together, self.all_traced, np.int32(1), *self.batch, self.places
+            *(self.together, self.all_traced, self.noise, np.int32(1)),
+            *(self.seeds, self.places, *self.batch),
         )
         jax.block_until_ready(self.together)
 

@@ -7,6 +7,7 @@ alarms per hour, one line per run.
 """
 
 import argparse
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from matplotlib.figure import Figure
 from streaming import label
 
 from aqtaudio.detection.detector import DetectorSettings
+from aqtaudio.runs.network import listening
 from aqtaudio.runs.run import Run
-from aqtaudio.tasks.keywords.listening import detect
+from aqtaudio.tasks.keywords.listening import Trial, detect
+from aqtaudio.tasks.keywords.task import Keywords
 
 HEAD = (
     "run", "threshold", "missed of", "miss rate (95 %)", "false alarms among words",
@@ -34,19 +37,20 @@ def main() -> None:
     print(f"|---|{'---:|' * (len(HEAD) - 1)}")
     found = {}
     for path in options.runs:
-        name = label(Run(path))
-        value = detect(
-            Run(path),
-            options.data,
-            "val",
-            "integer",
-            DetectorSettings(),
-            options.false_alarms_per_hour,
-        )
+        run = Run(path)
+        name, value = label(run), found_by(run, options.data, options.false_alarms_per_hour)
         found[name] = value["curve"]
         print(f"| {' | '.join(row(name, value))} |", flush=True)
     if options.figure:
         figure(found).savefig(options.figure, dpi=120, metadata={"Software": ""})
+
+
+def found_by(run: Run, data_folder: Path, false_alarms_per_hour: float) -> dict[str, Any]:
+    """What `aqtaudio detect` finds, in integers."""
+    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    trial = Trial(functools.partial(listening, run, "integer"), task, setup, DetectorSettings())
+    data = task.load([data_folder], setup, ("val",))
+    return detect(trial, data, run.items(data, "val"), "val", false_alarms_per_hour)
 
 
 def row(name: str, value: dict[str, Any]) -> list[str]:

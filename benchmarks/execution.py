@@ -16,7 +16,7 @@ import numpy as np
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
-from aqtaudio.runs.evaluate import random_codes
+from aqtaudio.runs.parity import random_codes
 from aqtaudio.runs.run import Run
 
 

@@ -27,7 +27,7 @@ from aqtaudio.models.tc_resnet import TCResNet
 from aqtaudio.program.compiler import compiled
 from aqtaudio.recipe import Recipe
 from aqtaudio.tasks.keywords import loss as task
-from aqtaudio.training.step import transformation
+from aqtaudio.training.optimizer import transformation
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized

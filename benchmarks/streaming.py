@@ -22,8 +22,8 @@ from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Interpreter, Micro
 from aqtaudio.program.tflite import to_float_tflite, to_tflite
 from aqtaudio.runs import float_model
+from aqtaudio.runs.row import precision
 from aqtaudio.runs.run import Run
-from aqtaudio.runs.train import precision
 
 HEAD = (
     "model", "block ms", "parameters", "MACs / s", "file", "arena", "state",

@@ -22,9 +22,9 @@ from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.recipe import FLOAT, low_rank
-from aqtaudio.runs.train import train
 from aqtaudio.runs.export import export
 from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.task import Keywords
 

@@ -16,9 +16,9 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import MicroFrontend
+from aqtaudio.frontends.named import write
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.runs.evaluate import evaluate
-from aqtaudio.runs.frontend_named import write
 from aqtaudio.runs.run import Run
 
 TRAINED = EXPERIMENT.frontend
@@ -69,7 +69,7 @@ def named(frontend, folder):
 
 
 def test_a_front_end_does_not_differ_from_itself(tone_corpus):
-    found = compare((LOG_MEL, changed()), tone_corpus).figures
+    found = compare((LOG_MEL, changed()), [tone_corpus]).figures
     assert found["differences"] == "" and found["differing_share"] == 0
     assert found["mean_abs_diff"] == found["max_abs_diff"] == 0
     for band in found["bands"]:
@@ -80,7 +80,7 @@ def test_a_front_end_does_not_differ_from_itself(tone_corpus):
 
 def test_another_mean_is_that_difference_in_every_band(tone_corpus):
     """Features are (x - mean) / scale."""
-    found = compare((LOG_MEL, changed(mean=(-1.5,))), tone_corpus).figures
+    found = compare((LOG_MEL, changed(mean=(-1.5,))), [tone_corpus]).figures
     assert "mean is (-1.0,) in A, (-1.5,) in B" in found["differences"]
     assert found["differing_share"] == 1
     assert len(found["bands"]) == found["features"] == 12
@@ -94,7 +94,7 @@ def test_another_mean_is_that_difference_in_every_band(tone_corpus):
 
 def test_a_mean_per_band_stays_in_its_band(tone_corpus):
     other = changed(mean=(-1.0, -1.0, -1.25, -1.0))
-    found = compare((LOG_MEL, other), tone_corpus).figures
+    found = compare((LOG_MEL, other), [tone_corpus]).figures
     differing = [band["band"] for band in found["bands"] if band["max_abs_diff"] > 0]
     assert differing == [2]
     assert found["bands"][2]["mean_diff"] == pytest.approx(0.1, abs=1e-6)
@@ -104,7 +104,7 @@ def test_a_mean_per_band_stays_in_its_band(tone_corpus):
 
 def test_swapping_changes_signs(tone_corpus):
     pair = (LOG_MEL, changed(lower_hz=100.0))
-    there, back = (compare(p, tone_corpus).figures for p in (pair, pair[::-1]))
+    there, back = (compare(p, [tone_corpus]).figures for p in (pair, pair[::-1]))
     assert there["mean_abs_diff"] == back["mean_abs_diff"] > 0
     for one, other in zip(there["bands"], back["bands"], strict=True):
         assert one["mean_diff"] == pytest.approx(-other["mean_diff"], abs=1e-12)
@@ -146,7 +146,7 @@ class Deaf(LogMel):
 def test_the_worst_clips_are_those_that_differ(tone_corpus):
     """Only the hiss fills a clip; every other clip is heard alike."""
     deaf = Deaf(**{f.name: getattr(LOG_MEL, f.name) for f in dataclasses.fields(LOG_MEL)})
-    found = compare((LOG_MEL, deaf), tone_corpus, worst=3)
+    found = compare((LOG_MEL, deaf), [tone_corpus], worst=3)
     first, *others = found.figures["worst"]
     assert first["path"] == "noise/val/hiss.flac" and first["label"] == "noise:hiss"
     assert first["mean_abs_diff"] > 0 and all(clip["mean_abs_diff"] == 0 for clip in others)
@@ -156,7 +156,7 @@ def test_the_worst_clips_are_those_that_differ(tone_corpus):
 
 def test_frames_of_another_window_are_compared_in_pairs(tone_corpus):
     """Frame k of both begins with sample k x hop; a shorter window has a frame more in the end."""
-    found = compare((LOG_MEL, changed(window_ms=20.0)), tone_corpus).figures
+    found = compare((LOG_MEL, changed(window_ms=20.0)), [tone_corpus]).figures
     assert (found["a"]["frames"], found["b"]["frames"], found["frames"]) == (49, 50, 49)
     assert (found["a"]["window_samples"], found["b"]["window_samples"]) == (320, 160)
 
@@ -173,7 +173,7 @@ def test_frames_of_another_window_are_compared_in_pairs(tone_corpus):
 )
 def test_what_cannot_be_compared_is_named(other, words, tone_corpus):
     with pytest.raises(BadInput) as refusal:
-        compare((LOG_MEL, other), tone_corpus)
+        compare((LOG_MEL, other), [tone_corpus])
     assert all(word in str(refusal.value) for word in words)
 
 
@@ -181,7 +181,7 @@ def test_front_ends_of_two_kinds(tone_corpus):
     """The same bands, in units of their own: alike, but nothing is equal."""
     band = {"sample_rate_hz": RATE_HZ, "window_ms": 30.0, "lower_hz": 125.0, "upper_hz": 3500.0}
     pair = (LogMel(**band, mel_bands=20), MicroFrontend(**band, channels=20, pcan=False))
-    found = compare(pair, tone_corpus, limit=20).figures
+    found = compare(pair, [tone_corpus], limit=20).figures
     assert found["differences"] == "LogMel in A, MicroFrontend in B"
     assert found["differing_share"] > 0.9
     assert np.median([band["correlation"] for band in found["bands"]]) > 0.5
@@ -192,10 +192,10 @@ def test_front_ends_of_two_kinds(tone_corpus):
 
 def test_without_a_run_every_recording_is_heard_where_it_is_loudest(tone_corpus):
     recordings = [row for row in manifest.read(tone_corpus) if row.split == "train"]
-    found = compare((LOG_MEL, LOG_MEL), tone_corpus, "train", worst=1000).figures
+    found = compare((LOG_MEL, LOG_MEL), [tone_corpus], "train", worst=1000).figures
     assert found["n"] == len(recordings) and found["split"] == "train"
     assert {clip["path"] for clip in found["worst"]} == {row.path for row in recordings}
-    fewer = compare((LOG_MEL, LOG_MEL), tone_corpus, "train", limit=7, worst=1000).figures
+    fewer = compare((LOG_MEL, LOG_MEL), [tone_corpus], "train", limit=7, worst=1000).figures
     assert fewer["n"] == len(fewer["worst"]) == 7
 
 
@@ -221,14 +221,14 @@ def test_a_run_behind_another_front_end(tiny_run, tone_corpus, answer, tmp_path)
     effect = value["run"]
     assert effect["path"] == str(tiny_run) and effect["runtime"] == "integer"
     assert value["n"] == CLIPS
-    assert effect["a"] == evaluate(Run(tiny_run), tone_corpus, "val", "integer")["metrics"]
+    assert effect["a"] == evaluate(Run(tiny_run), [tone_corpus], "val", "integer")["metrics"]
     assert effect["b"]["accuracy"] < effect["a"]["accuracy"]
     assert np.sum(effect["b"]["confusion"]["counts"]) == CLIPS
 
 
 def test_a_float_run_answers_in_floats(tiny_float, tone_corpus):
-    found = compare((TRAINED, TRAINED), tone_corpus, run=Run(tiny_float), limit=20).figures
-    expected = evaluate(Run(tiny_float), tone_corpus, "val", "float", 20)["metrics"]
+    found = compare((TRAINED, TRAINED), [tone_corpus], run=Run(tiny_float), limit=20).figures
+    expected = evaluate(Run(tiny_float), [tone_corpus], "val", "float", 20)["metrics"]
     assert found["run"]["runtime"] == "float"
     assert found["run"]["a"] == found["run"]["b"] == expected
 

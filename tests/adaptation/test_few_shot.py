@@ -16,7 +16,7 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.data import manifest
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.errors import BadInput
-from aqtaudio.runs import evaluate
+from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.run import Run
 from aqtaudio.training.preflight import require_trainable
 
@@ -34,7 +34,7 @@ def short():
             phase = getattr(few_shot, name)
             changes = {"steps": steps, "batch_size": 16, "learning_rate": 0.01}
             patch.setattr(few_shot, name, dataclasses.replace(phase, **changes))
-        patch.setattr("aqtaudio.runs.train.ROW_PARITY_INPUTS", 20)
+        patch.setattr("aqtaudio.runs.row.ROW_PARITY_INPUTS", 20)
         yield
 
 
@@ -42,14 +42,14 @@ def short():
 def adapted(short, tiny_run, few_shot_corpus, tmp_path_factory):
     """(folder, report) of one draw."""
     out = tmp_path_factory.mktemp("adapted") / "out"
-    return out, adapt(Run(tiny_run), few_shot_corpus, SETTINGS, out, say=lambda text: None)
+    return out, adapt(Run(tiny_run), [few_shot_corpus], SETTINGS, out, say=lambda text: None)
 
 
 @pytest.fixture(scope="module")
 def twice(short, tiny_float, few_shot_corpus, tmp_path_factory):
     """(folder, report) of two draws of a float run, which is made sooner."""
     out = tmp_path_factory.mktemp("twice") / "out"
-    return out, adapt(Run(tiny_float), few_shot_corpus, TWICE, out, say=lambda text: None)
+    return out, adapt(Run(tiny_float), [few_shot_corpus], TWICE, out, say=lambda text: None)
 
 
 def test_what_is_written(twice):
@@ -82,9 +82,7 @@ def test_integers_are_evaluated(adapted):
     out, value = adapted
     assert value["runtime"] == "integer" and value["draws"][0]["mismatches"] == 0
     for runtime in ("integer", "micro"):
-        again = evaluate.evaluate(
-            Run(out / "draw_0"), out / "recordings" / "draw_0", "test", runtime
-        )
+        again = evaluate(Run(out / "draw_0"), [out / "recordings" / "draw_0"], "test", runtime)
         assert again["metrics"].items() <= value["draws"][0]["after"].items()
     assert value["after"]["accuracy"]["std"] is None
 
@@ -94,7 +92,7 @@ def test_figures_over_draws(twice):
     shares = []
     for number, draw in enumerate(value["draws"]):
         data = out / "recordings" / f"draw_{number}"
-        again = evaluate.evaluate(Run(out / f"draw_{number}"), data, "test", "float")
+        again = evaluate(Run(out / f"draw_{number}"), [data], "test", "float")
         assert again["metrics"]["accuracy"] == draw["after"]["accuracy"]
         assert again["n"] == value["n"] and draw["mismatches"] is None
         shares.append(draw["after"]["accuracy_commands"])
@@ -133,9 +131,9 @@ def test_what_was_killed_goes_on(twice, tiny_float, few_shot_corpus, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        adapt(Run(tiny_float), few_shot_corpus, TWICE, tmp_path / "out", say)
+        adapt(Run(tiny_float), [few_shot_corpus], TWICE, tmp_path / "out", say)
     assert not (tmp_path / "out" / "adaptation.json").exists()
-    again = adapt(Run(tiny_float), few_shot_corpus, TWICE, tmp_path / "out", lambda text: None)
+    again = adapt(Run(tiny_float), [few_shot_corpus], TWICE, tmp_path / "out", lambda text: None)
     pairs = zip(again.pop("draws"), twice[1]["draws"], strict=True)
     assert again == {key: child for key, child in twice[1].items() if key != "draws"}
     for ours, theirs in pairs:
@@ -175,7 +173,7 @@ def test_the_same_words_in_another_accent(cli, tiny_float, few_shot_corpus, tmp_
     status, text, _ = few(cli, tiny_float, few_shot_corpus, tmp_path / "out", "--json")
     value = json.loads(text)
     assert status == 0 and value["knows_the_words"] and value["runtime"] == "float"
-    whole = evaluate.evaluate(Run(tiny_float), few_shot_corpus, "val", "float")
+    whole = evaluate(Run(tiny_float), [few_shot_corpus], "val", "float")
     assert value["before"]["accuracy"]["mean"] == whole["metrics"]["accuracy"]
     assert value["words"] == ["low", "high"] and value["recordings"] == 3
 
@@ -219,5 +217,5 @@ def test_other_settings_in_the_same_folder(adapted, tiny_run, few_shot_corpus):
     for changes in ({"recordings": 5}, {"seed": 1}, {"layers": "logits"}):
         settings = dataclasses.replace(SETTINGS, **changes)
         with pytest.raises(BadInput, match="holds other recordings|another experiment"):
-            adapt(Run(tiny_run), few_shot_corpus, settings, adapted[0], lambda text: None)
+            adapt(Run(tiny_run), [few_shot_corpus], settings, adapted[0], lambda text: None)
     assert contents(adapted[0]) == before

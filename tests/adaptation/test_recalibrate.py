@@ -6,16 +6,16 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from aqtaudio.training.predict import features_of_clips
 from corpus import EXPERIMENT, RATE_HZ, TONES_HZ
 
 from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate, recalibrated
 from aqtaudio.data import audio, manifest
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends import named
 from aqtaudio.frontends.device import DeviceFeatures
 from aqtaudio.frontends.micro import STEPS_PER_UNIT, MicroFrontend
-from aqtaudio.runs import evaluate
-from aqtaudio.runs import frontend_named as frontend_choice
+from aqtaudio.runs.evaluate import evaluate
+from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 from aqtaudio.training.preflight import require_trainable
@@ -45,7 +45,7 @@ WORDS = {*TONES_HZ} - {"other"}
 @pytest.fixture(scope="module")
 def target(tmp_path_factory):
     """TARGET as a frontend.json."""
-    return frontend_choice.write(TARGET, tmp_path_factory.mktemp("target"))
+    return named.write(TARGET, tmp_path_factory.mktemp("target"))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def recalibration(tmp_path_factory, tiny_run, tone_corpus):
     """(folder, what `recalibrate` returns) for TARGET."""
     out = tmp_path_factory.mktemp("recalibrated") / "out"
     settings = TrainingSettings(steps=60, finetune_steps=10, learning_rate=0.02)
-    return out, recalibrate(Run(tiny_run), TARGET, tone_corpus, out, settings, lambda text: None)
+    return out, recalibrate(Run(tiny_run), TARGET, [tone_corpus], out, settings, lambda text: None)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def dump(tmp_path_factory, tone_corpus):
                 dataclasses.replace(row, path=path, seconds=seconds, sample_rate_hz=rate_hz)
             )
     manifest.write(folder, rows)
-    frontend_choice.write(DUMPED, folder)
+    named.write(DUMPED, folder)
     return folder
 
 
@@ -86,9 +86,9 @@ def test_the_model_follows(recalibration, tiny_run, tone_corpus):
     assert accuracy["matched"] > 0.9 and accuracy["after"] > 0.9
     assert accuracy["before"] < 0.7
     run, after = Run(tiny_run), Run(out / "run")
-    alone = evaluate.evaluate(run, tone_corpus, "val", "integer")["metrics"]
-    behind = evaluate.evaluate(run.hearing(TARGET), tone_corpus, "val", "integer")["metrics"]
-    again = evaluate.evaluate(after, tone_corpus, "val", "integer")["metrics"]
+    alone = evaluate(run, [tone_corpus], "val", "integer")["metrics"]
+    behind = evaluate(run.hearing(TARGET), [tone_corpus], "val", "integer")["metrics"]
+    again = evaluate(after, [tone_corpus], "val", "integer")["metrics"]
     assert (value["matched"], value["before"], value["after"]) == (alone, behind, again)
 
 
@@ -143,7 +143,7 @@ def test_ranges_alone(tiny_run, tone_corpus, tmp_path):
     """No steps: the parent's weights, the target's ranges."""
     settings = TrainingSettings(steps=0, finetune_steps=0)
     out = tmp_path / "out"
-    value = recalibrate(Run(tiny_run), TARGET, tone_corpus, out, settings, lambda text: None)
+    value = recalibrate(Run(tiny_run), TARGET, [tone_corpus], out, settings, lambda text: None)
     parent, child = Run(tiny_run), Run(out / "run")
     theirs, ours = parent.variables("float"), child.variables("float")
     assert np.array_equal(ours["params"]["conv"]["kernel"], theirs["params"]["conv"]["kernel"])
@@ -159,11 +159,11 @@ def test_dumped_features_are_those_of_the_front_end(dump, tiny_run, tone_corpus)
     run = Run(tiny_run)
     seen = []
     for heard, folder in ((run.hearing(TARGET), tone_corpus), (Run(tiny_run, DUMPED), dump)):
-        data = heard.data(folder, ("val",))
+        data = heard.data([folder], ("val",))
         items = [item for item in data.evaluation_list("val") if item.label in WORDS]
         clips, _ = data.evaluation_arrays(items)
         names = [item.path.rpartition(".")[0].removesuffix("-0") for item in items]
-        features = features_of_clips(heard.experiment, clips)
+        features = heard.experiment.setup.features_of(clips)
         seen.append(dict(zip(names, features, strict=True)))
     audio_side, dump_side = seen
     assert audio_side.keys() == dump_side.keys() and len(audio_side) == 24
@@ -182,7 +182,7 @@ def test_recalibration_to_a_dump(answer, cli, refused, dump, tiny_run, tmp_path)
     run = Run(out / "run")
     assert run.experiment.frontend == DUMPED
     assert not run.experiment.augmentation.changes_audio
-    assert frontend_choice.frontend_of(str(out / "artifact")) == DUMPED
+    assert frontend_of(str(out / "artifact")) == DUMPED
     # Again: nothing is trained, the answer is the same.
     before = (out / "run" / "model.tflite").read_bytes()
     shown = cli("frontend", "recalibrate", tiny_run, "--to", dump, "--out", out, *SHORT)
@@ -223,4 +223,4 @@ def test_bad_input(refused, tiny_run, tiny_artifact, tone_corpus, dump, target, 
 def tiny_config(folder, changes):
     path = folder / "-".join(changes)
     path.mkdir()
-    return frontend_choice.write(overlay(TARGET, changes), path)
+    return named.write(overlay(TARGET, changes), path)

@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from aqtaudio.training.predict import predict
 from corpus import EXPERIMENT, RATE_HZ
 
 from aqtaudio.errors import BadInput
@@ -15,6 +14,7 @@ from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords import loss as task
 from aqtaudio.tasks.keywords.data import KeywordData
+from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable
@@ -58,12 +58,12 @@ class Killed(Exception):
 
 @pytest.fixture(scope="module")
 def data(tone_corpus, compilations) -> KeywordData:
-    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+    return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 @pytest.fixture(scope="module")
 def swapped(tone_corpus, compilations) -> KeywordData:
-    return KeywordData.load(tone_corpus, ("high", "low"), RATE_HZ, RATE_HZ // 2)
+    return KeywordData.load([tone_corpus], ("high", "low"), RATE_HZ, RATE_HZ // 2)
 
 
 def trainer(experiment, data, folder: Path) -> Trainer:
@@ -150,7 +150,9 @@ def test_training_ends_when_nothing_gets_better(patient, swapped):
     assert 0 < best < max(losses) == best + 2 * PATIENT.evaluate_every < PATIENT.optimizer.steps
     # What is kept is the best state, not the last; and a finished phase's checkpoint is the last.
     clips, classes = swapped.evaluation_arrays(swapped.evaluation_list("val"))
-    logits = predict(experiment, variables[0], Floating(), clips)
+    model, setup = experiment.built_model(), experiment.setup
+    network = ModelNetwork(model, variables[0], Floating(), setup)
+    logits = network.whole(setup.features_of(clips))
     loss = task.loss(logits, classes, experiment.optimizer.label_smoothing)
     assert float(loss) == pytest.approx(losses[best], abs=2e-6)
     assert str(PATIENT.optimizer.steps) in steps(folder)

@@ -27,7 +27,7 @@ from aqtaudio.training.restore import answering_anew, fresh
 
 @pytest.fixture(scope="module")
 def data(tone_corpus):
-    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+    return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 def test_float_phase_of_no_steps_is_the_parents_model(tiny_run, data, tmp_path):
@@ -157,7 +157,7 @@ def test_a_parent_of_another_task_gives_all_but_its_answers(keywords, new, tiny_
     changes = {"task.keywords": keywords, "init_differs": ("task",), "optimizer.steps": 0}
     child = overlay(EXPERIMENT, {"init_from": str(tiny_run), "recipe": FLOAT, **changes})
     require_trainable(child)
-    data = KeywordData.load(tone_corpus, keywords, RATE_HZ, RATE_HZ // 2)
+    data = KeywordData.load([tone_corpus], keywords, RATE_HZ, RATE_HZ // 2)
     evaluation = data.evaluation_arrays(data.evaluation_list("val"))
     start = Trainer(child, data, tiny_run / "never", evaluation)._float_start()
     parent = Run(tiny_run).variables("float")

@@ -12,8 +12,9 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.program.program import load
-from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.row import precision
 from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
 
 
@@ -30,7 +31,7 @@ def test_a_model_of_a_config_file_is_refused_before_anything_is_written(tmp_path
         "EXPERIMENT = Experiment(model=Mine())\n"
     )
     with pytest.raises(BadInput, match="modules that can be imported"):
-        pipeline.train(load_config(config), tone_corpus, tmp_path / "run", quiet)
+        train(load_config(config), [tone_corpus], tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
 
 
@@ -42,14 +43,14 @@ def test_other_recordings_do_not_go_into_a_run(tmp_path, tone_corpus, tiny_run):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     before = (run / "evaluation.tsv").read_bytes()
     with pytest.raises(BadInput, match="other recordings"):
-        pipeline.train(EXPERIMENT, corpus, run, quiet)
+        train(EXPERIMENT, [corpus], run, quiet)
     assert (run / "evaluation.tsv").read_bytes() == before
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_corpus, compilations):
     experiment = overlay(EXPERIMENT, {"optimizer.learning_rate": 1e30, "optimizer.steps": 40})
     with pytest.raises(BadInput, match="float phase, step 25: the loss is not finite"):
-        pipeline.train(experiment, tone_corpus, tmp_path / "run", quiet)
+        train(experiment, [tone_corpus], tmp_path / "run", quiet)
     lines = (
         (tmp_path / "run" / "metrics.jsonl").read_text()
         if (tmp_path / "run" / "metrics.jsonl").exists()
@@ -61,16 +62,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_cor
 def test_a_moved_parent_is_the_same_experiment(tmp_path, tone_corpus, tiny_run):
     parent = shutil.copytree(tiny_run, tmp_path / "parent")
     child = overlay(EXPERIMENT, {"init_from": str(parent), "optimizer.steps": 0})
-    run = pipeline.train(child, tone_corpus, tmp_path / "child", quiet)
+    run = train(child, [tone_corpus], tmp_path / "child", quiet)
     moved = shutil.move(parent, tmp_path / "elsewhere")
     again = overlay(child, {"init_from": str(moved)})
-    pipeline.train(again, tone_corpus, run.path, quiet)
+    train(again, [tone_corpus], run.path, quiet)
 
 
 def test_precision_is_what_the_program_holds(tiny_run):
     """A rule that matches no layer does not make a run mixed."""
     run = Run(tiny_run)
-    assert pipeline.precision(run) == "w8a8"
+    assert precision(run) == "w8a8"
     bits = {op.attributes.get("weight_bits") for op in load(tiny_run / "program.npz").operations}
     assert bits == {8, None}
 
@@ -82,5 +83,5 @@ def test_nan_audio_is_named(tmp_path, tone_corpus):
     soundfile.write(file, np.full(RATE_HZ // 2, np.nan, np.float32), RATE_HZ, subtype="FLOAT")
     shutil.move(file, corpus / row.path)
     with pytest.raises(BadInput, match="NaN|nan|finite"):
-        pipeline.train(EXPERIMENT, corpus, tmp_path / "run", quiet)
+        train(EXPERIMENT, [corpus], tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()

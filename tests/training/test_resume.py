@@ -17,8 +17,8 @@ from corpus import EXPERIMENT, LOW_RANK, RATE_HZ
 from aqtaudio.compression import low_rank
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import save_json
-from aqtaudio.runs import train as pipeline
 from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train as train_run
 from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training import course
@@ -63,7 +63,7 @@ class Mortal:
 
 @pytest.fixture(scope="module")
 def data(tone_corpus, compilations) -> KeywordData:
-    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+    return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 def train(experiment, data, folder: Path):
@@ -247,7 +247,7 @@ def test_kill_minus_nine(tiny_run, tone_corpus, environment, tmp_path):
     time.sleep(delay_s)
     process.kill()
     assert process.wait() in (0, -signal.SIGKILL), log.read_text()
-    pipeline.train(often, tone_corpus, run, say=lambda text: None)
+    train_run(often, [tone_corpus], run, say=lambda text: None)
 
     context = f"killed {delay_s:.3f} s after training began"
     assert lines(run) == lines(tiny_run), context

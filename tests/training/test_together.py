@@ -12,7 +12,7 @@ from trained import by_edge
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, save_json
 from aqtaudio.recipe import W4A4, W4A8, W8A8, W8A16, Recipe, Rule
-from aqtaudio.runs import train as pipeline
+from aqtaudio.runs.train import train_together as train_runs
 from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.training.checkpoint import Checkpoints
@@ -52,7 +52,7 @@ TOLERANCE = 2e-4
 
 @pytest.fixture(scope="module")
 def data(tone_corpus, compilations) -> KeywordData:
-    return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+    return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 def trainer(experiment: Experiment, data, folder) -> Trainer:
@@ -123,7 +123,7 @@ def test_16_bits_stay_the_recipes(alone):
     assert "conv" not in bits and bits["logits"] == {"weights": 4, "activations": 8}
     mate = dataclasses.replace(wide, rules=(wide.rules[0], Rule()))
     model = SHORT.built_model()
-    features = np.random.default_rng(0).normal(size=(4, *SHORT.feature_shape))
+    features = np.random.default_rng(0).normal(size=(4, *SHORT.setup.feature_shape))
     signal = start(np.float32(features), Quantized(wide))
     one = model.apply(variables, signal).real()
     other = model.apply(
@@ -154,7 +154,7 @@ def test_from_the_same_state_the_integers_are_the_same(name, alone, data):
     experiments, results = list(ALIKE.values()), alone[1]
     place = list(ALIKE).index(name)
     model = experiments[0].built_model()
-    features = np.random.default_rng(0).normal(size=(16, *SHORT.feature_shape))
+    features = np.random.default_rng(0).normal(size=(16, *SHORT.setup.feature_shape))
     features = features.astype(np.float32)
 
     def codes(variables, recipe):
@@ -231,7 +231,7 @@ def test_after_a_kill_each_goes_on_from_its_own_checkpoint(data, tmp_path, toget
 def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path, compilations):
     runs = [(one, tmp_path / name) for name, one in ALIKE.items()]
     bad = overlay(SHORT, {"recipe": Recipe(rules=(Rule("conv"),))})
-    results = pipeline.train_together([*runs, (bad, tmp_path / "bad")], tone_corpus, print)
+    results = train_runs([*runs, (bad, tmp_path / "bad")], [tone_corpus], print)
     assert isinstance(results[-1], BadInput) and "no rule matches" in str(results[-1])
     for (experiment, folder), run in zip(runs, results, strict=False):
         row = json.loads((folder / "row.json").read_text())

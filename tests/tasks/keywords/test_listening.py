@@ -19,10 +19,11 @@ from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
 from aqtaudio.program.execute import CHUNK_BLOCKS
 from aqtaudio.program.micro import Interpreter
-from aqtaudio.runs.evaluate import RUNTIMES, evaluate
+from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.export import export
+from aqtaudio.runs.network import RUNTIMES, listening
 from aqtaudio.runs.run import Run
-from aqtaudio.tasks.stream import Framer, Stream
+from aqtaudio.tasks.stream import Framer
 
 SECONDS = 12
 
@@ -48,7 +49,7 @@ def wav(tmp_path_factory, speech):
 
 
 def logits(run: Run, runtime: str, samples: np.ndarray, pieces: int = 1) -> np.ndarray:
-    with Stream(run, runtime) as stream:
+    with listening(run, runtime) as stream:
         return np.concatenate([stream.push(part) for part in np.array_split(samples, pieces)])
 
 
@@ -56,7 +57,7 @@ def logits(run: Run, runtime: str, samples: np.ndarray, pieces: int = 1) -> np.n
 @given(st.lists(st.integers(0, 4000), max_size=8))
 def test_blocks_are_the_same_however_audio_arrives(lengths):
     samples = hiss()
-    whole, pieces = Framer(STREAM), Framer(STREAM)
+    whole, pieces = Framer(STREAM.setup), Framer(STREAM.setup)
     expected = whole.push(samples)
     assert len(expected) == whole.blocks_in(len(samples)) > CHUNK_BLOCKS
     parts = np.split(samples, np.cumsum(lengths))
@@ -67,7 +68,7 @@ def test_blocks_are_the_same_however_audio_arrives(lengths):
 def test_blocks_are_the_front_ends_frames():
     samples = hiss(2)
     expected = np.asarray(STREAM.frontend(samples[None].astype(np.float32) / 32768))[0]
-    found = Framer(STREAM).push(samples)
+    found = Framer(STREAM.setup).push(samples)
     np.testing.assert_allclose(np.concatenate(found), expected[: 2 * len(found)], atol=1e-4)
 
 
@@ -77,7 +78,7 @@ def test_blocks_of_a_device_are_exact_however_audio_arrives():
     experiment = dataclasses.replace(STREAM, frontend=frontend)
     samples = hiss(4)
     expected = np.asarray(frontend(samples[None].astype(np.float32) / 32768))[0]
-    whole, pieces = Framer(experiment), Framer(experiment)
+    whole, pieces = Framer(experiment.setup), Framer(experiment.setup)
     found = np.concatenate([pieces.push(part) for part in np.array_split(samples, 23)])
     np.testing.assert_array_equal(found, whole.push(samples))
     np.testing.assert_array_equal(np.concatenate(found), expected[: 2 * len(found)])
@@ -110,11 +111,11 @@ def test_a_stream_is_asked_at_the_end_of_every_clip(tiny_stream, tone_corpus, an
 def test_a_stream_behind_another_front_end(tiny_stream, tone_corpus):
     """Its features are the other front end's: where that is its own, nothing changes."""
     run = Run(tiny_stream)
-    own = evaluate(run, tone_corpus, "val", "integer", 12)
-    assert evaluate(run.hearing(STREAM.frontend), tone_corpus, "val", "integer", 12) == own
+    own = evaluate(run, [tone_corpus], "val", "integer", 12)
+    assert evaluate(run.hearing(STREAM.frontend), [tone_corpus], "val", "integer", 12) == own
     other = run.hearing(dataclasses.replace(STREAM.frontend, mean=(14.0, 8.0)))
     assert other.experiment.setup.streams
-    assert evaluate(other, tone_corpus, "val", "integer", 12)["metrics"] != own["metrics"]
+    assert evaluate(other, [tone_corpus], "val", "integer", 12)["metrics"] != own["metrics"]
     with pytest.raises(BadInput, match="24 frames of 10 features"):
         run.hearing(dataclasses.replace(STREAM.frontend, coefficients=12))
 
@@ -199,7 +200,7 @@ def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused,
 
 
 def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tmp_path):
-    folder = export(Run(tiny_stream), tmp_path / "art", tone_corpus)
+    folder = export(Run(tiny_stream), tmp_path / "art", [tone_corpus])
     text = (folder / "firmware/model_golden.h").read_text()
     assert "kGoldenBlocks = 24" in text  # two clips of 24 frames
 
@@ -215,7 +216,7 @@ def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
 # Not getrusage's figure: that one begins with the process that this one was forked from.
 PEAK = """
 import re, sys
-from aqtaudio.cli import main
+from aqtaudio.commands.command_line import main
 main(["listen", *sys.argv[1:]])
 print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 """

@@ -1,5 +1,6 @@
 """A study from its file to rows, artifacts and report; a second go does nothing more."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,14 +8,16 @@ import pytest
 from corpus import write_corpus
 
 from aqtaudio.commands.command_line import main
-from aqtaudio.runs.evaluate import parity
+from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
 from aqtaudio.sweep.sweep import export_fronts
+from aqtaudio.tasks.enhancement.task import HEADLINES
 
+TESTS = str(Path(__file__).parents[1])
 STUDY = """
 from corpus import EXPERIMENT
 
-from aqtaudio.compression.recipe import FLOAT, W4A8, W8A8
+from aqtaudio.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.study.space import Study, finetuned
 
 PARENT = {"name": "float", "recipe": FLOAT}
@@ -35,7 +38,7 @@ def study(tone_corpus, environment, tmp_path_factory) -> tuple[Path, Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", TESTS)
         assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
     return file, out
 
@@ -83,7 +86,7 @@ def test_artifacts_of_the_front_are_exact(study, tone_corpus):
     assert artifacts and {path.name for path in artifacts} <= ids
     for path in artifacts:
         assert not (path / "checkpoint").exists()
-        result = parity(Run(path), tone_corpus, n=100)
+        result = parity_on(Run(path), [tone_corpus], n=100)
         assert result["mismatches"] == 0 and result["n"] == 200
 
 
@@ -125,9 +128,9 @@ def test_a_run_that_fails_is_named(study, tmp_path, capsys):
 HEAD = """
 from corpus import EXPERIMENT
 
-from aqtaudio.bit_allocation import bit_choices, bits_label, rules
-from aqtaudio.compression.recipe import FLOAT, Recipe
+from aqtaudio.recipe import FLOAT, Recipe
 from aqtaudio.study.space import Search, Study, chain, finetuned, param, product
+from aqtaudio.sweep.bit_allocation import bit_choices, bits_label, rules
 """
 WRONG = {
     "a path": ("param('model.wdith', 8)", "'model.wdith': 'model' has classes, width, blocks"),
@@ -180,7 +183,7 @@ STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=4, generation=2, first=EN
 def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeypatch):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", TESTS)
     file, out = tmp_path / "bits.py", tmp_path / "out"
     file.write_text(HEAD + BITS)
     sweep = ["sweep", str(file), "--data", str(tone_corpus), "--out", str(out), "--batch", "2"]
@@ -219,11 +222,12 @@ def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
                 }
             },
             "costs": {"file_bytes": size},
+            "headlines": dataclasses.asdict(HEADLINES),
         }
         for name, (pesq, overall, size) in quality.items()
     ]
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     for name in quality:
         (tmp_path / "artifacts" / name).mkdir(parents=True)
-    export_fronts(tmp_path, tmp_path)
+    export_fronts(tmp_path, [tmp_path])
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]

@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 from corpus import CLIPS_PER_WORD, EXPERIMENT, LOW_RANK
 
-from aqtaudio.data import items as evaluation_list
+from aqtaudio.data import items as item_lists
+from aqtaudio.data.manifest import fingerprint
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
 from aqtaudio.recipe import FLOAT, Recipe
-from aqtaudio.runs import train as pipeline
-from aqtaudio.runs.evaluate import evaluate, evaluate_clips, parity, parity_clips
+from aqtaudio.runs.evaluate import evaluate, measured
 from aqtaudio.runs.export import GOLDEN_CLIPS, export, golden_codes
+from aqtaudio.runs.parity import parity, recorded_codes
+from aqtaudio.runs.row import precision
 from aqtaudio.runs.run import Run
-from aqtaudio.runs.train import precision
+from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.data import EvaluationItem
 
 
 def names(folder) -> set[str]:
@@ -74,17 +77,17 @@ def test_metrics_tell_the_story(tiny_run):
 
 
 def test_evaluation_list_is_behind_the_figures(tiny_run, tone_corpus):
-    items = evaluation_list.read(tiny_run / "evaluation.tsv")
+    items = item_lists.read(tiny_run / "evaluation.tsv", EvaluationItem)
     labels = [item.label for item in items]
     assert labels.count("low") == labels.count("high") == CLIPS_PER_WORD
     run = Run(tiny_run)
-    data = run.data(tone_corpus, ("val",))
+    data = run.data([tone_corpus], ("val",))
     assert run.items(data, "val") == items
-    metrics = evaluate_clips(run, data.evaluation_arrays(items), "integer")
-    assert evaluate(run, tone_corpus, "val", "integer")["metrics"] == metrics
+    metrics = measured(run, data, items, "integer")
+    assert evaluate(run, [tone_corpus], "val", "integer")["metrics"] == metrics
 
 
-def test_row(tiny_run):
+def test_row(tiny_run, tone_corpus):
     row = json.loads((tiny_run / "row.json").read_text())
     assert row["precision"] == "w8a8" and row["model"] == "DSCNN" and row["width"] == 8
     assert set(row["metrics"]) == {"float", "quantized", "integer", "train"}
@@ -93,6 +96,8 @@ def test_row(tiny_run):
     assert row["costs"]["file_bytes"] == (tiny_run / "model.tflite").stat().st_size
     assert row["ranks"] == {} and row["seconds"] > 0 and row["trained_together"] == 1
     assert row["bits"]["conv"] == row["bits"]["logits"] == [8, 8]
+    assert row["data"] == [{"folder": tone_corpus.name, "hash": fingerprint(tone_corpus)}]
+    assert row["headlines"]["fronts"] == ["accuracy"]
 
 
 def test_row_of_a_float_run(tiny_float):
@@ -104,7 +109,7 @@ def test_row_of_a_float_run(tiny_float):
 def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tmp_path):
     """Nothing but the time it took."""
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
-    pipeline.train(EXPERIMENT, tone_corpus, run, say=lambda text: None)
+    train(EXPERIMENT, [tone_corpus], run, say=lambda text: None)
     for path in tiny_run.rglob("*"):
         name = path.relative_to(tiny_run)
         if path.is_file() and name.parts[0] not in ("tensorboard", "row.json"):
@@ -116,7 +121,7 @@ def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tm
 def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
     """From recordings to a file of thin factors, with the other laws intact."""
     experiment = overlay(LOW_RANK, {"init_from": str(tiny_run)})
-    run = pipeline.train(experiment, tone_corpus, tmp_path / "run", say=lambda text: None)
+    run = train(experiment, [tone_corpus], tmp_path / "run", say=lambda text: None)
     row = json.loads((run.path / "row.json").read_text())
     assert row["precision"] == "w8a8_low_rank" and row["svd_penalty"] == 0.02
     assert 0 < row["ranks"]["pointwise_1"] < 4
@@ -128,12 +133,16 @@ def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
 
 def test_parity_clips_are_the_list_and_then_training_clips(tiny_run, tone_corpus):
     run = Run(tiny_run)
-    data = run.data(tone_corpus, ("val",))
-    own, _ = data.evaluation_arrays(run.items(data, "val"))
-    few, many = (parity_clips(run, tone_corpus, n) for n in (5, len(own) + 7))
+    task, data = run.experiment.task, run.data([tone_corpus], ("train", "val"))
+    items = run.items(data, "val")
+    own, _ = data.evaluation_arrays(items)
+    few, many = (task.recordings(data, items, n) for n in (5, len(own) + 7))
     np.testing.assert_array_equal(few, own[:5])
     np.testing.assert_array_equal(many[: len(own)], own)
     assert len(many) == len(own) + 7
+    codes = recorded_codes(run, run.executor, data, len(many))
+    features = run.experiment.setup.features_of(many)
+    np.testing.assert_array_equal(codes, run.executor.quantize(features))
 
 
 def test_parity_sees_one_wrong_integer(tiny_run, tmp_path):
@@ -158,12 +167,12 @@ def test_parity_sees_one_wrong_integer(tiny_run, tmp_path):
 def test_golden_codes(tiny_run, tone_corpus):
     run = Run(tiny_run)
     executor = Executor(run.program)
-    spoken = golden_codes(run, executor, tone_corpus)
-    drawn = golden_codes(run, executor, None)
+    spoken = golden_codes(run, executor, [tone_corpus])
+    drawn = golden_codes(run, executor, ())
     assert spoken.shape == drawn.shape == (GOLDEN_CLIPS, 24, 10, 1)
     assert spoken.dtype == drawn.dtype == np.int8
     assert not np.array_equal(spoken, drawn)
-    np.testing.assert_array_equal(drawn, golden_codes(run, executor, None))
+    np.testing.assert_array_equal(drawn, golden_codes(run, executor, ()))
 
 
 @pytest.mark.parametrize(
