@@ -1,4 +1,4 @@
-"""From a finished run to an artifact folder: the file, its proof, and what the device needs."""
+"""From a finished run to what is kept of it, and to a bundle for a device."""
 
 import shutil
 from collections.abc import Sequence
@@ -7,33 +7,32 @@ from pathlib import Path
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.files import new_folder, write, write_json
+from aqtaudio.files import new_folder, write, write_arrays, write_json
 from aqtaudio.frontends import named
+from aqtaudio.program.check import Report, check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.parity import random_codes, recorded_codes
-from aqtaudio.runs.run import FILES, Run
+from aqtaudio.runs.run import EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
 
 GOLDEN_CLIPS = 16
 
 
 def export(run: Run, out: Path, folders: Sequence[Path] = ()) -> Path:
-    """Writes an artifact folder: the run without checkpoints, firmware, front end, op report.
+    """Writes a bundle: all that an artifact has, and firmware, front end, op report.
 
-    Golden vectors come from recordings where `folders` are given, else from random codes.
+    Golden vectors come from recordings where `folders` are given or the artifact has kept some,
+    else from random codes.
     """
-    from aqtaudio.program.check import check
     from aqtaudio.program.firmware import write_bundle
 
-    report = check(run.model)
-    if not report.micro_compatible:
-        raise BadInput(f"{run.path}: not Micro-compatible: {'; '.join(report.reasons)}")
+    report = _require_compatible(run)
     executor, setup = Executor(run.program), run.experiment.setup
     codes = golden_codes(run, executor, folders)
     with new_folder(out) as folder:
-        for name in FILES:
-            if (run.path / name).exists():
-                shutil.copy(run.path / name, folder / name)
+        _copy(run, folder, codes if folders else None)
+        if run.evaluation_file is not None:
+            shutil.copy(run.evaluation_file, folder / EVALUATION)
         arena = report.arena_bytes or 0
         block_ms = setup.block_ms if setup.streams else None
         write_bundle(
@@ -41,9 +40,47 @@ def export(run: Run, out: Path, folders: Sequence[Path] = ()) -> Path:
         )
         named.write(run.experiment.frontend, folder)
         _write_device_files(run, executor, folder)
+        write_json(folder / PROGRAM_JSON, run.program.to_json())
         operations = cost(run.program).to_json() | {"check": report.to_json()}
         write_json(folder / "operations.json", operations)
     return out
+
+
+def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:
+    """Writes `artifacts/<name of the run>` of a study: what `export` makes a bundle of.
+
+    The study keeps the evaluation list of its first artifact; one that has another has its own.
+    """
+    _require_compatible(run)
+    codes = golden_codes(run, Executor(run.program), folders) if folders else None
+    with new_folder(study / "artifacts" / run.path.name) as folder:
+        _copy(run, folder, codes)
+        if run.evaluation_file is not None:
+            _share_list(run.evaluation_file, study / EVALUATION, folder / EVALUATION)
+    return study / "artifacts" / run.path.name
+
+
+def _require_compatible(run: Run) -> Report:
+    report = check(run.model)
+    if not report.micro_compatible:
+        raise BadInput(f"{run.path}: not Micro-compatible: {'; '.join(report.reasons)}")
+    return report
+
+
+def _copy(run: Run, folder: Path, golden: np.ndarray | None) -> None:
+    for name in FILES:
+        if (run.path / name).exists():
+            shutil.copy(run.path / name, folder / name)
+    if golden is not None:
+        write_arrays(folder / GOLDEN, {"inputs": golden})
+
+
+def _share_list(own: Path, shared: Path, kept: Path) -> None:
+    """The study's list where it is the run's, or the run's own."""
+    if not shared.exists():
+        shutil.copy(own, shared)
+    elif shared.read_bytes() != own.read_bytes():
+        shutil.copy(own, kept)
 
 
 def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
@@ -56,10 +93,15 @@ def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
 
 
 def golden_codes(run: Run, executor: Executor, folders: Sequence[Path]) -> np.ndarray:
-    """Input codes of a few validation clips, two of a stream's, or random ones."""
+    """Input codes of a few validation clips, two of a stream's: of recordings, those that were kept,
+    or random ones.
+    """
     task, setup, count = run.experiment.task, run.experiment.setup, GOLDEN_CLIPS
     if setup.streams:
         count = task.golden_frames(setup) // setup.block_frames
-    if not folders:
-        return random_codes(run.program, count, seed=0)
-    return recorded_codes(run, executor, run.data(folders, ("val",)), count)
+    if folders:
+        return recorded_codes(run, executor, run.data(folders, ("val",)), count)
+    if (run.path / GOLDEN).exists():
+        with np.load(run.path / GOLDEN) as kept:
+            return kept["inputs"]
+    return random_codes(run.program, count, seed=0)

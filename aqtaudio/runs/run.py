@@ -22,11 +22,11 @@ from aqtaudio.tasks.task import Data
 
 EVALUATION = "evaluation.tsv"
 COMPANIONS = "companions.npz"
-FILES = (
-    *("config.json", "program.npz", "program.json", "model.tflite"),
-    *(EVALUATION, COMPANIONS, "row.json"),
-)
-"""What an artifact has of its run; some runs have no companions."""
+GOLDEN = "golden.npz"
+PROGRAM_JSON = "program.json"
+FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, "row.json")
+"""What an artifact has of its run, beside its evaluation list. Not all runs have companions, or
+golden inputs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +102,18 @@ class Run:
         experiment = self.experiment
         return experiment.task.load(folders, experiment.setup, splits)
 
+    @property
+    def evaluation_file(self) -> Path | None:
+        """The list that its figures are of: its own, or that of the study whose artifact it is."""
+        files = [self.path / EVALUATION]
+        if self.path.parent.name == "artifacts":
+            files.append(self.path.parents[1] / EVALUATION)
+        return next((file for file in files if file.exists()), None)
+
     def items(self, data: Data, split: str) -> list[Any]:
         """What figures are measured on: the run's own list where `data` holds all of it."""
-        file = self.path / EVALUATION
-        if split == "val" and file.exists():
+        file = self.evaluation_file
+        if split == "val" and file is not None:
             own = item_lists.read(file, self.experiment.task.item)
             if not own:
                 raise BadInput(f"{file} holds no clips")

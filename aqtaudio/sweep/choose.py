@@ -1,13 +1,11 @@
 """The best run of a study under a budget, as an artifact folder and in words."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aqtaudio.errors import BadInput
-from aqtaudio.files import new_folder
-from aqtaudio.runs.export import export
+from aqtaudio.runs.export import export, keep
 from aqtaudio.runs.run import Run
 from aqtaudio.study.budget import Candidate, Limits, choose
 from aqtaudio.study.headlines import headlines, main_metric, written
@@ -48,7 +46,7 @@ def chosen(study: Path, limits: Limits, metric: str | None = None) -> dict[str, 
 def artifact(
     study: Path, best: Mapping[str, Any], out: Path | None, folders: Sequence[Path]
 ) -> Path:
-    """The best as an artifact folder: a copy in `out`, or the study's own, made if it has none.
+    """The best as a bundle in `out`, or as the study's artifact, which is made if it has none.
 
     folders: recordings for the golden vectors of one that is made.
 
@@ -57,13 +55,9 @@ def artifact(
     """
     kept, run = (study / kind / best["run_id"] for kind in ("artifacts", "work"))
     if kept.is_dir():
-        if out is None:
-            return kept
-        with new_folder(out) as folder:
-            shutil.copytree(kept, folder, dirs_exist_ok=True)
-        return out
+        return kept if out is None else export(Run(kept), out, folders)
     if (run / "row.json").exists():
-        return export(Run(run), out or kept, folders)
+        return keep(Run(run), study, folders) if out is None else export(Run(run), out, folders)
     raise BadInput(
         f"the best is {_described(best, {}, {})[0]}; it cannot be exported: neither {kept} nor "
         f"{run} is here, where the sweep left them"

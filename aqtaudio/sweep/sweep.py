@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, identity
-from aqtaudio.runs.export import export
+from aqtaudio.runs.export import keep
 from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine
@@ -84,4 +84,4 @@ def export_fronts(out: Path, folders: Sequence[Path]) -> None:
     for name in sorted(wanted - present):
         run = out / "work" / name
         if (run / "row.json").exists():
-            export(Run(run), artifacts / name, folders)
+            keep(Run(run), out, folders)

@@ -83,6 +83,15 @@ function fillCard(point, onFind) {
     card.append(element("h4", {}, "What it changes"), facts(delta));
   card.append(element("p", { className: "links" }, find, ...links.map((one) =>
     element("a", { href: data.links[one] }, `Artifact ${field("run_id")(one)}`))));
+  if (links.length)
+    card.append(element("h4", {}, "Its bundle for a device"), ...links.map((one) =>
+      element("p", { className: "command" }, element("code", {}, bundleCommand(one)))));
+}
+/** What makes the C++ bundle, operator report and golden vectors of a run's artifact again. */
+function bundleCommand(run) {
+  const at = data.groups.find(({ key }) => key === "study")?.at[run] ?? 0;
+  const id = field("run_id")(run);
+  return `aqtaudio export results/${data.studies[at]}/artifacts/${id} --out ${id}`;
 }
 function emptyCard() {
   byId("card").replaceChildren(element("p", { className: "hint" },
