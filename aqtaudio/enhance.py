@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.enhancement import metrics, whole
 from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.filtering import Filtering, synthesise
@@ -148,7 +149,7 @@ def enhancing(run: Run, runtime: str) -> Callable[[np.ndarray], np.ndarray]:
 
 def enhanced(run: Run, clips: np.ndarray, runtime: str) -> np.ndarray:
     """Clips float32 [n, N] of int16 clips [n, N], each from silence."""
-    enhance, audio = enhancing(run, runtime), clips.astype(np.float32) / 32768
+    enhance, audio = enhancing(run, runtime), to_float(clips)
     parts = (audio[i : i + CLIPS_AT_ONCE] for i in range(0, len(audio), CLIPS_AT_ONCE))
     return np.concatenate([enhance(part) for part in parts])
 
@@ -202,7 +203,7 @@ def scores(
     noisy, clean = data.evaluation_arrays(items)
     sounds = enhanced(run, noisy, runtime)
     rate_hz = data.sample_rate_hz
-    references, heard = (x.astype(np.float32) / 32768 for x in (clean, noisy))
+    references, heard = (to_float(x) for x in (clean, noisy))
     rows = [
         metrics.scores(*signals, rate_hz, with_models=with_models)
         for signals in zip(references, heard, sounds, strict=True)
@@ -216,7 +217,7 @@ def real_time_factor(run: Run, clip: np.ndarray, runtime: str) -> float:
 
     The median of its seconds, so compiling is not counted where there are three or more.
     """
-    audio, factors = clip.astype(np.float32) / 32768, []
+    audio, factors = to_float(clip), []
     with Enhancer(run, runtime) as enhancer:
         hop, rate_hz = enhancer.frontend.hop_samples, enhancer.frontend.sample_rate_hz
         for start in range(0, len(audio), rate_hz):

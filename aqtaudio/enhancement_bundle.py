@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio import frontend_bundle
+from aqtaudio.data.audio import to_float
 from aqtaudio.enhancement.filtering import Filtering
 from aqtaudio.enhancement.whole import heard, synthesised
 from aqtaudio.enhancement_header import constants, lines, literal, state_bytes
@@ -61,7 +62,7 @@ def write(
 def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> str:
     """C text: samples, input codes of them, the network's output codes, the sound of these."""
     samples = golden_samples(frontend)
-    features, spectrum = heard(jnp.asarray(samples, jnp.float32)[None] / 32768, frontend)
+    features, spectrum = heard(jnp.asarray(to_float(samples))[None], frontend)
     codes = executor.quantize(features[0])
     results = executor(codes)
     outputs = jnp.asarray(executor.dequantize(results)).reshape(1, len(codes), -1)

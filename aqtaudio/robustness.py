@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.enhance import enhancing
 from aqtaudio.enhancement import metrics
 from aqtaudio.enhancement.data import EnhancementData
@@ -48,7 +49,7 @@ def robustness(
     data = run.data(folder, (split,))
     assert isinstance(data, EnhancementData)
     items = run.items(data, split)[:limit]
-    noisy, clean = (x.astype(np.float32) / 32768 for x in data.evaluation_arrays(items))
+    noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
     speakers = [data.speaker_of(item) for item in items]
     rate_hz, together = data.sample_rate_hz, enhancing(run, runtime)
 

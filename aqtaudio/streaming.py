@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.frontends.frontend import Frontend, State
@@ -66,7 +66,7 @@ class Framer:
 @functools.cache
 def _pushing(frontend: Frontend) -> Callable:
     def push(samples: jax.Array, state: State) -> tuple[jax.Array, State]:
-        return frontend.push(samples.astype(jnp.float32)[None] / 32768, state)
+        return frontend.push(to_float(samples)[None], state)
 
     return compiled(push)
 

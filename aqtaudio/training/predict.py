@@ -10,9 +10,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.experiment import Experiment, heard_alike
 from aqtaudio.program.compiler import compiled
 from aqtaudio.vocabulary.signal import Reading, start
@@ -56,4 +56,4 @@ def _inference(model: nn.Module, reading: Reading):
 
 @functools.cache
 def _features(experiment: Experiment):
-    return compiled(lambda clips: experiment.features(clips.astype(jnp.float32) / 32768))
+    return compiled(lambda clips: experiment.features(to_float(clips)))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.enhancement import metrics, whole
 from aqtaudio.enhancement.loss import local_snr_db
@@ -83,7 +84,7 @@ class KeywordTask:
         settings, rate_hz = experiment.augmentation, experiment.frontend.sample_rate_hz
         clips_before = experiment.stream_context_clips if experiment.streams else 0
         audio_key, mask_key = jax.random.split(key)
-        audio = clips.astype(jnp.float32) / 32768
+        audio = to_float(clips)
         audio = augment_audio(audio_key, audio, noise, settings, rate_hz)
         features = experiment.features(audio, clips_before)
         return mask_features(mask_key, features, settings), classes
@@ -127,7 +128,7 @@ class EnhancementTask:
     def examples(  # noqa: D102
         self, key: jax.Array, batch: Batch, noise: jax.Array
     ) -> tuple[jax.Array, Tree]:
-        speech, noises = (x.astype(jnp.float32) / 32768 for x in batch)
+        speech, noises = (to_float(x) for x in batch)
         mixture = mix(key, speech, noises, self._settings.mixing, self._rate_hz)
         features, spectrum = whole.heard(mixture.noisy, self._frontend)
         parts = (whole.heard(x, self._frontend)[1] for x in (mixture.clean, mixture.noise))
@@ -163,7 +164,7 @@ class EnhancementTask:
     ) -> dict[str, float]:
         model, settings = self._experiment.built_model(), self._settings
         enhance = whole.enhancer(model, reading, self._filtering, self._frontend)
-        noisy, clean = (x[:SCORED_CLIPS].astype(np.float32) / 32768 for x in evaluation)
+        noisy, clean = (to_float(x[:SCORED_CLIPS]) for x in evaluation)
         parts = range(0, len(noisy), SCORED_AT_ONCE)
         sounds = [np.asarray(enhance(variables, noisy[i : i + SCORED_AT_ONCE])) for i in parts]
         sounds = np.concatenate(sounds)
