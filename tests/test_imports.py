@@ -1,16 +1,17 @@
 """Who may import whom. The direction of a layered package erodes unless something reads it."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from house import between_modules, circles, imported, module_files
 
 import aqtaudio
 
 PACKAGE = Path(aqtaudio.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {file: module for module, file in module_files(PACKAGE).items()}
+FILES = sorted(MODULES)
 
 # Area: what it may import from aqtaudio, beside itself. Areas that are not here (the top: cli,
 # pipeline, sweep, ...) may import anything but cli.
@@ -88,14 +89,7 @@ def name_of(file: Path) -> str:
 
 def imports(file: Path) -> set[str]:
     """Dotted names of everything a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name_of(file)}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return set(imported(MODULES[file], file))
 
 
 def within(name: str, package: str) -> bool:
@@ -118,6 +112,30 @@ def test_directions(file: Path):
     allowed = ALLOWED[area(file)] | {area(file)}
     for name in ours(file):
         assert any(within(name, known) for known in allowed), f"{name_of(file)} imports {name}"
+
+
+def test_no_circles():
+    """Annotations count: what only TYPE_CHECKING imports has to be understood just the same."""
+    assert circles(between_modules(PACKAGE)) == []
+
+
+def test_circles_are_found(tmp_path: Path):
+    """Through every form of import that the package may come to use."""
+    package = tmp_path / "package"
+    (package / "room").mkdir(parents=True)
+    sources = {
+        "__init__.py": "",
+        "a.py": "from package import b, c",
+        "b.py": "if TYPE_CHECKING:\n    from package.room.d import anything",
+        "c.py": "import numpy, package.b",
+        "room/__init__.py": "from .d import anything",
+        "room/d.py": "def later():\n    from ..a import anything",
+    }
+    for name, source in sources.items():
+        (package / name).write_text(source)
+    arrows = between_modules(package)
+    assert circles(arrows) == [["package.a", "package.b", "package.c", "package.room.d"]]
+    assert arrows["package.room"] == {"package.room.d"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

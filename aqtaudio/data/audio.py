@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -78,6 +78,11 @@ def raw_chunks(pipe: BinaryIO, chunk_bytes: int = 1 << 16) -> Iterator[np.ndarra
         yield np.frombuffer(content[:whole], "<i2").astype(np.int16)
     if not started:
         raise BadInput("standard input holds no samples")
+
+
+def to_float(codes: Any) -> Any:
+    """int16 codes of step 1/32768, a NumPy or JAX array: float32 samples in [-1, 1), exactly."""
+    return codes.astype(np.float32) / FULL_SCALE
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 
 # What people call it and what espeak-ng calls it.
@@ -103,7 +104,7 @@ def _received(stream: bytes, count: int, sample_rate_hz: int) -> list[np.ndarray
     spoken = []
     for _ in range(count):
         length = int(words[at : at + 2].copy().view("<i4")[0])
-        samples = words[at + 2 : at + 2 + length].astype(np.float32) / 32768
+        samples = to_float(words[at + 2 : at + 2 + length])
         at += 2 + length
         spoken.append(soxr.resample(_trimmed(samples), rate_hz, sample_rate_hz))
     return spoken

@@ -93,8 +93,8 @@ def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
 
 
 def golden_codes(run: Run, executor: Executor, folders: Sequence[Path]) -> np.ndarray:
-    """Input codes of a few validation clips, two of a stream's: of recordings, those that were kept,
-    or random ones.
+    """Input codes of a few clips, two of a stream's: of recordings, those that were kept, or
+    random ones.
     """
     task, setup, count = run.experiment.task, run.experiment.setup, GOLDEN_CLIPS
     if setup.streams:

@@ -15,9 +15,11 @@ import jax.numpy as jnp
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.recipe import W4A4, Rule
+from aqtaudio.vocabulary.edges import Fixed, Own
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Fixed, Own, start
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.owner import Owner
+from aqtaudio.vocabulary.signal import start
 
 Bits = tuple[int, int]
 """(weight bits, activation bits) of a layer."""
@@ -45,15 +47,15 @@ class _Looking(Floating):
 
     found: dict[str, Adjustable] = dataclasses.field(default_factory=dict, compare=False)
 
-    def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
+    def weights(self, layer: Owner, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         self._of(layer).weights = True
         return kernel
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
+    def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         self._of(layer).relu |= isinstance(edge, Own) and edge.relu
         return y
 
-    def _of(self, layer: Layer) -> Adjustable:
+    def _of(self, layer: Owner) -> Adjustable:
         return self.found.setdefault(layer.label, Adjustable())
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.program.compiler import compiled
@@ -92,4 +93,4 @@ class Setup:
 
 @functools.cache
 def _features(setup: Setup):
-    return compiled(lambda clips: setup.features(clips.astype(jnp.float32) / 32768))
+    return compiled(lambda clips: setup.features(to_float(clips)))

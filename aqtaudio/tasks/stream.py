@@ -8,9 +8,9 @@ import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.frontends.frontend import Frontend, State
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import CHUNK_BLOCKS
@@ -59,7 +59,7 @@ class Framer:
 @functools.cache
 def _pushing(frontend: Frontend) -> Callable:
     def push(samples: jax.Array, state: State) -> tuple[jax.Array, State]:
-        return frontend.push(samples.astype(jnp.float32)[None] / 32768, state)
+        return frontend.push(to_float(samples)[None], state)
 
     return compiled(push)
 

@@ -2,8 +2,9 @@
 
 import flax.linen as nn
 
+from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Own
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Own, Signal
+from aqtaudio.vocabulary.signal import Signal
 
 
 class Relu(Layer):

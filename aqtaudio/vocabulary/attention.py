@@ -8,9 +8,10 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.vocabulary.activation import Softmax
+from aqtaudio.vocabulary.edges import Own, Same
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.movement import Reshape, Transpose
-from aqtaudio.vocabulary.signal import Own, Reading, Same, Signal
+from aqtaudio.vocabulary.signal import Reading, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
 SILENT = 14.0

@@ -7,7 +7,7 @@ import jax
 from jax import lax
 
 from aqtaudio.recipe import Rule
-from aqtaudio.vocabulary.layers import Layer
+from aqtaudio.vocabulary.owner import Owner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bits(NamedTuple):
     activations: Any
 
 
-def bits_of(layer: Layer, rule: Rule) -> Bits:
+def bits_of(layer: Owner, rule: Rule) -> Bits:
     """What "bits" holds of a layer, else what its rule says."""
     if not layer.has_variable("bits", "weights"):
         return Bits(rule.weight_bits, rule.activation_bits)
@@ -54,7 +54,7 @@ def edge_grid(relu: bool, bits: Any) -> EdgeGrid:
     return EdgeGrid(zero_point, zero_point, 127, most_bits(bits))
 
 
-def edge_scale(layer: Layer, part: str) -> jax.Array:
+def edge_scale(layer: Owner, part: str) -> jax.Array:
     """The float32 step of an edge, as a constant: see `Quantized._step`."""
     if not layer.has_variable("ranges", part):
         raise ValueError(f"layer {layer.label}: no activation range; calibrate the model first")

@@ -4,8 +4,9 @@ import math
 
 import flax.linen as nn
 
+from aqtaudio.vocabulary.edges import Own
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import Own, Signal
+from aqtaudio.vocabulary.signal import Signal
 
 
 class Add(Layer):

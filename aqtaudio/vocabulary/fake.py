@@ -14,10 +14,12 @@ import numpy as np
 from aqtaudio.recipe import Recipe, quantile
 from aqtaudio.vocabulary.aqt_arithmetic import constant_codes, fake_quant_weights, zeros_floor
 from aqtaudio.vocabulary.edge_grids import edge_grid, edge_scale
+from aqtaudio.vocabulary.edges import Fixed, Own
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.layers import Layer, Linear
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.owner import Owner
 from aqtaudio.vocabulary.quantized import is_per_tensor
-from aqtaudio.vocabulary.signal import Fixed, Own, Signal
+from aqtaudio.vocabulary.signal import Signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class _OnGrids(Floating):
 
     recipe: Recipe = Recipe()
 
-    def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
+    def weights(self, layer: Owner, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         """The kernel on its grid."""
         rule = self.recipe.rule(layer.label)
         per_tensor = is_per_tensor(linear, rule, rule.weight_bits)
@@ -34,7 +36,7 @@ class _OnGrids(Floating):
 
     def constant(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         value: jax.Array,
         narrow: bool = False,
@@ -64,7 +66,7 @@ class Calibrating(_OnGrids):
     def unobserved(self) -> Floating:  # noqa: D102
         return _OnGrids(recipe=self.recipe)
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
+    def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""
         if isinstance(edge, Fixed):
             return y
@@ -95,7 +97,7 @@ class FakeQuantized(_OnGrids):
     As fake quantization usually does, it computes pooling in float; the device rounds there too.
     """
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
+    def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """y on its grid."""
         rule = self.recipe.rule(layer.label)
         if isinstance(edge, Fixed):

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 
 from aqtaudio.program import linear as linear_maps
 from aqtaudio.program.kernels import KINDS
-from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
+from aqtaudio.vocabulary.edges import Edge, Fixed, Own, Same
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.owner import Owner
+from aqtaudio.vocabulary.signal import Signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,21 +37,21 @@ class Floating:
     def frame(self, number: int) -> "Floating":  # noqa: D102
         return self
 
-    def weights(self, layer: Layer, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
+    def weights(self, layer: Owner, part: str, kernel: jax.Array, linear: Linear) -> jax.Array:
         """The kernel to compute with."""
         return kernel
 
-    def edge(self, layer: Layer, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
+    def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """What leaves an output edge."""
         return y
 
-    def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
+    def input(self, layer: Owner, x: Signal) -> Signal:  # noqa: D102
         y = self.edge(layer, "output", x.values, Own())
         return dataclasses.replace(x, values=y, owner=layer.label)
 
     def linear(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         x: Signal,
         kernel: jax.Array,
@@ -67,7 +69,7 @@ class Floating:
 
     def operation(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         kind: str,
         inputs: tuple[Signal, ...],
@@ -84,17 +86,17 @@ class Floating:
         y = self.edge(layer, part, y, edge)
         return dataclasses.replace(inputs[0], values=y, owner=layer.owner_name(part, edge))
 
-    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
+    def past(self, layer: Owner, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
         shape = (like.values.shape[0], frames, *like.shape[1:])
         state = layer.variable("state", part, jnp.zeros, shape)
         return dataclasses.replace(like, values=state.value)
 
-    def keep(self, layer: Layer, part: str, x: Signal) -> None:  # noqa: D102
+    def keep(self, layer: Owner, part: str, x: Signal) -> None:  # noqa: D102
         layer.put_variable("state", part, x.values)
 
     def constant(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         value: jax.Array,
         narrow: bool = False,
@@ -103,7 +105,7 @@ class Floating:
         return Signal(value[None], self, owner=layer.edge_name(part))
 
     def zeros(  # noqa: D102
-        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+        self, layer: Owner, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
     ) -> Signal:
         out = Signal(jnp.zeros((1, *shape)), self, owner=layer.owner_name(like, edge))
         return self.past(layer, part, out, shape[0]) if layer.streams else out

@@ -21,7 +21,7 @@ from aqtaudio.vocabulary.activation import (
 )
 from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
-from aqtaudio.vocabulary.layer import EPSILON, Input, Layer
+from aqtaudio.vocabulary.layer import Input, Layer
 from aqtaudio.vocabulary.movement import (
     Concat,
     Pad,
@@ -33,17 +33,11 @@ from aqtaudio.vocabulary.movement import (
     split,
 )
 from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm, SubSpectralNorm
+from aqtaudio.vocabulary.owner import EPSILON
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
 from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
 from aqtaudio.vocabulary.upsampling import DoubledDepthwise, SubPixelConv1D
-from aqtaudio.vocabulary.weighted import (
-    Conv2D,
-    Dense,
-    DepthwiseConv2D,
-    GroupedDense,
-    Linear,
-    Weighted,
-)
+from aqtaudio.vocabulary.weighted import Conv2D, Dense, DepthwiseConv2D, GroupedDense, Weighted
 
 __all__ = [
     "EPSILON",
@@ -68,7 +62,6 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LeakyRelu",
-    "Linear",
     "MaxPool",
     "Mean",
     "Mul",

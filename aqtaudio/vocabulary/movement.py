@@ -3,8 +3,9 @@
 import flax.linen as nn
 import numpy as np
 
+from aqtaudio.vocabulary.edges import Own, Same
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import Own, Same, Signal
+from aqtaudio.vocabulary.signal import Signal
 
 MOST_INPUTS = 10
 """TFLite Micro concatenates at most ten tensors (tflite-micro, concatenation.cc: kMaxInputNum)."""

@@ -14,9 +14,11 @@ from typing import Any
 import flax.linen as nn
 
 from aqtaudio.errors import BadInput
+from aqtaudio.vocabulary.edges import SIGNED_UNIT, Own, Same
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import SIGNED_UNIT, Own, Same, Signal
-from aqtaudio.vocabulary.weighted import Linear, Weighted
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Weighted
 
 
 class L2Normalize(Layer):

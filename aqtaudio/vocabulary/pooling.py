@@ -2,10 +2,10 @@
 
 import flax.linen as nn
 
+from aqtaudio.vocabulary.edges import Own, Same
 from aqtaudio.vocabulary.layer import Layer
-from aqtaudio.vocabulary.signal import Own, Same, Signal
-
-Pair = tuple[int, int]
+from aqtaudio.vocabulary.linear import Pair
+from aqtaudio.vocabulary.signal import Signal
 
 
 class AveragePool(Layer):

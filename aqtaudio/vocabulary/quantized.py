@@ -28,8 +28,10 @@ from aqtaudio.vocabulary.aqt_arithmetic import (
     weight_codes,
 )
 from aqtaudio.vocabulary.edge_grids import bits_of, edge_grid, edge_scale, most_bits
-from aqtaudio.vocabulary.layers import Layer, Linear
-from aqtaudio.vocabulary.signal import Edge, Fixed, Own, Same, Signal
+from aqtaudio.vocabulary.edges import Edge, Fixed, Own, Same
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.owner import Owner
+from aqtaudio.vocabulary.signal import Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
@@ -88,7 +90,7 @@ class Quantized:
     def frame(self, number: int) -> "Quantized":  # noqa: D102
         return dataclasses.replace(self, suffix=f"/t{number}")
 
-    def input(self, layer: Layer, x: Signal) -> Signal:  # noqa: D102
+    def input(self, layer: Owner, x: Signal) -> Signal:  # noqa: D102
         bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
         grid = Grid(edge_scale(layer, "output"), 0, bits)
         codes = kernels.quantize(x.values, grid, self._step(layer, "output", Own()))
@@ -96,7 +98,7 @@ class Quantized:
 
     def linear(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         x: Signal,
         kernel: jax.Array,
@@ -115,7 +117,7 @@ class Quantized:
 
     def _dense_as_conv(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         x: Signal,
         kernel: jax.Array,
@@ -133,7 +135,7 @@ class Quantized:
 
     def _linear(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         name: str,
         x: Signal,
@@ -164,7 +166,7 @@ class Quantized:
 
     def operation(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         kind: str,
         inputs: tuple[Signal, ...],
@@ -203,7 +205,7 @@ class Quantized:
 
     def constant(  # noqa: D102
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         value: jax.Array,
         narrow: bool = False,
@@ -220,7 +222,7 @@ class Quantized:
         return out
 
     def zeros(  # noqa: D102
-        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+        self, layer: Owner, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
     ) -> Signal:
         grid = self._grid(layer, like, edge)
         codes = jnp.full((1, *shape), grid.zero_point, jnp.float32)
@@ -232,7 +234,7 @@ class Quantized:
             self.notebook.operation("constant", (), out, {"trained": False}, constants)
         return out
 
-    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
+    def past(self, layer: Owner, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102
         shape = (like.values.shape[0], frames, *like.shape[1:])
         zeros = functools.partial(jnp.full, shape, like.zero_point, jnp.float32)
         state = layer.variable("state", part, zeros)
@@ -243,14 +245,14 @@ class Quantized:
             self.notebook.operation("read_state", (), out, attributes, {"codes": codes})
         return out
 
-    def keep(self, layer: Layer, part: str, x: Signal) -> None:  # noqa: D102
+    def keep(self, layer: Owner, part: str, x: Signal) -> None:  # noqa: D102
         layer.put_variable("state", part, x.values)
         if self.notebook:
             state = layer.edge_name(part)
             out = dataclasses.replace(x, edge=f"{state}_kept{self.suffix}")
             self.notebook.operation("write_state", (x,), out, {"state": state}, {})
 
-    def _grid(self, layer: Layer, part: str, edge: Own | Fixed) -> Grid:
+    def _grid(self, layer: Owner, part: str, edge: Own | Fixed) -> Grid:
         rule = self.recipe.rule(layer.label)
         if isinstance(edge, Fixed):
             return edge.grid(rule.activation_bits == 16)
@@ -260,13 +262,13 @@ class Quantized:
             scale = jnp.minimum(scale, np.float32(edge.most / codes.levels))
         return Grid(scale, codes.zero_point, codes.bits)
 
-    def _step(self, layer: Layer, part: str, edge: Own | Fixed) -> jax.Array | None:
+    def _step(self, layer: Owner, part: str, edge: Own | Fixed) -> jax.Array | None:
         """The scale of an edge, where it is trained: there it gets a gradient."""
         if not self.recipe.learn_ranges or isinstance(edge, Fixed):
             return None
         return layer.get_variable("ranges", part)["scale"]
 
-    def _in_width(self, layer: Layer, part: str, index: int, x: Signal, wide: bool) -> Signal:
+    def _in_width(self, layer: Owner, part: str, index: int, x: Signal, wide: bool) -> Signal:
         """x in int16 (`wide`) or int8: a requantization where it is in the other."""
         if wide == (x.bits == 16):
             return x
@@ -280,7 +282,7 @@ class Quantized:
 
     def _requantized(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         x: Signal,
         grid: Grid,
@@ -294,7 +296,7 @@ class Quantized:
 
     def _run(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         kind: str,
         inputs: tuple[Signal, ...],
@@ -313,7 +315,7 @@ class Quantized:
             self.notebook.operation(kind, inputs, out, attributes, call.constants)
         return out
 
-    def _gradients(self, layer: Layer) -> RoundedGradients | None:
+    def _gradients(self, layer: Owner) -> RoundedGradients | None:
         """How an operation's backward dots are rounded."""
         bits, stochastic = self.recipe.gradient_bits, self.recipe.stochastic_rounding
         if bits is None:
@@ -322,14 +324,14 @@ class Quantized:
         key = layer.make_rng("gradients") if draws else None
         return RoundedGradients(bits, stochastic, key)
 
-    def _leave(self, layer: Layer, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
+    def _leave(self, layer: Owner, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
         """The signal on an edge that no operation makes."""
         out = self._signal(layer, part, codes, grid, owner)
         if self.notebook:
             self.notebook.edge(out)
         return out
 
-    def _signal(self, layer: Layer, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
+    def _signal(self, layer: Owner, part: str, codes: jax.Array, grid: Grid, owner: str) -> Signal:
         layer.sow("codes", part, codes)
         return Signal(
             codes,

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax.core.lift import Out
 
+from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Same
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.movement import cut, joined
-from aqtaudio.vocabulary.signal import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Reading, Same, Signal
+from aqtaudio.vocabulary.signal import Reading, Signal
 from aqtaudio.vocabulary.weighted import Dense
 
 SCAN = {

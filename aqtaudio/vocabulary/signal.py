@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from aqtaudio.program.kernels.call import Grid
-
-if TYPE_CHECKING:
-    from aqtaudio.vocabulary.layers import Layer, Linear
+from aqtaudio.vocabulary.edges import Edge, Fixed, Own
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.owner import Owner
 
 
 @functools.partial(
@@ -62,59 +59,6 @@ class Signal:
         return (self.values - self.zero_point) * self.scale
 
 
-@dataclasses.dataclass(frozen=True)
-class Same:
-    """An output edge on the grid of the (first) input: pooling, reshaping.
-
-    Attributes:
-      margin: what its range has beyond the input's, in real values.
-    """
-
-    margin: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Own:
-    """An output edge with a calibrated range.
-
-    Attributes:
-      relu: whether it starts at zero: a fused activation.
-      most: where a relu ends; 6 is relu6. The range never exceeds it, so saturation is the clip.
-    """
-
-    relu: bool = False
-    most: float = math.inf
-
-    def activate(self, y: jax.Array) -> jax.Array:
-        """The fused activation of real values."""
-        if not self.relu:
-            return y
-        y = jax.nn.relu(y)
-        return y if math.isinf(self.most) else jnp.minimum(y, self.most)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed:
-    """An output edge whose grid the target prescribes: sigmoid, tanh, softmax."""
-
-    scale: float
-    zero_point: int
-    wide_scale: float
-
-    def grid(self, wide: bool) -> Grid:
-        """In int8, or int16 (`wide`)."""
-        if wide:
-            return Grid(np.float32(self.wide_scale), 0, 16)
-        return Grid(np.float32(self.scale), self.zero_point)
-
-
-Edge = Same | Own | Fixed
-UNSIGNED_UNIT = Fixed(1 / 256, -128, 1 / 32768)
-"""0 to 1: what sigmoid and softmax put out."""
-SIGNED_UNIT = Fixed(1 / 128, 0, 1 / 32768)
-"""-1 to 1: what tanh and L2 normalisation put out."""
-
-
 class Reading(Protocol):
     """How a vocabulary layer computes. Readings are hashable: they are static under jit."""
 
@@ -132,13 +76,13 @@ class Reading(Protocol):
         """The reading of one frame of a sequence that is not scanned: edges are named by it."""
         ...
 
-    def input(self, layer: Layer, x: Signal) -> Signal:
+    def input(self, layer: Owner, x: Signal) -> Signal:
         """The model's input: raw real values to a signal."""
         ...
 
     def linear(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         x: Signal,
         kernel: jax.Array,
@@ -150,7 +94,7 @@ class Reading(Protocol):
 
     def operation(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         kind: str,
         inputs: tuple[Signal, ...],
@@ -162,7 +106,7 @@ class Reading(Protocol):
 
     def constant(
         self,
-        layer: Layer,
+        layer: Owner,
         part: str,
         value: jax.Array,
         narrow: bool = False,
@@ -175,7 +119,7 @@ class Reading(Protocol):
         ...
 
     def zeros(
-        self, layer: Layer, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
+        self, layer: Owner, part: str, shape: tuple[int, ...], like: str, edge: Own | Fixed
     ) -> Signal:
         """A state [1, *shape] before the first frame, on the grid of the layer's part `like`.
 
@@ -183,14 +127,14 @@ class Reading(Protocol):
         """
         ...
 
-    def past(self, layer: Layer, part: str, like: Signal, frames: int) -> Signal:
+    def past(self, layer: Owner, part: str, like: Signal, frames: int) -> Signal:
         """What the layer kept at the block before: [frames, ...] on the grid of `like` [T, ...].
 
         Zeros before the first block: TFLite Micro resets a state to the code of zero, no other.
         """
         ...
 
-    def keep(self, layer: Layer, part: str, x: Signal) -> None:
+    def keep(self, layer: Owner, part: str, x: Signal) -> None:
         """Keeps x for the next block."""
         ...
 

@@ -12,8 +12,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aqtaudio.vocabulary.signal import Same, Signal
-from aqtaudio.vocabulary.weighted import Linear, Weighted
+from aqtaudio.vocabulary.edges import Same
+from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.signal import Signal
+from aqtaudio.vocabulary.weighted import Weighted
 
 
 class SubPixelConv1D(Weighted):

@@ -2,6 +2,7 @@
 
 import io
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
@@ -18,6 +19,9 @@ def test_16_bit_audio_is_exact(tmp_path):
     assert samples.dtype == np.float32
     assert np.array_equal(samples, codes / np.float32(32768))
     assert np.array_equal(audio.to_int16(samples), codes)
+    for given in (codes, jnp.asarray(codes)):
+        assert audio.to_float(given).dtype == np.float32
+        assert np.array_equal(audio.to_float(given), samples)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 48000])

@@ -91,7 +91,7 @@ class Kind:
     Attributes:
       compute: exact integer arithmetic: codes of the output, float32, from a call.
       real: the function itself, on real values [B, ...] and the attributes; None where the layer
-        has weights (`vocabulary.layers.Linear`).
+        has weights (`vocabulary.linear.Linear`).
       prepare: integer constants that follow from the grids (multipliers, tables), made once per
         trace; `compute` finds them in the call's constants. It may be traced.
       differentiable: `compute` has its own gradient; else gradients are those of `real`,

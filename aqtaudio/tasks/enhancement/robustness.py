@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement import metrics, whole
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
@@ -44,7 +45,7 @@ def robustness(
       [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst",
       "recovered_within_100_ms" (share)}]}; a recovery that never came is null.
     """
-    noisy, clean = (x.astype(np.float32) / 32768 for x in data.evaluation_arrays(items))
+    noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
     speakers = [data.speaker_of(item) for item in items]
     rate_hz, frontend = data.sample_rate_hz, frontend_of(setup)
 

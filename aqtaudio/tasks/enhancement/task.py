@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
@@ -142,7 +143,7 @@ class Enhancement(Task):
     ) -> tuple[jax.Array, Tree]:
         """Features of mixtures, and the speech in them."""
         frontend = frontend_of(setup)
-        speech, noises = (x.astype(jnp.float32) / 32768 for x in batch)
+        speech, noises = (to_float(x) for x in batch)
         mixture = mix(key, speech, noises, self.mixing, frontend.sample_rate_hz)
         features, spectrum = whole.heard(mixture.noisy, frontend)
         parts = (whole.heard(x, frontend)[1] for x in (mixture.clean, mixture.noise))
@@ -194,7 +195,7 @@ class Enhancement(Task):
         """SI-SDR of a few mixtures."""
         noisy, clean = (x[:VALIDATED_CLIPS] for x in arrays)
         sounds = whole.enhanced(network, noisy, self._unfiltered, frontend_of(setup))
-        noisy, clean = (x.astype(np.float32) / 32768 for x in (noisy, clean))
+        noisy, clean = (to_float(x) for x in (noisy, clean))
         better = [
             metrics.si_sdr(c, y) - metrics.si_sdr(c, x)
             for c, x, y in zip(clean, noisy, sounds, strict=True)
@@ -219,7 +220,7 @@ class Enhancement(Task):
         with_models = metrics.models_are_installed()
         noisy, clean = data.evaluation_arrays(items)
         sounds = whole.enhanced(network, noisy, self.filtering, frontend_of(setup))
-        references, heard = (x.astype(np.float32) / 32768 for x in (clean, noisy))
+        references, heard = (to_float(x) for x in (clean, noisy))
         rows = [
             metrics.scores(*signals, data.sample_rate_hz, with_models=with_models)
             for signals in zip(references, heard, sounds, strict=True)
@@ -238,7 +239,7 @@ class Enhancement(Task):
 
         The median of seconds, so compiling is not counted where there are three or more.
         """
-        audio, factors = data.evaluation_arrays(items[:1])[0][0].astype(np.float32) / 32768, []
+        audio, factors = to_float(data.evaluation_arrays(items[:1])[0][0]), []
         enhancer = Enhancer(network, setup.block_frames, frontend_of(setup), self.filtering)
         hop, rate_hz = setup.frontend.hop_samples, setup.frontend.sample_rate_hz
         for start in range(0, len(audio), rate_hz):

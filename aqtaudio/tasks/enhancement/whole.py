@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.compiler import compiled
 from aqtaudio.tasks.enhancement.filtering import Filtering, synthesise
@@ -44,7 +45,7 @@ def enhanced(
     network: Network, clips: np.ndarray, filtering: Filtering, frontend: DeepFilterFeatures
 ) -> np.ndarray:
     """Clips float32 [n, N] of int16 clips [n, N] without their noise, each from silence."""
-    return of_audio(network, clips.astype(np.float32) / 32768, filtering, frontend)
+    return of_audio(network, to_float(clips), filtering, frontend)
 
 
 def of_audio(

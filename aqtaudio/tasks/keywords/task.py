@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords import loss as of_logits
@@ -84,7 +85,7 @@ class Keywords(Task):
         clips, classes = batch
         settings, rate_hz = setup.augmentation, setup.frontend.sample_rate_hz
         audio_key, mask_key = jax.random.split(key)
-        audio = clips.astype(jnp.float32) / 32768
+        audio = to_float(clips)
         audio = augment_audio(audio_key, audio, given, settings, rate_hz)
         features = setup.features(audio, setup.clips_before)
         return mask_features(mask_key, features, settings), classes

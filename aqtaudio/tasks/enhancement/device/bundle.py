@@ -9,6 +9,7 @@ from importlib import resources
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.c_text import array
@@ -49,7 +50,7 @@ def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor
 def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> str:
     """C text: samples, input codes of them, the network's output codes, the sound of these."""
     samples = golden_samples(frontend)
-    features, spectrum = heard(jnp.asarray(samples, jnp.float32)[None] / 32768, frontend)
+    features, spectrum = heard(jnp.asarray(to_float(samples))[None], frontend)
     codes = executor.quantize(features[0])
     results = executor(codes)
     outputs = jnp.asarray(executor.dequantize(results)).reshape(1, len(codes), -1)
