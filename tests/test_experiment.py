@@ -1,6 +1,7 @@
 """Settings: strict overlays, types, what identity is, and JSON that gives back the same value."""
 
 import dataclasses
+import importlib
 import json
 import math
 from pathlib import Path
@@ -17,9 +18,11 @@ from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.recipe import LowRank, Recipe, Rule
-from aqtaudio.settings import from_json, overlay, settings, to_json
+from aqtaudio.settings import MOVED, from_json, overlay, settings, to_json
+from aqtaudio.study.plan import run_id
 from aqtaudio.tasks.keywords.task import Keywords
 
+ROOT = Path(__file__).parents[1]
 # No value is a default.
 OTHER = Experiment(
     model=DSCNN(width=48, blocks=2, kernel=(9, 3), strides=(1, 2), block_strides=(2, 1), classes=5),
@@ -111,7 +114,7 @@ def test_missing_config_json_says_that_it_is_no_run(tmp_path):
 # --- identity
 
 
-DENOISE = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
+DENOISE = ROOT / "configs/denoise_deep_filter_net.py"
 NOT_IN_IT = ("engine", "evaluate_every", "checkpoint_every")
 # Settings that came later: at their default, ids are those of runs made before.
 ADDED = {
@@ -171,6 +174,60 @@ def test_every_other_setting_is_in_the_identity(path):
     flat = json.dumps(identity(EXPERIMENT))
     assert parts[-1] in flat
     assert json.dumps(value) not in flat
+
+
+# --- stable names
+
+
+RESULTS = sorted((ROOT / "results").glob("*/*/*/config.json"))
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+def test_there_are_results_and_configs():
+    assert len(RESULTS) >= 60 and len(CONFIGS) >= 13
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: str(file.parent.relative_to(ROOT)))
+def test_results_load_and_artifacts_have_the_name_that_their_settings_give(file: Path):
+    """What was trained once has its id for ever, whatever has moved or come since."""
+    experiment = load_json(file)
+    assert from_json(json.loads(json.dumps(to_json(experiment)))) == experiment
+    if file.parents[1].name == "artifacts":
+        assert run_id(identity(experiment), parent_id(experiment)) == file.parent.name
+
+
+def parent_id(experiment: Experiment) -> str | None:
+    """The name of the parent's folder; published weights are no run."""
+    parent = Path(experiment.init_from or "")
+    return parent.name if experiment.init_from and parent.suffix != ".npz" else None
+
+
+def named(name: str) -> type:
+    module, _, kind = name.partition(":")
+    return getattr(importlib.import_module(module), kind)
+
+
+@pytest.mark.parametrize(("first", "now"), MOVED.items())
+def test_a_class_that_moved_keeps_its_first_name(first: str, now: str):
+    kind = named(now)
+    assert f"{kind.__module__}:{kind.__qualname__}" == now
+    value = kind()
+    assert to_json(value)["type"] == first
+    assert from_json({"type": first}) == value == from_json(to_json(value))
+
+
+def test_moved_names_are_one_to_one():
+    """No class has two first names, and no first name is where another class is now."""
+    assert len(set(MOVED.values())) == len(MOVED)
+    assert not set(MOVED) & set(MOVED.values())
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_configs_round_trip(file: Path, tmp_path):
+    experiment = load_config(file)
+    save_json(experiment, tmp_path / "config.json")
+    again = load_json(tmp_path / "config.json")
+    assert again == experiment and identity(again) == identity(experiment)
 
 
 # --- overlays

@@ -10,6 +10,7 @@ import soundfile
 from command_cases import contents
 from corpus import CLIPS, CLIPS_PER_WORD, EXPERIMENT, RATE_HZ
 
+from aqtaudio.data import manifest
 from aqtaudio.experiment import save_json
 from aqtaudio.runs.run import Run
 
@@ -86,6 +87,56 @@ def test_float_run_has_no_integers(tiny_float, tone_corpus, answer, refused):
 def test_split_without_clips(tiny_run, tone_corpus, refused):
     message = refused("evaluate", tiny_run, "--data", tone_corpus, "--split", "test")
     assert "'low' has no clips in split 'test'" in message
+
+
+# --- several folders
+
+
+@pytest.fixture(scope="module")
+def halves(tone_corpus, tmp_path_factory) -> tuple[Path, Path]:
+    """Folders of the words and of the noise: together the corpus."""
+    rows = manifest.read(tone_corpus)
+    found = []
+    for kind in ("words", "noise"):
+        folder = tmp_path_factory.mktemp(kind)
+        shutil.copytree(tone_corpus / kind, folder / kind)
+        manifest.write(folder, [row for row in rows if row.path.startswith(f"{kind}/")])
+        found.append(folder)
+    return found[0], found[1]
+
+
+SPELLINGS = {
+    "again": lambda run, a, b: (run, "--data", a, "--data", b),
+    "one after the other": lambda run, a, b: (run, "--data", a, b),
+    "with equals": lambda run, a, b: (run, f"--data={a}", f"--data={b}"),
+    "equals, one after the other": lambda run, a, b: (run, f"--data={a}", b),
+    "in another order": lambda run, a, b: (run, "--data", b, a),
+    "the run comes last": lambda run, a, b: ("--data", a, b, run),
+    "the run comes last, again": lambda run, a, b: ("--data", a, "--data", b, run),
+    "the run comes last, equals": lambda run, a, b: (f"--data={a}", b, run),
+    "the run comes between": lambda run, a, b: ("--data", a, run, "--data", b),
+    "another option between": lambda run, a, b: ("--data", a, "--split", "val", "--data", b, run),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_several_folders_are_one_corpus(spelling, tiny_run, tone_corpus, halves, answer):
+    value = answer("evaluate", *SPELLINGS[spelling](tiny_run, *halves))
+    assert value == answer("evaluate", tiny_run, "--data", tone_corpus)
+
+
+@pytest.mark.parametrize("data", [lambda folder: ("--data", folder), lambda f: (f"--data={f}",)])
+def test_a_run_after_the_recordings_is_a_run(data, tiny_run, tone_corpus, answer, refused):
+    assert answer("evaluate", *data(tone_corpus), tiny_run)[0] == 0
+    assert "nowhere: no such run" in refused("evaluate", *data(tone_corpus), "nowhere")
+    assert "RUN" in refused("evaluate", *data(tone_corpus), tone_corpus)
+
+
+def test_a_run_exists_only_once(tiny_run, tone_corpus, refused):
+    """What follows and is no manifest folder is not taken for recordings."""
+    assert "--data" in refused("evaluate", tone_corpus, tiny_run)
+    message = refused("evaluate", tiny_run, "--data", tone_corpus, tiny_run)
+    assert "unknown argument" in message and str(tiny_run) in message
 
 
 # --- parity, check, cost
