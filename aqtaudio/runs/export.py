@@ -102,6 +102,18 @@ def golden_codes(run: Run, executor: Executor, folders: Sequence[Path]) -> np.nd
     if folders:
         return recorded_codes(run, executor, run.data(folders, ("val",)), count)
     if (run.path / GOLDEN).exists():
-        with np.load(run.path / GOLDEN) as kept:
-            return kept["inputs"]
+        return _kept_codes(run)
     return random_codes(run.program, count, seed=0)
+
+
+def _kept_codes(run: Run) -> np.ndarray:
+    """Golden inputs that came with the artifact."""
+    file, edge = run.path / GOLDEN, run.program.edges[run.program.inputs[0]]
+    try:
+        with np.load(file) as kept:
+            codes = kept["inputs"]
+    except Exception as error:  # noqa: BLE001 - zip, zlib and npy raise many kinds
+        raise BadInput(f"{file}: not readable ({error})") from error
+    if codes.shape[1:] != edge.shape or codes.dtype != edge.dtype:
+        raise BadInput(f"{file}: not inputs of the program")
+    return codes
