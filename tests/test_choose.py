@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import contents
+from command_cases import contents
 
-from aqtaudio.runs.evaluate import parity
+from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import Run
 
 # name: (precision, accuracy, file bytes, arena bytes)

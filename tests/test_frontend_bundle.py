@@ -1,6 +1,7 @@
 """A run's front end in its artifact: settings, headers that a compiler reads, refusals."""
 
 import dataclasses
+import math
 import re
 import shutil
 import subprocess
@@ -17,10 +18,10 @@ from aqtaudio.frontends.micro import MicroFrontend, tables
 from aqtaudio.frontends.micro_header import golden_header, header, input_codes
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.program.execute import Executor
-from aqtaudio.runs import frontend_named as frontend_choice
-from aqtaudio.runs import train as pipeline
 from aqtaudio.runs.export import export
+from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
@@ -32,7 +33,7 @@ HEARING: Experiment = dataclasses.replace(
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory, tone_corpus, compilations) -> Path:
     folder = tmp_path_factory.mktemp("hearing")
-    run = pipeline.train(HEARING, tone_corpus, folder / "run", say=lambda text: None)
+    run = train(HEARING, [tone_corpus], folder / "run", say=lambda text: None)
     return export(run, folder / "artifact")
 
 
@@ -43,14 +44,14 @@ def array(text: str, name: str) -> np.ndarray:
 
 
 def test_artifact_holds_the_settings(artifact):
-    assert frontend_choice.frontend_of(str(artifact / "frontend.json")) == MICRO
-    assert frontend_choice.frontend_of(str(artifact)) == MICRO
+    assert frontend_of(str(artifact / "frontend.json")) == MICRO
+    assert frontend_of(str(artifact)) == MICRO
 
 
 def test_header_gives_the_input_codes_of_features(artifact, tone_corpus):
     """A device that looks its features up has the codes that the run was evaluated on."""
     run = Run(artifact)
-    data = run.data(tone_corpus, ("val",))
+    data = run.data([tone_corpus], ("val",))
     clips, _ = data.evaluation_arrays(run.items(data, "val")[:8])
     steps = MICRO.integers(jnp.asarray(clips, jnp.int32), MICRO.initial_state(len(clips)))[0]
     codes = array((artifact / "firmware" / "frontend.h").read_text(), "kInputCodes")
@@ -62,12 +63,13 @@ def test_header_gives_the_input_codes_of_features(artifact, tone_corpus):
 
 
 def test_channels_of_their_own_scale_have_codes_of_their_own(artifact):
-    executor = Executor(Run(artifact).program)
+    run = Run(artifact)
+    executor = Executor(run.program)
     uneven = dataclasses.replace(MICRO, mean=(13.0, 10.0), scale=(6.5, 5.0))
-    codes = input_codes(uneven, executor)
+    codes = input_codes(uneven, executor.quantize, math.prod(run.experiment.setup.input_shape))
     assert codes.shape[0] == MICRO.channels
     assert np.array_equal(codes[1], codes[2]) and not np.array_equal(codes[0], codes[1])
-    assert f"kInputCodes[{MICRO.channels}]" in header(uneven, codes)
+    assert f"kInputCodes[{MICRO.channels}]" in header(uneven, tables(uneven), codes)
 
 
 def test_golden_vectors_are_the_front_ends(artifact):
@@ -137,7 +139,7 @@ def test_what_the_c_library_cannot_be_does_not_compile():
 
     def text(**changes: object) -> str:
         frontend = dataclasses.replace(MICRO, hop_ms=10, **changes)
-        return header(frontend, np.zeros((1, 1), np.int8))
+        return header(frontend, tables(frontend), np.zeros((1, 1), np.int8))
 
     assert "size_ms = 25;" in text(window_ms=25.0) and "static_assert" not in text(window_ms=25.0)
     assert "size_ms" not in text(window_ms=25.5) and "has 25.5 every 10" in text(window_ms=25.5)
@@ -160,10 +162,10 @@ def test_another_front_end_is_refused_by_its_settings(artifact, tone_corpus, ans
 
 
 def test_front_ends_by_name_file_and_run(artifact, tmp_path):
-    assert frontend_choice.frontend_of("mfcc") == Mfcc()
+    assert frontend_of("mfcc") == Mfcc()
     with pytest.raises(BadInput, match="allowed: log-mel, mfcc, micro-c, micro-tflm"):
-        frontend_choice.frontend_of("nothing")
+        frontend_of("nothing")
     broken = tmp_path / "frontend.json"
     broken.write_text("{")
     with pytest.raises(BadInput, match="not readable JSON"):
-        frontend_choice.frontend_of(str(broken))
+        frontend_of(str(broken))

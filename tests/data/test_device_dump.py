@@ -34,7 +34,7 @@ def dump(words):
 
 def load(folder, **changes) -> KeywordData:
     settings = {"sample_rate_hz": 250, "clip_samples": FRAMES * BANDS, "bands": BANDS}
-    return KeywordData.load(folder, ("yes", "no"), **settings | changes)
+    return KeywordData.load([folder], ("yes", "no"), **settings | changes)
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, ">i2"])
@@ -133,7 +133,7 @@ def test_the_example_of_the_documentation(tmp_path, monkeypatch):
     assert check(tmp_path / "dump") == []
     frontend = frontend_of(str(tmp_path / "dump"))
     rate_hz, samples = frontend.sample_rate_hz, frontend.clip_samples(1000)
-    data = KeywordData.load(tmp_path / "dump", ("yes", "no"), rate_hz, samples, bands=40)
+    data = KeywordData.load([tmp_path / "dump"], ("yes", "no"), rate_hz, samples, bands=40)
     taken, _ = data.evaluation_arrays(data.evaluation_list("val"))
     features = frontend(taken.astype(np.float32) / 32768)
     assert features.shape == (4, 49, 40) and abs(float(features.mean())) < 0.2

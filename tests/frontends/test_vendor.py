@@ -14,8 +14,9 @@ from micro_oracles import int8_of, quickly_compiled, signals, voices
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends import vendor
 from aqtaudio.frontends.micro import MicroFrontend
+from aqtaudio.frontends.named import write
 from aqtaudio.frontends.vendor import VendorFrontend, persistent_trace
-from aqtaudio.runs.frontend_named import frontend_of, write
+from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.settings import from_json, overlay, to_json
 
 VENDOR = VendorFrontend()
@@ -172,7 +173,7 @@ def test_an_experiment_takes_its_settings():
     changed = overlay(experiment, {"frontend.plain_log": "false", "frontend.estimate": "recursive"})
     assert not changed.frontend.plain_log and changed.frontend.estimate == "recursive"
     assert from_json(to_json(changed)) == changed
-    assert changed.feature_shape == (24, 40)
+    assert changed.setup.feature_shape == (24, 40)
     whole = overlay(experiment, {"frontend": VENDOR})
     assert whole.frontend == VENDOR
 

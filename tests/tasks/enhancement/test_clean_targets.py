@@ -1,6 +1,5 @@
 """Training speech that a published model has cleaned: its own noise is gone, all else as it was."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +9,29 @@ from speech_corpus import write_speech_corpus
 from aqtaudio.data import audio, manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
+from aqtaudio.settings import overlay
 from aqtaudio.tasks.enhancement import metrics
-from aqtaudio.tasks.enhancement.clean_targets import cleaner_of
+from aqtaudio.tasks.enhancement.clean_targets import cleaner
 from aqtaudio.tasks.enhancement.data import EnhancementData
 
-CONFIG = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
+CONFIG = Path(__file__).parents[3] / "configs/denoise_deep_filter_net.py"
 RATE_HZ = 16000
 
 
-def experiment(cleaned_by: str | None):
-    found = load_config(CONFIG)
-    return dataclasses.replace(found, task=dataclasses.replace(found.task, cleaned_by=cleaned_by))
+def prepared(data: EnhancementData, cleaned_by: str | None) -> EnhancementData:
+    """As a run with this setting trains on it."""
+    experiment = overlay(load_config(CONFIG), {"task.cleaned_by": cleaned_by})
+    return experiment.task.prepared(data, experiment.setup)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> EnhancementData:
     folder = write_speech_corpus(tmp_path_factory.mktemp("voices") / "corpus", RATE_HZ)
-    return EnhancementData.load(folder, RATE_HZ, RATE_HZ, evaluation_ms=1000)
+    return EnhancementData.load([folder], RATE_HZ, RATE_HZ, evaluation_ms=1000)
 
 
-def test_without_the_setting_nothing_changes():
-    assert cleaner_of(experiment(None)) is None
+def test_without_the_setting_nothing_changes(data):
+    assert prepared(data, None) is data
 
 
 def test_only_training_speech_changes(data):
@@ -57,9 +58,9 @@ def test_only_training_speech_changes(data):
         ("nowhere/weights.npz", "cleaned_by: .*nowhere/weights.npz"),
     ],
 )
-def test_bad_weights(named, message):
+def test_bad_weights(data, named, message):
     with pytest.raises(BadInput, match=message):
-        cleaner_of(experiment(named))
+        prepared(data, named)
 
 
 def test_the_noise_of_a_recording_goes(shared_folder):
@@ -68,7 +69,7 @@ def test_the_noise_of_a_recording_goes(shared_folder):
     plain = audio.load_int16(shared_folder / "data" / rows[0].path, RATE_HZ)[: 12 * RATE_HZ]
     hiss = np.random.default_rng(0).standard_normal(len(plain))
     recorded = np.rint(plain + 0.3162 * np.std(plain) * hiss).astype(np.int16)
-    made = cleaner_of(experiment(str(weights)))(recorded)
+    made = cleaner(str(weights), RATE_HZ)(recorded)
     assert made.shape == recorded.shape and made.dtype == np.int16
     before, after = (metrics.si_sdr(plain.astype(float), x.astype(float)) for x in (recorded, made))
     assert before == pytest.approx(10, abs=0.5) and after > before + 2

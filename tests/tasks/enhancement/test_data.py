@@ -10,16 +10,21 @@ import pytest
 import soundfile
 from speech_corpus import RATE_HZ, SPEAKERS
 
+from aqtaudio.data import items as item_lists
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement import mixture_list
-from aqtaudio.tasks.enhancement.data import EVALUATION_SNR_DB, NOISES, EnhancementData
+from aqtaudio.tasks.enhancement.data import (
+    EVALUATION_SNR_DB,
+    NOISES,
+    EnhancementData,
+    MixtureItem,
+)
 
 CLIP = RATE_HZ  # one second
 
 
 def load(folder, clip_samples=CLIP, rate_hz=RATE_HZ, splits=("train", "val")):
-    return EnhancementData.load(folder, rate_hz, clip_samples, splits, evaluation_ms=2000)
+    return EnhancementData.load([folder], rate_hz, clip_samples, splits, evaluation_ms=2000)
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +195,8 @@ def test_nameless_speakers_are_one_each(own_corpus):
 def test_a_list_survives_its_file(data, tmp_path):
     items = data.evaluation_list("val")
     items[0] = dataclasses.replace(items[0], snr_db=-2.125, level_dbfs=-50.1)
-    mixture_list.write(tmp_path / "evaluation.tsv", items)
-    assert mixture_list.read(tmp_path / "evaluation.tsv") == items
+    item_lists.write(tmp_path / "evaluation.tsv", MixtureItem, items)
+    assert item_lists.read(tmp_path / "evaluation.tsv", MixtureItem) == items
     assert [file.name for file in tmp_path.iterdir()] == ["evaluation.tsv"]
 
 
@@ -207,19 +212,19 @@ def test_a_list_survives_its_file(data, tmp_path):
 )
 def test_damage_is_named_by_line(data, tmp_path, number, old, new):
     file = tmp_path / "evaluation.tsv"
-    mixture_list.write(file, data.evaluation_list("val"))
+    item_lists.write(file, MixtureItem, data.evaluation_list("val"))
     lines = file.read_text().split("\n")
     assert old in lines[number - 1]
     lines[number - 1] = lines[number - 1].replace(old, new)
     file.write_text("\n".join(lines))
     with pytest.raises(BadInput, match="columns" if number == 1 else f"line {number}") as error:
-        mixture_list.read(file)
+        item_lists.read(file, MixtureItem)
     assert str(file) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_no_list(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
-        mixture_list.read(tmp_path / "evaluation.tsv")
+        item_lists.read(tmp_path / "evaluation.tsv", MixtureItem)
 
 
 # Training.
@@ -323,7 +328,7 @@ def test_a_list_of_a_split_that_was_not_loaded(speech_corpus):
 
 
 def test_real_recordings(shared_folder):
-    data = EnhancementData.load(shared_folder / "data", splits=("val",))
+    data = EnhancementData.load([shared_folder / "data"], splits=("val",))
     items = data.evaluation_list("val")
     assert len(items) == 75 and len({item.noise_path for item in items}) == 42
     assert len({data.speaker_of(item) for item in items[:15]}) == 15

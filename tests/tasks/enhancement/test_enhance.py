@@ -1,13 +1,15 @@
 """Noise suppression end to end: train, enhance, evaluate, export, in every runtime alike."""
 
+import contextlib
 import dataclasses
+import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from command_cases import answer, cli  # noqa: F401 - fixtures
 from speech_corpus import RATE_HZ, write_speech_corpus
 
 from aqtaudio.errors import BadInput
@@ -15,20 +17,24 @@ from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.recipe import FLOAT, Recipe, Rule
-from aqtaudio.runs import train as pipeline
-from aqtaudio.runs.evaluate import evaluate, parity
+from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.export import export
+from aqtaudio.runs.frontend_named import frontend_of
+from aqtaudio.runs.network import network
+from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
-from aqtaudio.tasks.enhancement import stream as enhance
+from aqtaudio.runs.train import train
+from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.mixing import Mixing
 from aqtaudio.tasks.enhancement.robustness import robustness
-from aqtaudio.tasks.enhancement.sound_file import enhance_file
-from aqtaudio.tasks.enhancement.stream import Enhancer, enhanced, enhancing
+from aqtaudio.tasks.enhancement.sound_file import Enhancers, enhance_file
+from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.training.course import Course
 
 pytestmark = pytest.mark.slow  # the run below takes minutes to compile
 
+MODELS = "aqtaudio.tasks.enhancement.metrics.models_are_installed"
 PHASE = Optimizer(steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=1)
 WIDE = Rule(r"input|results|.*_share|filter_decoder/(filters|bounded)|.*/cell", activation_bits=16)
 EXPERIMENT = Experiment(
@@ -70,26 +76,41 @@ def corpus(tmp_path_factory) -> Path:
 def run(corpus, tmp_path_factory) -> Run:
     """A few steps; scored by SI-SDR alone, the other scores take a second a clip."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enhance.metrics, "models_are_installed", lambda: False)
-        patch.setattr(pipeline, "row_inputs", lambda experiment: 300)
+        patch.setattr(MODELS, lambda: False)
+        patch.setattr("aqtaudio.runs.row.row_inputs", lambda experiment: 300)
         out = tmp_path_factory.mktemp("runs") / "run"
-        return pipeline.train(EXPERIMENT, corpus, out, lambda text: None)
+        return train(EXPERIMENT, [corpus], out, lambda text: None)
 
 
 @pytest.fixture
 def without_models(monkeypatch):
-    monkeypatch.setattr(enhance.metrics, "models_are_installed", lambda: False)
+    monkeypatch.setattr(MODELS, lambda: False)
 
 
 @pytest.fixture(scope="module")
 def clips(run, corpus) -> np.ndarray:
     """int16 [2, N]: noisy clips of validation, 1.2 s."""
-    data = run.data(corpus, ("val",))
+    data = run.data([corpus], ("val",))
     return data.evaluation_arrays(data.evaluation_list("val")[:2])[0][:, : RATE_HZ * 6 // 5]
 
 
+@contextlib.contextmanager
+def opened(run: Run, runtime: str = "integer") -> Iterator[Enhancer]:
+    experiment = run.experiment
+    filtering, block_frames = experiment.task.filtering, experiment.setup.block_frames
+    with network(run, runtime) as of_run:
+        yield Enhancer(of_run, block_frames, experiment.frontend, filtering)
+
+
+def enhanced(run: Run, audio: np.ndarray, runtime: str) -> np.ndarray:
+    """Whole clips, float32 [n, N]."""
+    experiment = run.experiment
+    with network(run, runtime) as of_run:
+        return whole.of_audio(of_run, audio, experiment.task.filtering, experiment.frontend)
+
+
 def in_pieces(run: Run, clip: np.ndarray, size: int, runtime: str) -> np.ndarray:
-    with Enhancer(run, runtime) as enhancer:
+    with opened(run, runtime) as enhancer:
         parts = [enhancer.push(clip[i : i + size]) for i in range(0, len(clip), size)]
         return np.concatenate([*parts, enhancer.finish()])
 
@@ -107,7 +128,7 @@ def test_row(run):
 def test_program_is_what_was_trained(run, clips):
     """The quantized reading over whole clips, and the recorded program hop by hop."""
     audio = clips.astype(np.float32) / 32768
-    quantized, integer = (enhancing(run, runtime)(audio) for runtime in ("quantized", "integer"))
+    quantized, integer = (enhanced(run, audio, runtime) for runtime in ("quantized", "integer"))
     np.testing.assert_allclose(quantized, integer, atol=2e-6)
 
 
@@ -122,21 +143,21 @@ def test_program_is_what_was_trained(run, clips):
 )
 def test_a_stream_is_the_whole_clip(run, clips, runtime, size):
     clip = clips[0][: RATE_HZ // 2 + 13].astype(np.float32) / 32768
-    whole = enhancing(run, runtime)(clip[None])[0]
+    together = enhanced(run, clip[None], runtime)[0]
     streamed = in_pieces(run, clip, size, runtime)
     assert len(streamed) == len(clip)
-    np.testing.assert_allclose(streamed, whole, atol=2e-6)
+    np.testing.assert_allclose(streamed, together, atol=2e-6)
 
 
 def test_micro_makes_the_same_sound(run, clips):
-    clip = clips[:1]
+    clip = clips[:1].astype(np.float32) / 32768
     np.testing.assert_allclose(
         enhanced(run, clip, "micro"), enhanced(run, clip, "integer"), atol=2e-6
     )
 
 
 def test_parity_on_recordings(run, corpus):
-    found = parity(run, corpus, n=300)
+    found = parity_on(run, [corpus], n=300)
     assert found["mismatches"] == 0 and found["outputs"] == 600 * EXPERIMENT.model.outputs
 
 
@@ -146,7 +167,7 @@ def test_silence_stays_silence(run):
 
 
 def test_evaluate(run, corpus, without_models):
-    found = evaluate(run, corpus, "val", "integer", limit=4)
+    found = evaluate(run, [corpus], "val", "integer", limit=4)
     assert found["n"] == 4
     metrics = found["metrics"]
     low, high = metrics["intervals"]["si_sdr_improvement_db"]
@@ -158,12 +179,16 @@ def test_evaluate(run, corpus, without_models):
 
 
 def test_evaluation_list_is_the_run_s_own(run, corpus):
-    data = run.data(corpus, ("val",))
+    data = run.data([corpus], ("val",))
     assert run.items(data, "val") == data.evaluation_list("val")
 
 
 def test_robustness(run, corpus, without_models):
-    found = robustness(run, corpus, limit=2, levels_dbfs=(-50.0, -25.0), steps_db=(-30.0,))
+    data, task, setup = run.data([corpus], ("val",)), run.experiment.task, run.experiment.setup
+    items = run.items(data, "val")[:2]
+    with network(run, "integer") as of_run:
+        found = robustness(of_run, task, data, items, setup, (-50.0, -25.0), (-30.0,))
+    assert found["n"] == 2
     quiet, usual = (row["si_sdr_improvement_db"] for row in found["levels"])
     assert abs(quiet - usual) < 0.1  # level-invariant, whatever the weights
     step = found["steps"][0]
@@ -183,18 +208,21 @@ def test_resumed(run, corpus, tmp_path, without_models, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Course, "took", killed)
-        pipeline.train(stepwise, corpus, out, lambda text: None)
-    program = pipeline.train(stepwise, corpus, out, lambda text: None).program
+        train(stepwise, [corpus], out, lambda text: None)
+    program = train(stepwise, [corpus], out, lambda text: None).program
     for one, other in zip(program.operations, run.program.operations, strict=True):
         for name, array in one.constants.items():
             np.testing.assert_array_equal(array, other.constants[name])
 
 
 def test_export(run, corpus, tmp_path, without_models):
-    out = export(run, tmp_path / "artifact", corpus)
+    out = export(run, tmp_path / "artifact", [corpus])
+    assert frontend_of(str(out / "frontend.json")) == EXPERIMENT.frontend
+    readme = (out / "firmware" / "README.md").read_text()
+    assert "\n\n# Noise suppression\n" in readme and not readme.startswith("# Noise")
     names = {path.name for path in (out / "firmware").iterdir()}
     assert {"enhancement_dsp.c", "enhancement_constants.h", "enhancement_golden.h"} <= names
-    found = evaluate(Run(out), corpus, "val", "integer", limit=2)
+    found = evaluate(Run(out), [corpus], "val", "integer", limit=2)
     assert found["metrics"]["n"]["si_sdr_db"] == 2
 
 
@@ -208,7 +236,7 @@ def test_from_another_model(run, corpus, tmp_path, without_models):
         init_differs=("model",),
         optimizer=dataclasses.replace(PHASE, steps=0),
     )
-    other = pipeline.train(smaller, corpus, tmp_path / "smaller", lambda text: None)
+    other = train(smaller, [corpus], tmp_path / "smaller", lambda text: None)
     params, known = other.variables("float")["params"], run.variables("float")["params"]
     kept = params["encoder"]["level_0"]["kernel"]
     np.testing.assert_array_equal(kept, known["encoder"]["level_0"]["kernel"])
@@ -218,12 +246,16 @@ def test_from_another_model(run, corpus, tmp_path, without_models):
 # Files.
 
 
+def enhancers(run: Run) -> Enhancers:
+    return functools.partial(opened, run)
+
+
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
 def test_files(run, tmp_path, rate_hz):
     rng = np.random.default_rng(0)
     sound = 0.1 * rng.standard_normal((rate_hz * 7 // 5, 2))
     soundfile.write(tmp_path / "in.wav", sound, rate_hz, subtype="PCM_24")
-    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", run.path)
+    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", enhancers(run))
     out, out_rate_hz = soundfile.read(tmp_path / "out.flac")
     assert out.shape == sound.shape and out_rate_hz == rate_hz
     assert found["channels"] == 2 and (tmp_path / "out.png").stat().st_size > 1000
@@ -233,8 +265,8 @@ def test_files(run, tmp_path, rate_hz):
 def test_hop_by_hop_is_the_same_file(run, tmp_path):
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "in.wav", 0.1 * rng.standard_normal(RATE_HZ), RATE_HZ)
-    enhance_file(tmp_path / "in.wav", tmp_path / "a.wav", run.path)
-    enhance_file(tmp_path / "in.wav", tmp_path / "b.wav", run.path, hop_by_hop=True)
+    enhance_file(tmp_path / "in.wav", tmp_path / "a.wav", enhancers(run))
+    enhance_file(tmp_path / "in.wav", tmp_path / "b.wav", enhancers(run), hop_by_hop=True)
     a, b = (soundfile.read(tmp_path / name, dtype="int16")[0] for name in ("a.wav", "b.wav"))
     assert np.max(np.abs(a.astype(int) - b)) <= 1
 
@@ -263,24 +295,23 @@ def test_bad_files(run, tmp_path, source, target, message):
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(BadInput, match=message):
-        enhance_file(tmp_path / source, tmp_path / target, run.path)
+        enhance_file(tmp_path / source, tmp_path / target, enhancers(run))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_from_mp3(run, tmp_path):
     soundfile.write(tmp_path / "in.mp3", np.zeros(RATE_HZ), RATE_HZ)
-    enhance_file(tmp_path / "in.mp3", tmp_path / "out.wav", run.path)
+    enhance_file(tmp_path / "in.mp3", tmp_path / "out.wav", enhancers(run))
     assert soundfile.info(tmp_path / "out.wav").subtype == "PCM_16"
 
 
-def test_without_a_run(tmp_path, monkeypatch):
+def test_without_a_run(tmp_path, monkeypatch, refused):
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
-    monkeypatch.setattr("aqtaudio.tasks.enhancement.sound_file.STUDY", tmp_path / "nothing")
-    with pytest.raises(BadInput, match="no run is named"):
-        enhance_file(tmp_path / "in.wav", tmp_path / "out.wav")
+    monkeypatch.setattr("aqtaudio.commands.enhancement.STUDY", tmp_path / "nothing")
+    assert "no run is named" in refused("enhance", tmp_path / "in.wav", tmp_path / "out.wav")
 
 
-def test_command_line(run, tmp_path, answer):  # noqa: F811
+def test_command_line(run, tmp_path, answer):
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
     status, found = answer("enhance", tmp_path / "in.wav", tmp_path / "out.wav", run.path)
     assert status == 0

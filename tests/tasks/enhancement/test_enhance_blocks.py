@@ -1,15 +1,12 @@
 """Streams of any block length have a whole clip's samples, to the last one."""
 
-from types import SimpleNamespace
-
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
-from aqtaudio.tasks.enhancement import stream as enhance
 from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.filtering import Filtering
+from aqtaudio.tasks.enhancement.stream import Enhancer
 
 FRONTEND = DeepFilterFeatures(
     sample_rate_hz=1600, bands=4, least_bins=1, bands_to_hz=800.0, filtered_bins=8
@@ -22,22 +19,23 @@ WEIGHTS = (
 )
 
 
-def network(features) -> np.ndarray:
-    return np.tanh(np.asarray(features) @ WEIGHTS)
+class Forgetful:
+    """A network without memory, frame by frame."""
+
+    def whole(self, features: np.ndarray, at_once: int = 128) -> np.ndarray:
+        return np.tanh(features @ WEIGHTS)
+
+    def endless(self, blocks: np.ndarray) -> np.ndarray:
+        return self.whole(blocks)
 
 
 @pytest.mark.parametrize("samples", [0, 5, 203, 208])
 @pytest.mark.parametrize("block_frames", [1, 2, 5])
-def test_the_end(monkeypatch: pytest.MonkeyPatch, samples: int, block_frames: int):
-    monkeypatch.setattr(enhance, "answering", lambda run, runtime, opened: network)
-    experiment = SimpleNamespace(
-        suppression=(SimpleNamespace(filtering=FILTERING), FRONTEND),
-        stream_block_frames=block_frames,
-    )
+def test_the_end(samples: int, block_frames: int):
     audio = np.random.default_rng(1).normal(size=samples).astype(np.float32)
-    enhancer = enhance.Enhancer(SimpleNamespace(experiment=experiment))
+    enhancer = Enhancer(Forgetful(), block_frames, FRONTEND, FILTERING)
     half = samples // 2
     parts = [enhancer.push(audio[:half]), enhancer.push(audio[half:]), enhancer.push(audio[:0])]
     stream = np.concatenate([*parts, enhancer.finish()])
-    clip = whole.enhanced(network, jnp.asarray(audio)[None], FILTERING, FRONTEND)[0]
+    clip = whole.of_audio(Forgetful(), audio[None], FILTERING, FRONTEND)[0]
     np.testing.assert_allclose(stream, clip, atol=1e-5)

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,17 @@ import numpy as np
 import pytest
 
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends import named
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Edge, Operation, Program
-from aqtaudio.runs import frontend_named as frontend_choice
-from aqtaudio.tasks.enhancement.device import bundle as enhancement_bundle
+from aqtaudio.runs import export, frontend_named
+from aqtaudio.tasks.enhancement.device.bundle import files
 from aqtaudio.tasks.enhancement.device.header import state_bytes
 from aqtaudio.tasks.enhancement.filtering import Filtering
-from aqtaudio.tasks.enhancement.whole import enhanced, heard
+from aqtaudio.tasks.enhancement.task import Enhancement
+from aqtaudio.tasks.enhancement.whole import heard, of_audio
+from aqtaudio.tasks.setup import Setup
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DENHANCEMENT_DFT")
@@ -163,8 +167,14 @@ def executor_of(frontend: DeepFilterFeatures, filtering: Filtering, bits: int = 
 def bundle(folder: Path, rate_hz: int, kind: str, filtering: Filtering, bits: int = 16):
     frontend = frontend_of(rate_hz, kind)
     executor = executor_of(frontend, filtering, bits)
-    enhancement_bundle.write(folder, frontend, filtering, executor)
+    experiment = SimpleNamespace(task=Enhancement(filtering=filtering), setup=setup_of(frontend))
+    (folder / "firmware").mkdir(exist_ok=True)
+    export._write_device_files(SimpleNamespace(experiment=experiment), executor, folder)
     return frontend, executor
+
+
+def setup_of(frontend: DeepFilterFeatures) -> Setup:
+    return Setup(frontend, clip_ms=1000, block_frames=1)
 
 
 def run(folder: Path, main: str, language: str = "c") -> list[float]:
@@ -198,6 +208,16 @@ def results_of(frontend: DeepFilterFeatures, filtering: Filtering, frames: int) 
     )
 
 
+class Given:
+    """A network whose answers [1, T, values] are known."""
+
+    def __init__(self, answers: np.ndarray):
+        self._answers = answers
+
+    def whole(self, features: np.ndarray, at_once: int = 128) -> np.ndarray:
+        return self._answers[:, : features.shape[1]]
+
+
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
@@ -221,20 +241,19 @@ def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
     codes = executor.quantize(features).reshape(features.shape).astype(int)
     by = np.abs(np.fromfile(tmp_path / "codes", np.int16).reshape(codes.shape) - codes)
 
-    outputs = jnp.asarray(executor.dequantize(results))[None]
-
-    def whole(clips: jax.Array) -> jax.Array:
-        return enhanced(lambda x: outputs[:, : x.shape[1]], clips, filtering, frontend)[0]
-
-    expected = jax.jit(whole)(audio[None])
+    outputs = executor.dequantize(results)[None]
+    expected = of_audio(Given(outputs), audio[None], filtering, frontend)[0]
     sound = np.fromfile(tmp_path / "sound", np.float32)[frontend.hop_samples :]
-    sound_error = np.abs(sound[: len(audio)] - np.asarray(expected)).max()
+    sound_error = np.abs(sound[: len(audio)] - expected).max()
     print(f"\n{case}: features {feature_error:.1e}, codes by {by.max()} in {np.mean(by > 0):.3%}")
     print(f"  sound {sound_error:.1e} of {np.abs(sound).max():.2g}, {size:.0f} bytes of state")
     assert feature_error < 1e-4
     assert by.max() <= 1 and np.mean(by > 0) < 0.005
     assert np.abs(sound).max() > 0.05 and sound_error < 1e-5
-    assert abs(snr_db - float(filtering.results(outputs, frontend).snr_db[0, hops])) < 1e-3
+    assert (
+        abs(snr_db - float(filtering.results(jnp.asarray(outputs), frontend).snr_db[0, hops]))
+        < 1e-3
+    )
 
 
 @needs_compiler
@@ -271,7 +290,7 @@ def test_the_artifact_holds_settings_and_tells_how_to_use_them(tmp_path):
     (tmp_path / "firmware").mkdir()
     (tmp_path / "firmware" / "README.md").write_text("# Streaming model\n")
     frontend, _ = bundle(tmp_path, 16_000, "falls", EVERYTHING)
-    assert frontend_choice.frontend_of(str(tmp_path / "frontend.json")) == frontend
+    assert frontend_named.frontend_of(str(named.write(frontend, tmp_path))) == frontend
     text = (tmp_path / "firmware" / "README.md").read_text()
     assert text.startswith("# Streaming model\n\n# Noise suppression\n")
     assert f"{state_bytes(frontend, EVERYTHING):,} bytes" in text
@@ -292,14 +311,13 @@ def test_constants_are_those_of_the_front_end(tmp_path):
     assert "ENHANCEMENT_HOP_SAMPLES 160\n" in text and "ENHANCEMENT_DECAY 9.9e-01f" in text
 
 
-def test_programs_and_filters_that_do_not_fit_are_refused(tmp_path):
+def test_programs_and_filters_that_do_not_fit_are_refused():
     frontend = frontend_of(16_000, "invariant")
     executor = executor_of(frontend, PLAIN)
     with pytest.raises(BadInput, match="gives .*allowed: 609 values"):
-        enhancement_bundle.write(tmp_path, frontend, SHORT, executor)
+        files(frontend, SHORT, executor)
     wider = dataclasses.replace(frontend, filtered_bins=97)
     with pytest.raises(BadInput, match="takes .*stream_block_frames=1"):
-        enhancement_bundle.write(tmp_path, wider, PLAIN, executor)
+        files(wider, PLAIN, executor)
     with pytest.raises(BadInput, match="ahead is 3; allowed: at most 2"):
-        enhancement_bundle.write(tmp_path, frontend, Filtering(ahead=3), executor)
-    assert not list(tmp_path.iterdir())
+        files(frontend, Filtering(ahead=3), executor)

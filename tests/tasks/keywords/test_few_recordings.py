@@ -129,14 +129,14 @@ def test_no_noise():
 
 def test_a_folder_of_links(few_shot_corpus, tmp_path):
     rows = draw(manifest.read(few_shot_corpus), ("low", "high"), 5, seed=0, number=0)
-    few_recordings.write(few_shot_corpus, rows, tmp_path / "few")
+    few_recordings.write(rows, tmp_path / "few")
     names = {path.name for path in (tmp_path / "few").iterdir()}
     assert names == {"MANIFEST.tsv", "words", "noise"}
     assert (tmp_path / "few" / "words").is_symlink()
     splits = ("train", "val", "test")
-    data = KeywordData.load(tmp_path / "few", ("low", "high"), RATE_HZ, RATE_HZ // 2, splits)
-    whole = KeywordData.load(few_shot_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
+    data = KeywordData.load([tmp_path / "few"], ("low", "high"), RATE_HZ, RATE_HZ // 2, splits)
+    whole = KeywordData.load([few_shot_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
     assert data.evaluation_list("test") == whole.evaluation_list("val")
-    few_recordings.write(few_shot_corpus, rows, tmp_path / "few")  # the same: nothing to do
+    few_recordings.write(rows, tmp_path / "few")  # the same: nothing to do
     with pytest.raises(BadInput, match="holds other recordings"):
-        few_recordings.write(few_shot_corpus, rows[1:], tmp_path / "few")
+        few_recordings.write(rows[1:], tmp_path / "few")

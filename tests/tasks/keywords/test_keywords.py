@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqtaudio.data import crops, manifest
-from aqtaudio.data import items as evaluation_list
+from aqtaudio.data import items as item_lists
+from aqtaudio.data.labels import class_of
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.keywords.data import KeywordData, class_names, class_of
+from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
 
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared")) / "data"
 KEYWORDS = ("yes", "no")
@@ -21,7 +22,7 @@ KEYWORDS = ("yes", "no")
 
 @pytest.fixture
 def data(words):
-    return KeywordData.load(words.folder, KEYWORDS)
+    return KeywordData.load([words.folder], KEYWORDS)
 
 
 def test_classes():
@@ -59,7 +60,7 @@ def test_silence_clips_do_not_overlap(data):
 def test_nothing_depends_on_the_order_of_the_manifest(words, data):
     random.Random(1).shuffle(words.recordings)
     words.save()
-    again = KeywordData.load(words.folder, KEYWORDS)
+    again = KeywordData.load([words.folder], KEYWORDS)
     assert again.evaluation_list("val") == data.evaluation_list("val")
     assert again.evaluation_list("val") != data.evaluation_list("val", seed=1)
     for step in range(3):
@@ -72,17 +73,17 @@ def test_nothing_depends_on_the_order_of_the_manifest(words, data):
 
 def test_the_list_survives_its_file(tmp_path, data):
     items = data.evaluation_list("val")
-    evaluation_list.write(tmp_path / "evaluation.tsv", items)
-    again = evaluation_list.read(tmp_path / "evaluation.tsv")
+    item_lists.write(tmp_path / "evaluation.tsv", EvaluationItem, items)
+    again = item_lists.read(tmp_path / "evaluation.tsv", EvaluationItem)
     assert again == items
     clips, classes = data.evaluation_arrays(again)
     assert clips.shape == (len(items), 16000) and clips.dtype == np.int16
     assert [data.classes[number] for number in classes] == [item.label for item in items]
     (tmp_path / "evaluation.tsv").write_text("path\tlabel\tstart_sample\na\tb\t-1\n")
     with pytest.raises(BadInput, match="line 2"):
-        evaluation_list.read(tmp_path / "evaluation.tsv")
+        item_lists.read(tmp_path / "evaluation.tsv", EvaluationItem)
     with pytest.raises(BadInput, match="none.flac"):
-        data.evaluation_arrays([evaluation_list.EvaluationItem("none.flac", "yes", 0)])
+        data.evaluation_arrays([EvaluationItem("none.flac", "yes", 0)])
 
 
 def test_clips_are_the_recordings_samples(words, data):
@@ -182,21 +183,21 @@ def test_shares_are_even_and_add_up(sizes, total):
 )
 def test_a_class_without_clips_is_refused(words, keywords, said):
     with pytest.raises(BadInput, match=said):
-        KeywordData.load(words.folder, keywords)
+        KeywordData.load([words.folder], keywords)
 
 
 def test_a_missing_split_or_broken_file_is_refused(words):
     with pytest.raises(BadInput, match="'test'"):
-        KeywordData.load(words.folder, KEYWORDS, splits=("test",))
+        KeywordData.load([words.folder], KEYWORDS, splits=("test",))
     (words.folder / words.recordings[0].path).write_text("broken")
     with pytest.raises(BadInput, match=words.recordings[0].path):
-        KeywordData.load(words.folder, KEYWORDS)
+        KeywordData.load([words.folder], KEYWORDS)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared recordings")
 def test_the_eight_classes_of_the_shared_recordings():
-    data = KeywordData.load(SHARED, ("yes", "up", "down", "on", "off", "stop"), splits=("val",))
+    data = KeywordData.load([SHARED], ("yes", "up", "down", "on", "off", "stop"), splits=("val",))
     items = data.evaluation_list("val")
     counts = collections.Counter(item.label for item in items)
     assert len(counts) == 8 and all(100 <= count <= 103 for count in counts.values())
