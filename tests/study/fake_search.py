@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from aqtaudio.errors import BadInput
 from aqtaudio.study.engine import Local
+from aqtaudio.study.scheduler import How
 from aqtaudio.study.search import run_search
 from aqtaudio.study.space import Search
 
@@ -105,11 +106,9 @@ def small(**changes):
     return Search(**{**settings, **changes})
 
 
-def search(out, what=None, launch=launch, **options):
-    options = {"engine": Instant(), **options}
-    return run_search(
-        what or small(), out, out, overlay=overlay, identity=asdict, launch=launch, **options
-    )
+def search(out, what=None, launch=launch, metric="accuracy", **options):
+    how = How(overlay, asdict, launch, **{"engine": Instant(), **options})
+    return run_search(what or small(), [out], out, how, metric)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from aqtaudio.study.engine import Local
-from aqtaudio.study.scheduler import run_study
+from aqtaudio.study.scheduler import How, run_study
 from aqtaudio.study.space import Study, finetuned, param, product
 
 COMMAND = """
@@ -92,17 +92,9 @@ def of_equal_bits(run):
 
 
 def sweep(out, launch=launch, study=None, workers=1, **options):
-    return run_study(
-        study or wide_study(),
-        out,
-        out,
-        overlay=overlay,
-        identity=asdict,
-        launch=launch,
-        engine=options.pop("engine", None) or Local(workers, devices=()),
-        group=of_equal_bits,
-        **options,
-    )
+    engine = options.pop("engine", None) or Local(workers, devices=())
+    how = How(overlay, asdict, launch, engine, group=of_equal_bits, **options)
+    return run_study(study or wide_study(), [out], out, how)
 
 
 if __name__ == "__main__":

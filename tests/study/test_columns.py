@@ -61,6 +61,12 @@ def test_figures_are_short_and_counts_whole():
     assert packed_numbers([1 / 3, 286851072.0, None]) == {"values": [0.3333333, 286851072, None]}
 
 
+def test_what_rows_say_of_figures_is_no_column():
+    told = {"headlines": {"fronts": ["pesq"], "titles": {"pesq": "PESQ"}}}
+    row = {"run_id": "a", "told": told}
+    assert columns([row | told]) == columns([row]) and flat(row | told) == flat(row)
+
+
 def test_a_line_of_a_csv():
     row = {"a": {"b.c": 1, "d": {}}, "bits": {"stem": [8, 8]}, "e": None}
     assert flat(row) == {("a", "b.c"): 1, ("bits", "stem"): "[8, 8]", ("e",): None}

@@ -17,7 +17,7 @@ KILLS = 50
 STUDY = """
 from corpus import EXPERIMENT
 
-from aqtaudio.compression.recipe import FLOAT, W4A8, W8A8
+from aqtaudio.recipe import FLOAT, W4A8, W8A8
 from aqtaudio.study.space import Study, finetuned, param, product
 
 PARENTS = product([{"name": "float", "recipe": FLOAT}], param("seed", 0))

@@ -4,7 +4,7 @@ import pytest
 from fake_rows import fake_enhancement_row, fake_enhancement_rows, fake_row, fake_rows
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.headlines import main_metric
+from aqtaudio.study.headlines import Headlines, Quality, headlines, main_metric, shown
 from aqtaudio.study.measures import (
     cost,
     generalisation_gap,
@@ -28,11 +28,11 @@ def row(floating=0.9, precision="w8a8", **more):
 
 
 def test_quality_is_the_integer_figure_where_present():
-    assert quality(row(integer=0.8)) == 0.8
-    assert quality(row(integer=0.0)) == 0.0
-    assert quality(row()) == 0.9
-    assert quality(row(floating=float("nan"))) is None
-    assert quality({"metrics": None}) is None
+    assert quality(row(integer=0.8), "accuracy") == 0.8
+    assert quality(row(integer=0.0), "accuracy") == 0.0
+    assert quality(row(), "accuracy") == 0.9
+    assert quality(row(floating=float("nan")), "accuracy") is None
+    assert quality({"metrics": None}, "accuracy") is None
     assert quality({"metrics": {"float": {"per_class": {"yes": 0.4}}}}, "per_class.yes") == 0.4
 
 
@@ -80,13 +80,39 @@ def test_all_qualities_of_a_study():
 
 
 def test_the_main_metric_follows_from_the_rows():
-    enhancement = fake_enhancement_rows()
+    enhancement, words = fake_enhancement_rows(), fake_row("w8a8", 24, 0)
     assert main_metric(enhancement) == "pesq"
-    assert main_metric([*enhancement, fake_row("w8a8", 24, 0)]) == "accuracy"
+    for rows in ([*enhancement, words], [words, *enhancement]):
+        assert main_metric(rows) == "pesq", "what a row asks for comes first"
+    words["headlines"] = {"fronts": ["accuracy"]}
+    assert main_metric([words, *enhancement]) == "accuracy"
+    assert main_metric([*enhancement, words]) == "pesq"
     assert main_metric(fake_rows(widths=(24,))) == "accuracy"
     assert main_metric([{"metrics": {"float": {"miss_rate": 0.1, "snr_db": 3.0}}}]) == "snr_db"
     assert main_metric([{"metrics": {"integer": {"pesq": None, "stoi": 0.9}}}]) == "stoi"
-    assert main_metric([{}]) == "accuracy"
+    without = {"metrics": {"float": {"stoi": 0.9}}, "headlines": {"fronts": ["pesq"]}}
+    assert main_metric([without]) == "stoi"
+    for nothing in ([], [{}], [{"metrics": {"float": {"miss_rate": 0.1}}}]):
+        with pytest.raises(BadInput, match="no run has a figure of which more is better"):
+            main_metric(nothing)
+
+
+def test_what_is_told_with_a_metric_follows_from_the_rows():
+    told = headlines(fake_enhancement_rows())
+    assert told.beside("pesq") == ["si_sdr_improvement_db", "stoi", "dnsmos_ovrl"]
+    assert told.beside("dnsmos_bak") == ["pesq", *told.beside("pesq")], "it has a title"
+    assert told.beside("accuracy") == [] == headlines(fake_rows()).beside("accuracy")
+    assert (told.other_fronts("pesq"), told.other_fronts("stoi")) == (
+        *(["dnsmos_ovrl"], ["pesq", "dnsmos_ovrl"]),
+    )
+    assert (told.title("pesq"), told.title("accuracy")) == ("PESQ (wide band)", "accuracy")
+    for odd in (None, 3, "pesq"):
+        assert headlines([{"headlines": odd}]) == Headlines()
+
+
+def test_shares_are_shown_in_percent():
+    assert shown(fake_rows()) == Quality("accuracy", "accuracy", is_share=True)
+    assert shown(fake_enhancement_rows(), "stoi") == Quality("stoi", "STOI", is_share=False)
 
 
 def test_details_are_no_qualities():
@@ -121,6 +147,6 @@ def test_which_way_is_better():
 
 def test_the_generalisation_gap():
     found = row(integer=0.8)
-    assert generalisation_gap(found) is None
+    assert generalisation_gap(found, "accuracy") is None
     found["metrics"]["train"] = {"accuracy": 0.95}
-    assert generalisation_gap(found) == pytest.approx(0.15)
+    assert generalisation_gap(found, "accuracy") == pytest.approx(0.15)

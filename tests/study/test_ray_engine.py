@@ -173,7 +173,7 @@ def test_failures_and_refusals(cluster, tmp_path):
 STUDY = """
 from corpus import EXPERIMENT
 
-from aqtaudio.compression.recipe import FLOAT
+from aqtaudio.recipe import FLOAT
 from aqtaudio.study.space import Study, finetuned
 
 PARENT = {"name": "float", "recipe": FLOAT}

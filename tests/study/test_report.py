@@ -249,8 +249,10 @@ def test_what_can_not_be_reported_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no rows"):
         write_report(tmp_path / "nowhere")
     folder = study_of(tmp_path, [{"run_id": "bare"}])
-    with pytest.raises(BadInput, match="accuracy"):
+    with pytest.raises(BadInput, match="no run has a figure of which more is better"):
         write_report(folder)
+    with pytest.raises(BadInput, match="no run in .* 'accuracy'"):
+        write_report(folder, "accuracy")
     Store(folder).append(fake_row("w8a8", 24, 0))
     (folder / "reference.json").write_text("{")
     with pytest.raises(BadInput, match="reference"):
@@ -322,7 +324,7 @@ def test_noise_suppression_is_compared_by_any_metric(tmp_path):
         assert page_data(report.read_text())["metric"] == (metric or "pesq")
         areas = lines(report.parent / "hypervolumes.csv")[:3]
         assert [float(line["file_bytes"]) > 0 for line in areas] == [True, True, False]
-    with pytest.raises(BadInput, match="accuracy"):
+    with pytest.raises(BadInput, match="no run in .*keywords.* 'pesq'"):
         write_comparison(both[0], study_of(tmp_path, [fake_row("w8a8", 24, 0)], "keywords"))
 
 

@@ -162,6 +162,14 @@ def test_runs_without_the_figures_end_it(tmp_path):
         search(tmp_path, small(metric="f1"))
 
 
+def test_a_search_may_name_its_own_quality(tmp_path):
+    search(tmp_path / "own", small(metric="accuracy", trials=8), metric="f1")
+    search(tmp_path / "given", small(trials=8))
+    assert record(tmp_path / "own") == record(tmp_path / "given")
+    with pytest.raises(BadInput, match="does not have metrics 'f1'"):
+        search(tmp_path / "none", small(trials=8), metric="f1")
+
+
 def test_several_runs_of_a_trial_count_with_their_mean(tmp_path):
     seeds = small(runs=lambda choice: [{**choice, "seed": seed} for seed in (0, 1)], trials=8)
     search(tmp_path, seeds)

@@ -1,13 +1,16 @@
 """`choose`, from the rows of a study to an answer and an artifact folder."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from command_cases import contents
 
+from aqtaudio.runs.export import export, keep
 from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import Run
+from aqtaudio.tasks.enhancement.task import HEADLINES
 
 # name: (precision, accuracy, file bytes, arena bytes)
 RUNS = {
@@ -37,8 +40,7 @@ def study(tmp_path: Path) -> Path:
             }
             file.write(json.dumps(row) + "\n")
     for name in ("small", "middle"):
-        (folder / "artifacts" / name / "firmware").mkdir(parents=True)
-        (folder / "artifacts" / name / "firmware/model.h").write_text(name)
+        (folder / "artifacts" / name).mkdir(parents=True)
     return folder
 
 
@@ -47,6 +49,8 @@ def test_best_under_a_budget(study, answer):
     assert status == 0
     assert value["limits"] == {"file_bytes": 65536, "arena_bytes": 32768}
     assert (value["best"]["run_id"], value["best"]["accuracy"]) == ("middle", 0.92)
+    assert (value["best"]["metric"], value["best"]["quality"]) == ("accuracy", 0.92)
+    assert (value["best"]["beside"], value["titles"]) == ({}, {})
     assert value["best"]["costs"]["arena_bytes"] == 20_000
     assert (value["missed"]["run_id"], value["limited_by"]) == ("large", ["arena_bytes"])
     assert value["artifact"] == str(study / "artifacts/middle")
@@ -69,11 +73,13 @@ def test_another_metric_is_named(study, answer, cli, refused):
         share = reading.pop("accuracy")
         reading |= {"pesq": 3 * share, "stoi": 1 - share / 10, "miss_rate": 0.1}
         reading["details"] = {"intervals": {"pesq": [3 * share - 0.1, 3 * share + 0.1]}}
+        row["headlines"] = dataclasses.asdict(HEADLINES)
     (study / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     _, value = answer("choose", study, "--max-flash", "10000")
     best = value["best"]
     assert (best["run_id"], best["metric"], best["quality"]) == ("middle", "pesq", 3 * 0.92)
     assert best["beside"] == {"stoi": 1 - 0.092} and "accuracy" not in best
+    assert value["titles"] == HEADLINES.titles
     _, out, _ = cli("choose", study, "--max-flash", "10000")
     assert "PESQ (wide band) 2.760 [2.660, 2.860]; STOI 0.9080" in out and "accuracy" not in out
     _, value = answer("choose", study, "--max-flash", "10000", "--metric", "stoi")
@@ -95,12 +101,15 @@ def test_nothing_fits(study, answer, cli):
     assert status == 1 and "nothing fits" in out and "small" in out and "95.3 % more" in out
 
 
-def test_a_copy_of_the_artifact(study, answer, refused, tmp_path):
+def test_a_bundle_of_the_artifact(study, tiny_run, answer, refused, tmp_path):
+    (tmp_path / "small").symlink_to(tiny_run)
+    (study / "artifacts/small").rmdir()
+    keep(Run(tmp_path / "small"), study)
     out = tmp_path / "chosen"
     limits = ("--max-flash", "9000")
     status, value = answer("choose", study, *limits, "--out", out)
     assert (status, value["artifact"]) == (0, str(out))
-    assert contents(out) == contents(study / "artifacts/small") != {}
+    assert contents(out) == contents(export(Run(tiny_run), tmp_path / "bundle"))
     assert "is there already" in refused("choose", study, *limits, "--out", out)
 
 
@@ -113,7 +122,7 @@ def test_an_artifact_is_made_of_a_run(named, study, tiny_run, tone_corpus, tmp_p
     status, value = answer(*arguments)
     made = out if named else study / "artifacts/large"
     assert (status, value["artifact"]) == (0, str(made))
-    assert (made / "firmware").is_dir() and not (made / "checkpoint").exists()
+    assert (made / "firmware").is_dir() == named and not (made / "checkpoint").exists()
     assert parity(Run(made), None, n=50)["mismatches"] == 0
 
 
