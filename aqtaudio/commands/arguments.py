@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 class Verbs:
     """The verbs below a parser."""
 
-    def __init__(self, parser: argparse.ArgumentParser, dest: str | None = None):
+    def __init__(self, parser: argparse.ArgumentParser, dest: str = argparse.SUPPRESS):
         self._parsers = parser.add_subparsers(
             dest=dest, required=True, metavar="COMMAND", parser_class=Parser
         )
