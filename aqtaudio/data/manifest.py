@@ -107,8 +107,10 @@ def read_all(folders: Sequence[Path]) -> list[Recording]:
 
     Raises BadInput as `read` does, and for a path that two folders have.
     """
-    places = list(dict.fromkeys(Path(folder) for folder in folders))
-    rows = [row for folder in places for row in read(folder)]
+    places: dict[Path, Path] = {}  # a folder may have several names
+    for folder in folders:
+        places.setdefault(Path(folder).resolve(), Path(folder))
+    rows = [row for folder in places.values() for row in read(folder)]
     first: dict[str, Path] = {}
     for row in rows:
         if (other := first.setdefault(row.path, row.folder)) != row.folder:

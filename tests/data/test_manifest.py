@@ -1,5 +1,7 @@
 """A manifest that was written is read back; a wrong one is refused with its line."""
 
+import dataclasses
+import shutil
 import string
 
 import pytest
@@ -101,3 +103,129 @@ def test_a_refused_recording_leaves_the_old_manifest(tmp_path):
         with pytest.raises(BadInput):
             manifest.write(tmp_path, [good, bad])
     assert manifest.read(tmp_path) == [good]
+
+
+# Several folders as one.
+
+
+def row(path, split="train", **changes):
+    return dataclasses.replace(Recording(path, "go", "s", split, "me", "CC0", 1.0, 8000), **changes)
+
+
+@given(folders=st.lists(st.lists(TEXT, max_size=4), max_size=4))
+def test_folders_are_read_one_after_the_other(tmp_path_factory, folders):
+    root = tmp_path_factory.mktemp("corpora")
+    places = [root / str(number) for number in range(len(folders))]
+    for number, (place, names) in enumerate(zip(places, folders, strict=True)):
+        manifest.write(place, [row(f"{number}/{at}/{name}") for at, name in enumerate(names)])
+    found = manifest.read_all(places)
+    assert found == [recording for place in places for recording in manifest.read(place)]
+    expected = [place for place, names in zip(places, folders, strict=True) for _ in names]
+    assert [recording.folder for recording in found] == expected
+    assert all(r.file == r.folder / r.path for r in found)
+    assert manifest.read_all([*places, *places]) == found
+
+
+def test_a_path_in_two_folders_is_refused(tmp_path):
+    places = [tmp_path / name for name in ("one", "two", "three")]
+    for place, split in zip(places, manifest.SPLITS, strict=True):
+        manifest.write(place, [row(f"{place.name}.wav"), row("a/b.wav", split)])
+    for pair in (places[:2], places[1:], places[::-2]):
+        with pytest.raises(BadInput) as error:
+            manifest.read_all(pair)
+        said = str(error.value)
+        assert "'a/b.wav'" in said and "\n" not in said and "allowed: " in said
+        assert all(str(place) in said for place in pair)
+
+
+def test_a_folder_under_two_names_is_one(tmp_path, monkeypatch):
+    """However it is written, and linked."""
+    manifest.write(tmp_path / "one", [row("a.wav")])
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    monkeypatch.chdir(tmp_path)
+    names = ["one", tmp_path / "one", "./one/", "link"]
+    assert manifest.read_all(names) == [row("a.wav")]
+
+
+def test_every_folder_must_be_one(tmp_path):
+    manifest.write(tmp_path / "one", [row("a.wav")])
+    with pytest.raises(BadInput, match="no data folder .*two"):
+        manifest.read_all([tmp_path / "one", tmp_path / "two"])
+    assert manifest.read_all([]) == []
+
+
+# What is said.
+
+
+def test_transcripts_are_of_their_paths(tmp_path):
+    rows = [row("a.wav"), row("b c.wav"), row("d.wav")]
+    manifest.write(tmp_path, rows)
+    assert [recording.text for recording in manifest.read(tmp_path)] == ["", "", ""]
+    lines = ["b c.wav\tis this, 'the' \"end\"? ز ", "a.wav\t", "none.wav\tsaid elsewhere"]
+    (tmp_path / manifest.TRANSCRIPTS).write_text("\n".join(lines) + "\n")
+    found = manifest.read(tmp_path)
+    assert found == rows, "a recording is the same whether it is known what is said or not"
+    assert [r.text for r in found] == ["", "is this, 'the' \"end\"? ز", ""]
+    assert [r.text for r in manifest.read_all([tmp_path])] == [r.text for r in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("b.wav go", "allowed: path and text, tab-separated"),
+        ("\tgo", "allowed: path and text, tab-separated"),
+        ("b.wav\tgo\tup", "allowed: path and text, tab-separated"),
+        ("", "allowed: path and text, tab-separated"),
+        ("a.wav\tgo", "'a.wav' is there twice"),
+    ],
+)
+def test_a_damaged_transcript_is_named_by_line(tmp_path, line, said):
+    manifest.write(tmp_path, [row("a.wav"), row("b.wav")])
+    file = tmp_path / manifest.TRANSCRIPTS
+    file.write_text(f"a.wav\tgo\n{line}\nc.wav\tgo\n")
+    with pytest.raises(BadInput) as error:
+        manifest.read(tmp_path)
+    assert str(error.value) == f"{file} line 2: {said}"
+
+
+def test_transcripts_that_are_no_text(tmp_path):
+    manifest.write(tmp_path, [row("a.wav")])
+    (tmp_path / manifest.TRANSCRIPTS).write_bytes(b"a.wav\t\xff\n")
+    with pytest.raises(BadInput, match="transcripts.tsv cannot be read as UTF-8 text"):
+        manifest.read(tmp_path)
+
+
+# What tells a folder's recordings.
+
+
+def test_a_fingerprint_is_of_what_is_there_and_not_of_its_place(tmp_path):
+    folder = tmp_path / "corpus"
+    manifest.write(folder, [row("a.wav"), row("b.wav")])
+    (folder / "a.wav").write_bytes(b"sound")
+    changes = {
+        "a file that was missing": lambda: (folder / "b.wav").write_bytes(b""),
+        "another size": lambda: (folder / "b.wav").write_bytes(b"more"),
+        "sizes that are swapped": lambda: (
+            (folder / "a.wav").write_bytes(b"more"),
+            (folder / "b.wav").write_bytes(b"sound"),
+        ),
+        "transcripts": lambda: (folder / manifest.TRANSCRIPTS).write_text("a.wav\tgo\n"),
+        "another text": lambda: (folder / manifest.TRANSCRIPTS).write_text("a.wav\tup\n"),
+        "another label": lambda: manifest.write(folder, [row("a.wav", label="up"), row("b.wav")]),
+        "one less": lambda: manifest.write(folder, [row("a.wav", label="up")]),
+    }
+    seen = [manifest.fingerprint(folder)]
+    for change in changes.values():
+        change()
+        seen.append(manifest.fingerprint(folder))
+        (folder / "a file that no list names").write_bytes(b"x" * len(seen))
+        assert manifest.fingerprint(folder) == seen[-1]
+        elsewhere = shutil.copytree(folder, tmp_path / f"elsewhere{len(seen)}")
+        assert manifest.fingerprint(elsewhere) == seen[-1]
+    assert len(set(seen)) == 1 + len(changes)
+    assert all(len(found) == 12 and set(found) <= set(string.hexdigits) for found in seen)
+
+
+def test_a_fingerprint_needs_a_manifest(tmp_path):
+    with pytest.raises(BadInput, match="no MANIFEST.tsv"):
+        manifest.fingerprint(tmp_path)
