@@ -115,7 +115,8 @@ class Height(Task):
     unused: ClassVar[tuple[str, ...]] = ("augmentation",)
 
     clip_ms: int = 250
-    judged: float = 0.02
+    judged: float = 0.002
+    read: float = 0.05
 
     def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> Tones:
         return Tones(setup.clip_samples)
@@ -141,7 +142,7 @@ class Height(Task):
         error = jnp.mean(jnp.square(answers - targets))
         read = jnp.mean(jnp.square(beside["readout"](answers) - targets[:, :1]))
         fooled = jnp.mean(jax.nn.softplus(-beside["judge"](answers)))
-        return error + read + self.judged * fooled, {"read": read, "fooled": fooled}
+        return error + self.read * read + self.judged * fooled, {"read": read, "fooled": fooled}
 
     def opposing_objective(
         self, answers: jax.Array, targets: Any, setup: Setup, beside: Beside
@@ -181,10 +182,10 @@ EXPERIMENT = Experiment(
     model=ToneModel(),
     task=Height(),
     frontend=LogMel(sample_rate_hz=RATE_HZ, upper_hz=3800.0),
-    optimizer=Optimizer(steps=120, batch_size=16, learning_rate=1e-2, warmup_steps=5),
-    finetune=Optimizer(steps=20, batch_size=16, learning_rate=1e-3, warmup_steps=2),
+    optimizer=Optimizer(steps=200, batch_size=32, learning_rate=3e-3, warmup_steps=5),
+    finetune=Optimizer(steps=20, batch_size=32, learning_rate=1e-3, warmup_steps=2),
     calibration_batches=2,
-    evaluate_every=60,
+    evaluate_every=100,
     checkpoint_every=20,
 )
-STUDY = Study("tones", EXPERIMENT, param("model.width", 4, 8))
+STUDY = Study("tones", EXPERIMENT, param("seed", 0, 1))
