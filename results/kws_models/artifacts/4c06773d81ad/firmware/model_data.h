@@ -1,9 +1,0 @@
-// The model as a TFLite file in memory.
-#pragma once
-
-#include <cstddef>
-
-namespace aqtaudio {
-constexpr std::size_t kModelBytes = 62240;
-extern const unsigned char kModel[kModelBytes];
-}  // namespace aqtaudio
