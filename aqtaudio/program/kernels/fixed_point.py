@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from aqtaudio.program.kernels.powers_of_two import frexp, ldexp
+
 Multiplier = tuple[jax.Array, jax.Array]
 
 
@@ -31,7 +33,7 @@ def multiplier(compute: Callable[..., jax.Array], *scales) -> Multiplier:
     """
     with jax.enable_x64(True):
         real = float64(compute, *scales)
-        fraction, exponent = jnp.frexp(jnp.abs(real))
+        fraction, exponent = frexp(jnp.abs(real))
         mantissa = jnp.floor(fraction * 2.0**31 + 0.5).astype(jnp.int64)
         carry = mantissa == 2**31
         mantissa = jnp.where(carry, mantissa // 2, mantissa)
@@ -44,7 +46,7 @@ def multiplier(compute: Callable[..., jax.Array], *scales) -> Multiplier:
 
 def real_multiplier(mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
     """The float32 value of a quantized multiplier, for gradients."""
-    return lax.optimization_barrier(jnp.ldexp(mantissa.astype(jnp.float32), exponent - 31))
+    return lax.optimization_barrier(ldexp(mantissa.astype(jnp.float32), exponent - 31))
 
 
 def rescale(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
