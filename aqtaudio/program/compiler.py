@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 
-# What XLA's CPU compiler must leave out (jaxlib 0.10.0; the option exists on CPU only).
+# What XLA's CPU compiler must leave out (jaxlib 0.10.0 to 0.12.0.1; the option exists on CPU only).
 # Removing optimization barriers before it fuses repeats the integer rescale in every consumer:
 # three times the step time. Compiling a small loop as one function takes an older emitter, which
 # refuses int8 dots.

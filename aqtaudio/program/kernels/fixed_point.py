@@ -1,6 +1,7 @@
-"""Fixed-point arithmetic as TFLite Micro does it, in 32-bit integers; x64 is not needed.
+"""Fixed-point arithmetic as TFLite Micro does it, on 32-bit integers.
 
-Multipliers are formed in float64 (in `jax.enable_x64` blocks around channel-sized vectors).
+Products have 64 bits, multipliers are formed in float64: in `jax.enable_x64` blocks, nothing of
+which gets out.
 Rules: tflite-micro `common.h`, `common.cc` (MultiplyByQuantizedMultiplier in its double-rounding
 form, SaturatingRoundingDoublingHighMul, RoundingDivideByPOT).
 """
@@ -10,6 +11,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from aqtaudio.program.kernels.powers_of_two import frexp, ldexp
 
 Multiplier = tuple[jax.Array, jax.Array]
 
@@ -31,7 +34,7 @@ def multiplier(compute: Callable[..., jax.Array], *scales) -> Multiplier:
     """
     with jax.enable_x64(True):
         real = float64(compute, *scales)
-        fraction, exponent = jnp.frexp(jnp.abs(real))
+        fraction, exponent = frexp(jnp.abs(real))
         mantissa = jnp.floor(fraction * 2.0**31 + 0.5).astype(jnp.int64)
         carry = mantissa == 2**31
         mantissa = jnp.where(carry, mantissa // 2, mantissa)
@@ -44,7 +47,7 @@ def multiplier(compute: Callable[..., jax.Array], *scales) -> Multiplier:
 
 def real_multiplier(mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
     """The float32 value of a quantized multiplier, for gradients."""
-    return lax.optimization_barrier(jnp.ldexp(mantissa.astype(jnp.float32), exponent - 31))
+    return lax.optimization_barrier(ldexp(mantissa.astype(jnp.float32), exponent - 31))
 
 
 def rescale(x: jax.Array, mantissa: jax.Array, exponent: jax.Array) -> jax.Array:
@@ -73,16 +76,13 @@ def rounding_shift(x: jax.Array, right: jax.Array | int) -> jax.Array:
 def high_multiply(a: jax.Array, b: jax.Array) -> jax.Array:
     """floor((a * b + 2**30) / 2**31) for int32 a and b, not both -2**31.
 
-    The 64-bit product is put together from 16-bit limbs.
+    Processors multiply 32 by 32 bits to 64. Putting the product together from 16-bit limbs takes
+    longer, and LLVM's vectorizer (jaxlib 0.12.0.1) never ends on long chains of such products: it
+    follows every path from a value to its uses.
     """
-    a_high, a_low = a >> 16, a & 0xFFFF
-    b_high, b_low = b >> 16, b & 0xFFFF
-    cross_1 = a_high * b_low
-    cross_2 = a_low * b_high
-    low = (a_low.astype(jnp.uint32) * b_low.astype(jnp.uint32) >> 16).astype(jnp.int32)
-    low = low + (cross_1 & 0xFFFF) + (cross_2 & 0xFFFF)
-    high = a_high * b_high + (cross_1 >> 16) + (cross_2 >> 16)
-    return 2 * high + ((low + 2**14) >> 15)
+    with jax.enable_x64(True):
+        product = a.astype(jnp.int64) * b.astype(jnp.int64)
+        return ((product + 2**30) >> 31).astype(jnp.int32)
 
 
 def saturating_left_shift(x: jax.Array, left: int) -> jax.Array:

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.program.kernels.powers_of_two import ldexp, power_of_two
+
 _POWERS = np.exp2(np.arange(32) / 32)
 _EXP_POLYNOMIAL = (
     float.fromhex("0x1.c6af84b912394p-5") / 32**3,
@@ -50,7 +52,7 @@ def expf(x: jax.Array) -> jax.Array:
     k = jnp.round(z)
     r = z - k
     whole = k.astype(jnp.int32)
-    power = jnp.ldexp(jnp.asarray(_POWERS)[whole & 31], whole >> 5)
+    power = ldexp(jnp.asarray(_POWERS)[whole & 31], whole >> 5)
     cubic, square, linear = _EXP_POLYNOMIAL
     return single(((cubic * r + square) * (r * r) + (linear * r + 1)) * power)
 
@@ -93,7 +95,8 @@ def _expm1_times_power(r: jax.Array, error: jax.Array, k: jax.Array) -> jax.Arra
     without_power = single(r - single(single(r * e) - square))
     e = single(single(single(r * single(e - error)) - error) - square)
     rest = single(e - r)
-    power, inverse = jnp.ldexp(1.0, k.astype(jnp.int32)), jnp.ldexp(1.0, -k.astype(jnp.int32))
+    whole = k.astype(jnp.int32)
+    power, inverse = power_of_two(whole, jnp.float64), power_of_two(-whole, jnp.float64)
     for_minus_one = single(0.5 * single(r - e) - 0.5)
     for_less = single(single(single(1 - rest) * power) - 1)
     for_more = single(single((1 - inverse) - rest) * power)

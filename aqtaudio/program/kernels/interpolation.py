@@ -15,6 +15,7 @@ import numpy as np
 from aqtaudio.program.kernels import exponential
 from aqtaudio.program.kernels.call import Call
 from aqtaudio.program.kernels.fixed_point import float64
+from aqtaudio.program.kernels.powers_of_two import frexp, ldexp
 
 STEPS_PER_UNIT = 3 * 2**12
 """Of the sigmoid's argument: its table has 24 entries a unit, 512 steps each."""
@@ -51,10 +52,10 @@ def input_multiplier(call: Call, powers: tuple[int, ...]) -> dict[str, jax.Array
     scale = jax.lax.stop_gradient(jnp.asarray(call.inputs[0].scale, jnp.float32))
     with jax.enable_x64(True):
         # In (16383.5, 32767] times a power of two, then truncated.
-        fraction, exponent = jnp.frexp(float64(lambda s: s * STEPS_PER_UNIT, scale))
+        fraction, exponent = frexp(float64(lambda s: s * STEPS_PER_UNIT, scale))
         is_above = fraction * 2.0**14 > 32767 / 2
         shift = jnp.clip(15 - exponent - is_above, 0, 31).astype(jnp.int32)
-        mantissa = jnp.floor(jnp.ldexp(fraction, exponent + shift)).astype(jnp.int32)
+        mantissa = jnp.floor(ldexp(fraction, exponent + shift)).astype(jnp.int32)
     found = jnp.int32(-1)
     for index, power in enumerate(powers):
         found = jnp.where(_is_almost(scale, power), index, found)

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from aqtaudio.program.kernels.call import Call
+from aqtaudio.program.kernels.powers_of_two import frexp, ldexp
 from aqtaudio.program.kernels.rescaling import float_product, in_float32
 
 Constants = dict[str, Any]
@@ -37,11 +38,11 @@ def prepare_sum(call: Call) -> Constants:
     """Multipliers of 21 bits on one binary exponent."""
     a, b = ratio(call, 0), ratio(call, 1)
     larger = jnp.maximum(a, b)
-    shift = 21 - jnp.frexp(larger)[1]
+    shift = 21 - frexp(larger)[1]
     return {
         "is_short": (jnp.minimum(a, b) >= SUM_RATIOS[0]) & (larger < SUM_RATIOS[1]),
-        "a_short": jnp.round(jnp.ldexp(a, shift)).astype(jnp.int32),
-        "b_short": jnp.round(jnp.ldexp(b, shift)).astype(jnp.int32),
+        "a_short": jnp.round(ldexp(a, shift)).astype(jnp.int32),
+        "b_short": jnp.round(ldexp(b, shift)).astype(jnp.int32),
         "shift": jnp.clip(shift, 1, 31),
     }
 
