@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from aqtaudio.compression.recipe import Recipe
 from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.data.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.data.keywords import KeywordData, class_names
 from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.enhancement.task import Enhancement
@@ -31,15 +32,27 @@ from aqtaudio.settings import added, from_json, to_json
 
 @dataclasses.dataclass(frozen=True)
 class Keywords:
-    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`."""
+    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`.
+
+    Attributes:
+      keywords: the words to tell apart.
+      clip_ms: length of a clip.
+      unknown_per_keyword: unknown clips that training hears per clip of a typical keyword. More of
+        them: fewer other words are taken for a keyword, and more keywords are missed.
+    """
 
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
     clip_ms: int = 1000
+    unknown_per_keyword: float = added(UNKNOWN_PER_KEYWORD)
 
     def __post_init__(self):
         class_names(self.keywords)
         if self.clip_ms < 100:
             raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 100 is needed")
+        if not 0 < self.unknown_per_keyword < math.inf:
+            raise BadInput(
+                f"task.unknown_per_keyword is {self.unknown_per_keyword}; allowed: above 0"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -270,8 +283,9 @@ class Experiment:
         if isinstance(self.task, Enhancement):
             return EnhancementData.load(folder, frontend.sample_rate_hz, self.clip_samples, splits)
         bands = None if frontend.takes_audio else frontend.features
-        rate_hz, keywords = frontend.sample_rate_hz, self.words.keywords
-        return KeywordData.load(folder, keywords, rate_hz, self.clip_samples, splits, bands)
+        rate_hz, words = frontend.sample_rate_hz, self.words
+        how = rate_hz, self.clip_samples, splits, bands, words.unknown_per_keyword
+        return KeywordData.load(folder, words.keywords, *how)
 
     def built_model(self) -> nn.Module:
         """The model, with as many outputs as the task has classes."""

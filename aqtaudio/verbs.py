@@ -338,7 +338,7 @@ def sweep(options: argparse.Namespace) -> int:
     engine = _engine(options)
     # As Ctrl-C does, so that the jobs end too: clusters ask a launcher to end this way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed = sweep(study, options.data, out, engine, options.batch, options.resume)
+    failed = sweep(study, options.data, out, engine, options.batch, options.resume, say=say)
     print(out / "report.html")
     return 1 if failed else 0
 

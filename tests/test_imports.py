@@ -55,7 +55,7 @@ ALLOWED = {
     "detection": {"errors"},
 }
 # Only these may name a model.
-NAME_MODELS = {"experiment.py", "quickstart.py", "clean_targets.py"}
+NAME_MODELS = {"experiment.py", "quickstart_study.py", "clean_targets.py"}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
     "aqt": {"vocabulary/aqt_arithmetic.py"},

@@ -79,6 +79,7 @@ def run_study(
     work_dir: Path | None = None,
     environment: Mapping[str, str] | None = None,
     console: Console | None = None,
+    display: Callable[..., Display] = Display,
 ) -> Outcome:
     """Run what the study still needs; rows go to `out_dir`, run directories to `work_dir`.
 
@@ -88,6 +89,7 @@ def run_study(
     a job at most. group: runs of equal key may share a job; default: none may. work_dir: default
     `<out_dir>/work`, which git is told to ignore. environment: variables for the commands, beside
     those of the machine that they run on. console: where progress goes; default standard error.
+    display: shows it; made like a `Display`.
 
     A failed run is recorded and the sweep goes on; runs that start from it are left out. A job
     whose machine went away is started again. Raises BadInput when there are results already and
@@ -107,8 +109,8 @@ def run_study(
         keys = {key: group(spec.run) if group else key for key, spec in specs.items()}
         console = console or Console(stderr=True)
         hint = f"figures of every run: tensorboard --logdir {work_dir}"
-        with Display(console, sweep.counts, sweep.active, hint) as display:
-            sweep.run(_Batches(keys, batch), display)
+        with display(console, sweep.counts, sweep.active, hint) as shown:
+            sweep.run(_Batches(keys, batch), shown)
     return sweep.outcome
 
 

@@ -1,9 +1,12 @@
 """The trained variables of a finished run."""
 
+import functools
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,10 +30,16 @@ UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.Bad
 
 def fresh(experiment: Experiment) -> dict[str, Any]:
     """Freshly initialized parameters and batch statistics."""
-    features = jnp.zeros((1, *experiment.feature_shape))
-    key = jax.random.key(experiment.seed)
-    variables = experiment.built_model().init(key, start(features, Floating()))
-    return {"batch_stats": {}} | variables  # a model may have no batch norm
+    init = _initializer(experiment.built_model(), experiment.feature_shape)
+    # A model may have no batch norm.
+    return {"batch_stats": {}} | init(jax.random.key(experiment.seed))
+
+
+@functools.cache
+def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
+    """A compiled key -> variables: of the forward pass only the initializers are left."""
+    features = jnp.zeros((1, *feature_shape))
+    return jax.jit(lambda key: model.init(key, start(features, Floating())))
 
 
 def is_published(init_from: str | None) -> bool:
