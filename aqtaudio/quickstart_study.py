@@ -8,7 +8,7 @@ from aqtaudio.quickstart import CORPUS
 from aqtaudio.study.space import Study, finetuned
 
 EXPERIMENT = Experiment(
-    model=DSCNN(width=64, block_strides=(2, 2)),
+    model=DSCNN(width=48, block_strides=(2, 2)),
     task=Keywords(CORPUS.words, unknown_per_keyword=4.0),
     # The corpus has its own speeds and places of words.
     augmentation=Augmentation(

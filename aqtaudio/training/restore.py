@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.calibrate import unobserved
 from aqtaudio.compression.fold import fold
 from aqtaudio.compression.layer_tree import flatten, unflatten
 from aqtaudio.enhancement.task import Enhancement
@@ -152,8 +152,8 @@ def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
         # Ranks are known only from the float phase: they decide the shapes of the quantized one.
         params = low_rank.truncate(state["params"], experiment.recipe.low_rank)
         params = fold(params, state["collections"]["batch_stats"])
-        features = jnp.zeros((1, *experiment.feature_shape))
-        ranges = calibrate(experiment.built_model(), params, [features], experiment.recipe)
+        model, recipe = experiment.built_model(), experiment.recipe
+        ranges = unobserved(model, params, experiment.feature_shape, recipe)
         template = initial_state({"params": params, "ranges": ranges}, quantized_phase(experiment))
         with Checkpoints(directory) as checkpoints:
             state = checkpoints.restore(template)
