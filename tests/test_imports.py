@@ -43,11 +43,11 @@ ALLOWED["__main__"] = {"commands"}
 # Only these may name a model.
 NAME_MODELS = {
     "experiment.py",  # the default
-    "sweep/quickstart.py",
+    "sweep/quickstart_study.py",
     "tasks/enhancement/clean_targets.py",
 }
 # A task is a room: only these may name one. All else knows `tasks.task`.
-NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart.py")
+NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart_study.py")
 SHARED_BY_TASKS = {"task", "setup", "stream", "model_network"}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {

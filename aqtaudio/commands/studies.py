@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
@@ -35,6 +35,7 @@ def quickstart(options: argparse.Namespace) -> int:
     """Synthetic recordings, a small sweep, report, export, parity."""
     from aqtaudio.sweep.quickstart import quickstart
 
+    _end_as_ctrl_c()
     return quickstart(options.out)
 
 
@@ -64,11 +65,15 @@ def sweep(options: argparse.Namespace) -> int:
     study = load_study(options.study)
     out = options.out or Path("results") / study.name
     engine = _engine(options)
-    # As Ctrl-C does, so that the jobs end too: clusters ask a launcher to end this way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed = sweep(study, options.data, out, engine, options.batch, options.resume)
+    _end_as_ctrl_c()
+    failed = sweep(study, options.data, out, engine, options.batch, options.resume, say=say)
     print(out / "report.html")
     return 1 if failed else 0
+
+
+def _end_as_ctrl_c() -> None:
+    """So that the jobs end too: clusters ask a launcher to end this way."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _engine(options: argparse.Namespace) -> Any:

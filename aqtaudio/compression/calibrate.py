@@ -5,6 +5,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.fake import Calibrating
@@ -34,7 +36,26 @@ def calibrate(
 
     ranges: dict[str, Any] = {}
     for features in batches:
+        # From the first batch on it is one program: every range begins unset.
+        ranges = ranges or unset(jax.eval_shape(observe, params, {}, features))
         ranges = observe(params, ranges, features)
     if not ranges:
         raise ValueError("calibration needs at least one batch")
     return ranges
+
+
+def unset(ranges: Any) -> Any:
+    """Ranges, or shapes of them, before anything was observed."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), ranges)
+
+
+def unobserved(
+    model: nn.Module, params: dict[str, Any], feature_shape: tuple[int, ...], recipe: Recipe
+) -> dict[str, Any]:
+    """The "ranges" collection before calibration, for features [1, *feature_shape]."""
+
+    def observe(features: jax.Array) -> Any:
+        signal = start(features, Calibrating(recipe))
+        return model.apply({"params": params}, signal, mutable=["ranges"])[1]["ranges"]
+
+    return unset(jax.eval_shape(observe, jnp.zeros((1, *feature_shape))))

@@ -50,6 +50,10 @@ class SynthSettings:
       speakers: voices, each in one split only: about 1 in 8 test, 1 in 6 val.
       clips_per_speaker: clips of each word that a speaker says.
       seed: of everything random.
+      held_out_words: what else the voices of val and test say, instead of `unknown_words`: words
+        that training never hears. Empty: they say the same.
+      unknown_per_speaker: clips of such words that a speaker says in all; the words go through the
+        speakers in turns. 0: as many of each as of a keyword.
     """
 
     words: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
@@ -64,6 +68,8 @@ class SynthSettings:
     speakers: int = 64
     clips_per_speaker: int = 3
     seed: int = 0
+    held_out_words: tuple[str, ...] = ()
+    unknown_per_speaker: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +112,17 @@ def synth(
     if _is_made(out, settings):
         return out
     voices = speakers(settings)
-    total = len(voices) * settings.clips_per_speaker * len(_words(settings))
+    takes = [_takes(settings, voices, number) for number in range(len(voices))]
+    total = sum(map(len, takes))
     with new_folder(out) as folder:
         noise_rows, noise = _write_noise(folder, settings, voices)
 
-        def write(speaker: Speaker) -> list[Recording]:
-            return _write_speaker(folder, settings, speaker, noise[speaker.split])
+        def write(speaker: Speaker, takes: Sequence[tuple[str, int]]) -> list[Recording]:
+            return _write_speaker(folder, settings, speaker, takes, noise[speaker.split])
 
         rows = []
         with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-            for written in threads.map(write, voices):
+            for written in threads.map(write, voices, takes):
                 rows += written
                 if progress:
                     progress(len(rows), total)
@@ -149,7 +156,26 @@ def speakers(settings: SynthSettings) -> list[Speaker]:
 
 
 def _words(settings: SynthSettings) -> tuple[str, ...]:
-    return (*settings.words, *settings.unknown_words)
+    return (*settings.words, *settings.unknown_words, *settings.held_out_words)
+
+
+def _takes(
+    settings: SynthSettings, voices: Sequence[Speaker], number: int
+) -> list[tuple[str, int]]:
+    """What a voice says: words, and how often it has said each before."""
+    split = voices[number].split
+    others = settings.unknown_words
+    if settings.held_out_words and split != "train":
+        others = settings.held_out_words
+    each = range(settings.clips_per_speaker)
+    if not settings.unknown_per_speaker:
+        return [(word, take) for word in (*settings.words, *others) for take in each]
+    before = sum(voice.split == split for voice in voices[:number])
+    count = settings.unknown_per_speaker
+    turns = [divmod(before * count + turn, len(others)) for turn in range(count)]
+    first, _ = turns[0]
+    keywords = [(word, take) for word in settings.words for take in each]
+    return keywords + [(others[which], again - first) for again, which in turns]
 
 
 def _check_settings(settings: SynthSettings) -> None:
@@ -170,10 +196,18 @@ def _check_settings(settings: SynthSettings) -> None:
         raise BadInput(f"clips_per_speaker {settings.clips_per_speaker}; allowed: at least 1")
     if settings.seed < 0:
         raise BadInput(f"seed {settings.seed}; allowed: at least 0")
+    if settings.unknown_per_speaker < 0:
+        raise BadInput(f"unknown_per_speaker {settings.unknown_per_speaker}; allowed: at least 0")
+    if settings.unknown_per_speaker and not settings.unknown_words:
+        raise BadInput("unknown_per_speaker without unknown_words; allowed: 0")
 
 
 def _text(settings: SynthSettings) -> str:
-    made = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
+    values = dataclasses.asdict(settings)
+    for name in ("held_out_words", "unknown_per_speaker"):  # corpora of before do not tell of them
+        if not values[name]:
+            del values[name]
+    made = {"format": FORMAT, "settings": values}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -232,11 +266,12 @@ def _chatter(voices: Sequence[Speaker], settings: SynthSettings) -> list[np.ndar
 
 
 def _write_speaker(
-    folder: Path, settings: SynthSettings, speaker: Speaker, noise: Sequence[np.ndarray]
+    folder: Path,
+    settings: SynthSettings,
+    speaker: Speaker,
+    takes: Sequence[tuple[str, int]],
+    noise: Sequence[np.ndarray],
 ) -> list[Recording]:
-    takes = [
-        (word, take) for word in _words(settings) for take in range(settings.clips_per_speaker)
-    ]
     utterances = [_utterance(settings, speaker, word, take) for word, take in takes]
     rows = []
     for (word, take), voice in zip(takes, _spoken_in_time(utterances), strict=True):

@@ -110,13 +110,20 @@ class Run:
             files.append(self.path.parents[1] / EVALUATION)
         return next((file for file in files if file.exists()), None)
 
+    def evaluation_list(self) -> list[Any]:
+        """What the run's own figures are measured on. BadInput where it has no list."""
+        file = self.evaluation_file
+        if file is None:
+            raise BadInput(f"{self.path}: no {EVALUATION}")
+        own = item_lists.read(file, self.experiment.task.item)
+        if not own:
+            raise BadInput(f"{file} holds no clips")
+        return own
+
     def items(self, data: Data, split: str) -> list[Any]:
         """What figures are measured on: the run's own list where `data` holds all of it."""
-        file = self.evaluation_file
-        if split == "val" and file is not None:
-            own = item_lists.read(file, self.experiment.task.item)
-            if not own:
-                raise BadInput(f"{file} holds no clips")
+        if split == "val" and self.evaluation_file is not None:
+            own = self.evaluation_list()
             if data.holds(own):
                 return own
         return data.evaluation_list(split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _FIGURES = 3
 """That a run's line shows: the loss, and what a task tells first of training and validation."""
 _BAR_WIDTH = 12
 _NAME_WIDTH = 36
+LINE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,35 @@ class Active:
     seconds: float
 
 
+class Repeated:
+    """Calls a function every few seconds, beside what goes on; the first time at once."""
+
+    def __init__(self, function: Callable[[], object], every_s: float):
+        self._function, self._every_s = function, every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends, if it was begun."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._function()
+        while not self._over.wait(self._every_s):
+            self._function()
+
+
 class Display:
-    """A live table on a terminal, refreshed twice a second; one line per event elsewhere."""
+    """A live table on a terminal, refreshed twice a second.
+
+    Elsewhere one line per event, and one a minute that says what the jobs are at.
+    """
 
     def __init__(
         self,
@@ -63,18 +92,29 @@ class Display:
         self._live = Live(
             console=console, get_renderable=self._table, refresh_per_second=2, transient=True
         )
+        self._lines = Repeated(self._print_line, LINE_EVERY_S)
 
     def __enter__(self) -> Display:
         if self._console.is_terminal:
             self._live.start()
+        else:
+            self._lines.start()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._live.stop()
+        self._lines.stop()
 
     def event(self, text: str, style: str = "") -> None:
         """Print a line that stays; `text` is shown as it is, markup included."""
         self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def _print_line(self) -> None:
+        counts, jobs = self._counts(), self._active()
+        seconds = time.monotonic() - self._started
+        finished = f"{counts.before + counts.entered}/{counts.total} runs"
+        state = _state(counts, jobs) + _speed(counts, seconds)
+        self.event("; ".join([f"{clock(seconds):>5}  {finished}, {state}", *map(told, jobs)]))
 
     def _table(self) -> Table:
         whole = Table.grid()
@@ -136,26 +176,52 @@ def last_metrics(run_dir: Path) -> dict:
     return found
 
 
-def _job_line(job: Active) -> tuple:
-    """Name, bar of the slowest run, step, figures, clock."""
-    name = job.runs[0][0]
-    if len(job.runs) > 1:
-        name = f"{len(job.runs)} runs: {name}, …"
-    label = Text(name, style="bold", no_wrap=True, overflow="ellipsis")
-    label.truncate(_NAME_WIDTH, overflow="ellipsis")
+def share_done(counts: Counts, jobs: Sequence[Active]) -> float:
+    """Of a sweep, each run counting alike; a run that trains is never quite done."""
+    finished = counts.before + counts.entered + counts.failed + counts.blocked
+    metrics = [last_metrics(run_dir) for job in jobs for _, run_dir in job.runs]
+    trained = sum(found["step"] / found["steps"] for found in metrics if _is_progress(found))
+    return (finished + 0.9 * trained) / max(1, counts.total)
+
+
+def told(job: Active) -> str:
+    """A job in a few words: its runs, the step of the slowest, its loss."""
     metrics = [last_metrics(run_dir) for _, run_dir in job.runs]
+    step, slowest = _step(metrics)
+    loss = slowest.get("loss") if slowest else None
+    figure = f", loss {loss:.3g}" if isinstance(loss, int | float) else ""
+    return f"{_name(job)}: {step}{figure}"
+
+
+def _name(job: Active) -> str:
+    name = job.runs[0][0]
+    return f"{len(job.runs)} runs: {name}, …" if len(job.runs) > 1 else name
+
+
+def _step(metrics: Sequence[dict]) -> tuple[str, dict | None]:
+    """Where a job is, in words, and the figures of its slowest run once all have begun."""
     progress = [found for found in metrics if _is_progress(found)]
-    clock = _clock(job.seconds)
     if len(progress) < len(metrics):
-        waiting = f"{len(progress)} of {len(metrics)} begun" if progress else "starting"
-        return label, ProgressBar(total=None, width=_BAR_WIDTH), waiting, "", clock
+        return f"{len(progress)} of {len(metrics)} begun" if progress else "starting", None
     slowest = min(progress, key=lambda found: found["step"])
     step = f"{slowest.get('phase', '')} {slowest['step']:.0f}/{slowest['steps']:.0f}".strip()
+    return step, slowest
+
+
+def _job_line(job: Active) -> tuple:
+    """Name, bar of the slowest run, step, figures, clock."""
+    label = Text(_name(job), style="bold", no_wrap=True, overflow="ellipsis")
+    label.truncate(_NAME_WIDTH, overflow="ellipsis")
+    metrics = [last_metrics(run_dir) for _, run_dir in job.runs]
+    step, slowest = _step(metrics)
+    time = clock(job.seconds)
+    if slowest is None:
+        return label, ProgressBar(total=None, width=_BAR_WIDTH), step, "", time
     keys = [key for key in dict.fromkeys(k for x in metrics for k in x) if key not in _NO_FIGURES]
     figures = [f"{key} {_range(x.get(key) for x in metrics)}" for key in keys[:_FIGURES]]
     figures = [text for text in figures if not text.endswith(" ")]
     bar = ProgressBar(total=slowest["steps"], completed=slowest["step"], width=_BAR_WIDTH)
-    return label, bar, step, Text("  ".join(figures), no_wrap=True, overflow="ellipsis"), clock
+    return label, bar, step, Text("  ".join(figures), no_wrap=True, overflow="ellipsis"), time
 
 
 def _is_progress(metrics: dict) -> bool:
@@ -179,7 +245,7 @@ def _speed(counts: Counts, seconds: float) -> str:
         return ""
     per_hour = 3600 * counts.entered / seconds
     left = counts.total - counts.before - counts.entered - counts.failed - counts.blocked
-    return f", {per_hour:.3g} runs/h, ETA {_clock(3600 * left / per_hour)}"
+    return f", {per_hour:.3g} runs/h, ETA {clock(3600 * left / per_hour)}"
 
 
 def _state(counts: Counts, jobs: Sequence[Active]) -> str:
@@ -191,7 +257,8 @@ def _state(counts: Counts, jobs: Sequence[Active]) -> str:
     return ", ".join(parts)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Of 75 seconds 1:15."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

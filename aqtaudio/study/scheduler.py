@@ -74,7 +74,8 @@ class How:
     a job at most. group: runs of equal key may share a job; default: none may. resume: go on where
     there are results already. work_dir: where run directories are; default `<out_dir>/work`, which
     git is told to ignore. environment: variables for the commands, beside those of the machine that
-    they run on. console: where progress goes; default standard error.
+    they run on. console: where progress goes; default standard error. display: shows it; made like
+    a `Display`.
     """
 
     overlay: Overlay
@@ -87,6 +88,7 @@ class How:
     work_dir: Path | None = None
     environment: Mapping[str, str] | None = None
     console: Console | None = None
+    display: Callable[..., Display] = Display
 
     def __post_init__(self):
         if self.batch < 1:
@@ -112,8 +114,8 @@ def run_study(study: Study, data: Sequence[Path], out_dir: Path, how: How) -> Ou
         keys = {key: how.group(spec.run) if how.group else key for key, spec in specs.items()}
         console = how.console or Console(stderr=True)
         hint = f"figures of every run: tensorboard --logdir {work_dir}"
-        with Display(console, sweep.counts, sweep.active, hint) as display:
-            sweep.run(_Batches(keys, how.batch), display)
+        with how.display(console, sweep.counts, sweep.active, hint) as shown:
+            sweep.run(_Batches(keys, how.batch), shown)
     return sweep.outcome
 
 

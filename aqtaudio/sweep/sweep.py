@@ -1,7 +1,7 @@
 """A study from start to end: its runs, the artifacts of its fronts, its report."""
 
 import shutil
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
@@ -13,6 +13,7 @@ from aqtaudio.study.engine import Engine
 from aqtaudio.study.headlines import headlines, main_metric
 from aqtaudio.study.pareto import front_runs
 from aqtaudio.study.plan import PlannedRun
+from aqtaudio.study.progress import Display
 from aqtaudio.study.report import write_report
 from aqtaudio.study.scheduler import How, run_study
 from aqtaudio.study.search import run_search
@@ -29,15 +30,27 @@ def sweep(
     engine: Engine | None = None,
     batch: int = 1,
     resume: bool = False,
+    display: Callable[..., Display] = Display,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
     """Runs what `study` still needs, then writes artifacts and report into `out`.
 
-    engine: where the jobs run; default this machine. batch: runs of a job at most.
+    engine: where the jobs run; default this machine. batch: runs of a job at most. display: shows
+    the runs. say: is told what follows them.
 
     Returns:
       Ids of the runs that failed or were left out.
     """
-    how = How(overlay, identity, command_of, engine, batch=batch, group=_program_of, resume=resume)
+    how = How(
+        overlay,
+        identity,
+        command_of,
+        engine,
+        batch=batch,
+        group=_program_of,
+        resume=resume,
+        display=display,
+    )
     if isinstance(study, Search):
         metric = experiment_of(study).task.headlines.fronts[0]
         outcome = run_search(study, folders, out, how, metric)
@@ -46,8 +59,9 @@ def sweep(
     store = Store(out)
     if store.rows():
         try:
-            export_fronts(out, folders)
+            export_fronts(out, folders, say)
         finally:
+            say("report")
             write_report(out)
     return [*outcome.failed, *outcome.blocked]
 
@@ -65,7 +79,9 @@ def _program_of(run: PlannedRun) -> Hashable:
     return signature(run.experiment), run.parent is None
 
 
-def export_fronts(out: Path, folders: Sequence[Path]) -> None:
+def export_fronts(
+    out: Path, folders: Sequence[Path], say: Callable[[str], None] = lambda text: None
+) -> None:
     """Makes `artifacts/<run_id>` hold exactly the integer runs that are on a front of the report.
 
     Folders of other names are left alone; a front run whose directory is gone cannot be exported.
@@ -84,4 +100,5 @@ def export_fronts(out: Path, folders: Sequence[Path]) -> None:
     for name in sorted(wanted - present):
         run = out / "work" / name
         if (run / "row.json").exists():
+            say(f"artifact {name}")
             keep(Run(run), out, folders)

@@ -1,13 +1,16 @@
 """The trained variables of a finished run."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.calibrate import unobserved
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
@@ -23,11 +26,17 @@ from aqtaudio.vocabulary.signal import start
 
 def fresh(experiment: Experiment) -> dict[str, Any]:
     """Freshly initialized parameters and batch statistics."""
-    features = jnp.zeros((1, *experiment.setup.feature_shape))
-    key = jax.random.key(experiment.seed)
-    variables = experiment.built_model().init(key, start(features, Floating()))
+    init = _initializer(experiment.built_model(), experiment.setup.feature_shape)
+    variables = init(jax.random.key(experiment.seed))
     # A model may have no batch norm.
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+
+@functools.cache
+def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
+    """A compiled key -> variables: of the forward pass only the initializers are left."""
+    features = jnp.zeros((1, *feature_shape))
+    return jax.jit(lambda key: model.init(key, start(features, Floating())))
 
 
 def published(experiment: Experiment) -> dict[str, Any]:
@@ -121,8 +130,8 @@ def restore(run: Path, experiment: Experiment, phase: str) -> dict[str, Any]:
         # Ranks are known only from the float phase: they decide the shapes of the quantized one.
         params = low_rank.truncate(state["params"], experiment.recipe.low_rank)
         params = fold(params, state["collections"]["batch_stats"])
-        features = jnp.zeros((1, *experiment.setup.feature_shape))
-        ranges = calibrate(experiment.built_model(), params, [features], experiment.recipe)
+        model, recipe = experiment.built_model(), experiment.recipe
+        ranges = unobserved(model, params, experiment.setup.feature_shape, recipe)
         companions = companions_of(experiment, experiment.finetune)
         variables |= {"params": params, "ranges": ranges}
         template = initial_state(variables, quantized_phase(experiment), companions)

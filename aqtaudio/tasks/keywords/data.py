@@ -66,15 +66,18 @@ class KeywordData:
         sample_rate_hz: int = 16000,
         clip_samples: int = 16000,
         quiet_share: float = epochs.QUIET_SHARE,
+        unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
     ):
         """Takes recordings and their audio (int16 [samples] each); `load` reads them.
 
         `quiet_share`: of the silence clips of training, that are made quieter.
+        `unknown_per_keyword`: unknown clips of training, per clip of a typical keyword.
         """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
         self.clip_samples = clip_samples
         self._quiet_share = quiet_share
+        self._unknown_per_keyword = unknown_per_keyword
         # Everything below goes by path, so that the order of the manifest changes no number.
         order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
         self._recordings = [recordings[row] for row in order]
@@ -94,6 +97,7 @@ class KeywordData:
         clip_samples: int = 16000,
         splits: Sequence[str] = ("train", "val"),
         bands: int | None = None,
+        unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from manifest folders.
 
@@ -114,7 +118,8 @@ class KeywordData:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
         quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
-        return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, quiet_share)
+        how = quiet_share, unknown_per_keyword
+        return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, *how)
 
     # Evaluation.
 
@@ -305,6 +310,7 @@ class KeywordData:
                 first_start=np.cumsum([0, *map(len, starts)]),
                 per_keyword=float(np.median([len(rows) for rows in keyword_rows])),
                 quiet_share=self._quiet_share,
+                unknown_per_keyword=self._unknown_per_keyword,
             )
         return self._pool
 

@@ -25,6 +25,7 @@ class Pool:
       first_start: by row, where the row's part of `starts` begins; one entry more than rows.
       per_keyword: clips of a typical keyword.
       quiet_share: of the silence clips, that are made quieter.
+      unknown_per_keyword: unknown clips in an epoch, per clip of a typical keyword.
     """
 
     keywords: np.ndarray
@@ -35,12 +36,13 @@ class Pool:
     first_start: np.ndarray
     per_keyword: float
     quiet_share: float = QUIET_SHARE
+    unknown_per_keyword: float = UNKNOWN_PER_KEYWORD
 
     @property
     def unknown_counts(self) -> list[int]:
         """Clips of each unknown kind in an epoch."""
         sizes = [int(self.clips[rows].sum()) for rows in self.unknown]
-        return crops.in_turns(sizes, max(1, round(UNKNOWN_PER_KEYWORD * self.per_keyword)))
+        return crops.in_turns(sizes, max(1, round(self.unknown_per_keyword * self.per_keyword)))
 
     @property
     def silence_count(self) -> int:

@@ -1,6 +1,7 @@
 """Keyword spotting: which of some words a clip holds, another word, or silence."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +14,10 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 from aqtaudio.tasks.keywords import loss as of_logits
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
+from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
@@ -27,18 +30,30 @@ TRAINING_CLIPS_PER_CLASS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Keywords(Task):
-    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`."""
+    """The keyword-spotting task: `keywords`, "unknown" and "silence" in clips of `clip_ms`.
+
+    Attributes:
+      keywords: the words to tell apart.
+      clip_ms: length of a clip.
+      unknown_per_keyword: unknown clips that training hears per clip of a typical keyword. More of
+        them: fewer other words are taken for a keyword, and more keywords are missed.
+    """
 
     item: ClassVar[type] = EvaluationItem
     headlines: ClassVar[Headlines] = Headlines(("accuracy",))
 
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
     clip_ms: int = 1000
+    unknown_per_keyword: float = added(UNKNOWN_PER_KEYWORD)
 
     def __post_init__(self):
         class_names(self.keywords)
         if self.clip_ms < 100:
             raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 100 is needed")
+        if not 0 < self.unknown_per_keyword < math.inf:
+            raise BadInput(
+                f"task.unknown_per_keyword is {self.unknown_per_keyword}; allowed: above 0"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,7 +77,8 @@ class Keywords(Task):
         frontend = setup.frontend
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
-        return KeywordData.load(folders, self.keywords, rate_hz, samples, splits, bands)
+        how = rate_hz, samples, splits, bands, self.unknown_per_keyword
+        return KeywordData.load(folders, self.keywords, *how)
 
     def given(self, data: KeywordData) -> np.ndarray:
         """Background noise, int16 [pieces, N]."""
