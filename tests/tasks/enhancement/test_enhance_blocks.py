@@ -39,3 +39,13 @@ def test_the_end(samples: int, block_frames: int):
     stream = np.concatenate([*parts, enhancer.finish()])
     clip = whole.of_audio(Forgetful(), audio[None], FILTERING, FRONTEND)[0]
     np.testing.assert_allclose(stream, clip, atol=1e-5)
+
+
+def test_however_many_clips_each_is_on_its_own():
+    count = whole.CLIPS_AT_ONCE + 2
+    clips = np.random.default_rng(2).integers(-9000, 9000, (count, 400)).astype(np.int16)
+    together = whole.enhanced(Forgetful(), clips, FILTERING, FRONTEND)
+    assert together.shape == clips.shape
+    for clip, sound in zip(clips, together, strict=True):
+        alone = whole.of_audio(Forgetful(), clip[None] / np.float32(32768), FILTERING, FRONTEND)
+        np.testing.assert_allclose(sound, alone[0], atol=1e-6)

@@ -13,9 +13,10 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results, synthesise
-from aqtaudio.tasks.enhancement.whole import enhanced, heard, synthesised
+from aqtaudio.tasks.enhancement.whole import heard, of_audio, synthesised
+from aqtaudio.tasks.model_network import ModelNetwork
+from aqtaudio.tasks.setup import Setup
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.signal import start
 
 PUBLISHED = DeepFilterFeatures()
 SMALL = DeepFilterFeatures(
@@ -87,12 +88,9 @@ def test_from_end_to_end(reference: dict[str, np.ndarray]):
     with np.load(reference["weights"], allow_pickle=False) as arrays:
         variables = model.with_published(arrays)
 
-    def network(features: jax.Array) -> jax.Array:
-        return model.apply(variables, start(features, Floating())).real()
-
-    found = jax.jit(lambda audio: enhanced(network, audio, PLAIN, PUBLISHED))(
-        reference["audio_in"][None]
-    )
+    setup = Setup(PUBLISHED, clip_ms=3000, block_frames=1)
+    network = ModelNetwork(model, variables, Floating(), setup)
+    found = of_audio(network, reference["audio_in"][None], PLAIN, PUBLISHED)
     np.testing.assert_allclose(found[0], reference["audio_enh"], atol=AUDIO_LIMIT, rtol=0)
 
 
@@ -140,10 +138,11 @@ def test_gains_of_one_are_the_input(filtering: Filtering, samples: int):
     """Analysis and synthesis reconstruct perfectly, to the last sample, whatever the length."""
     audio = noise(samples)
 
-    def network(features: jax.Array) -> jax.Array:
-        return jnp.asarray(identity(features.shape[1], filtering, SMALL))
+    class Same:
+        def whole(self, features: np.ndarray, at_once: int = 128) -> np.ndarray:
+            return identity(features.shape[1], filtering, SMALL)
 
-    found = jax.jit(lambda x: enhanced(network, x, filtering, SMALL))(audio)
+    found = of_audio(Same(), audio, filtering, SMALL)
     assert found.shape == audio.shape
     np.testing.assert_allclose(found, audio, atol=1e-6)
 
