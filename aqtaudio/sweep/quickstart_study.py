@@ -5,7 +5,7 @@ from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.recipe import FLOAT, W4A8, W8A8, low_rank
 from aqtaudio.study.space import Study, finetuned
-from aqtaudio.sweep.quickstart import CORPUS
+from aqtaudio.sweep.quickstart_corpus import CORPUS
 from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
