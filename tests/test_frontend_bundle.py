@@ -29,7 +29,7 @@ HEARING: Experiment = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory, tone_corpus, compilations) -> Path:
+def artifact(tmp_path_factory, tone_corpus) -> Path:
     folder = tmp_path_factory.mktemp("hearing")
     run = pipeline.train(HEARING, tone_corpus, folder / "run", say=lambda text: None)
     return export(run, folder / "artifact")

@@ -113,7 +113,7 @@ def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tm
     assert again | {"seconds": 0} == once | {"seconds": 0}
 
 
-def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
+def test_low_rank_run(tone_corpus, tiny_run, tmp_path):
     """From recordings to a file of thin factors, with the other laws intact."""
     experiment = overlay(LOW_RANK, {"init_from": str(tiny_run)})
     run = pipeline.train(experiment, tone_corpus, tmp_path / "run", say=lambda text: None)

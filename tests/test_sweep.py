@@ -27,14 +27,12 @@ STUDY = Study("tiny", EXPERIMENT, [PARENT, *finetuned([PARENT], CHILDREN)])
 
 
 @pytest.fixture(scope="module")
-def study(tone_corpus, environment, tmp_path_factory) -> tuple[Path, Path]:
+def study(tone_corpus, tmp_path_factory) -> tuple[Path, Path]:
     """(study file, results)."""
     folder = tmp_path_factory.mktemp("study")
     file, out = folder / "tiny.py", folder / "results"
     file.write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
     return file, out
@@ -177,9 +175,7 @@ STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=4, generation=2, first=EN
 
 
 @pytest.mark.slow
-def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeypatch):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_search_for_bits_per_layer(tone_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     file, out = tmp_path / "bits.py", tmp_path / "out"
     file.write_text(HEAD + BITS)

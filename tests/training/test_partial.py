@@ -57,12 +57,12 @@ class Killed(Exception):
 
 
 @pytest.fixture(scope="module")
-def data(tone_corpus, compilations) -> KeywordData:
+def data(tone_corpus) -> KeywordData:
     return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 @pytest.fixture(scope="module")
-def swapped(tone_corpus, compilations) -> KeywordData:
+def swapped(tone_corpus) -> KeywordData:
     return KeywordData.load(tone_corpus, ("high", "low"), RATE_HZ, RATE_HZ // 2)
 
 

@@ -46,7 +46,7 @@ def test_other_recordings_do_not_go_into_a_run(tmp_path, tone_corpus, tiny_run):
     assert (run / "evaluation.tsv").read_bytes() == before
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_corpus, compilations):
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_corpus):
     experiment = overlay(EXPERIMENT, {"optimizer.learning_rate": 1e30, "optimizer.steps": 40})
     with pytest.raises(BadInput, match="float phase, step 25: the loss is not finite"):
         pipeline.train(experiment, tone_corpus, tmp_path / "run", quiet)

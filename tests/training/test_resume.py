@@ -62,7 +62,7 @@ class Mortal:
 
 
 @pytest.fixture(scope="module")
-def data(tone_corpus, compilations) -> KeywordData:
+def data(tone_corpus) -> KeywordData:
     return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
@@ -231,16 +231,14 @@ def test_damaged_newest_checkpoint(damage, stopped, data, expected):
         assert_same(variables, expected[1])
 
 
-def test_kill_minus_nine(tiny_run, tone_corpus, environment, tmp_path):
+def test_kill_minus_nine(tiny_run, tone_corpus, tmp_path):
     """A process that is killed at any moment, and another one that ends what it began."""
     often = overlay(EXPERIMENT, {"checkpoint_every": 7})
     save_json(often, tmp_path / "config.json")
     run, log = tmp_path / "run", tmp_path / "log.txt"
     command = [sys.executable, "-m", "aqtaudio", "train", tmp_path / "config.json"]
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, "--data", tone_corpus, "--out", run], stderr=file, env=environment
-        )
+        process = subprocess.Popen([*command, "--data", tone_corpus, "--out", run], stderr=file)
     while process.poll() is None and not (run / "tensorboard").exists():
         time.sleep(0.01)
     delay_s = random.uniform(0, 5)

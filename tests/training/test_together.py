@@ -51,7 +51,7 @@ TOLERANCE = 2e-4
 
 
 @pytest.fixture(scope="module")
-def data(tone_corpus, compilations) -> KeywordData:
+def data(tone_corpus) -> KeywordData:
     return KeywordData.load(tone_corpus, ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
@@ -228,7 +228,7 @@ def test_after_a_kill_each_goes_on_from_its_own_checkpoint(data, tmp_path, toget
         assert_close(result[1]["ranges"], other[1]["ranges"])
 
 
-def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path, compilations):
+def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path):
     runs = [(one, tmp_path / name) for name, one in ALIKE.items()]
     bad = overlay(SHORT, {"recipe": Recipe(rules=(Rule("conv"),))})
     results = pipeline.train_together([*runs, (bad, tmp_path / "bad")], tone_corpus, print)
