@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from cases import SMALL_ENHANCERS, SMALL_KEYWORDS, Case, denoising_recipe
+from initial import initial
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
@@ -63,7 +64,7 @@ def features(case: Case) -> np.ndarray:
 def variables(name: str) -> dict[str, Any]:
     case = CASES[name]
     x = features(case)
-    fresh = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    fresh = initial(case.model, x)
     rng = np.random.default_rng(5)
     params = jax.tree.map(
         lambda p: p + 0.05 * rng.normal(size=p.shape).astype(np.float32),

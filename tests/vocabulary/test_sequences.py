@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 from jax import lax
 from operation_cases import CASES, RECIPES
 
@@ -98,7 +99,7 @@ def test_hidden_frames_get_nothing(window: tuple[int, int]):
     """Probability 0, in codes, even for frames much louder than any that was calibrated."""
     model = Attending(window)
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
-    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(model, x, 1)["params"]
     variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
 
     @jax.jit
@@ -119,7 +120,7 @@ def test_a_hidden_frame_changes_no_code():
     """What a frame-by-frame execution relies on."""
     model = Attending((FRAMES, 0))
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
-    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(model, x, 1)["params"]
     variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
     output = jax.jit(lambda x: model.apply(variables, start(x, Quantized(Recipe()))).values)
     other = x.at[:, 4:].multiply(-3)

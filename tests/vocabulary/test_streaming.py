@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 from operation_programs import RUNTIMES
 from stream_cases import BANDS, STREAMS, Streamed
 
@@ -57,7 +58,7 @@ def features() -> np.ndarray:
 @functools.cache
 def variables(name: str) -> dict[str, Any]:
     model, x = STREAMS[name].model, features()
-    params = jax.jit(model.init)(jax.random.key(0), start(x, Floating()))["params"]
+    params = initial(model, x)["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
     return {"params": params, "ranges": calibrate(model, params, [x], RECIPE)}
