@@ -107,7 +107,9 @@ def drawn(data, tmp_path_factory):
     return DRAWN, folder, train(DRAWN, data, folder)
 
 
-@pytest.fixture(params=["w8a8", "thin", pytest.param("drawn", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["w8a8", *(pytest.param(name, marks=pytest.mark.slow) for name in ("thin", "drawn"))]
+)
 def whole(request):
     return request.getfixturevalue(request.param)
 
@@ -131,6 +133,7 @@ def test_killed_again_and_again(whole, data, tmp_path):
     assert lines(tmp_path / "run") == lines(folder)
 
 
+@pytest.mark.slow
 def test_optional_settings_are_used(w8a8, drawn):
     """Ranges that are learned differ from the calibrated ones; what counts batches does not."""
     before, after = w8a8[2][1]["ranges"], drawn[2][1]["ranges"]
@@ -231,6 +234,7 @@ def test_damaged_newest_checkpoint(damage, stopped, data, expected):
         assert_same(variables, expected[1])
 
 
+@pytest.mark.slow
 def test_kill_minus_nine(tiny_run, tone_corpus, tmp_path):
     """A process that is killed at any moment, and another one that ends what it began."""
     often = overlay(EXPERIMENT, {"checkpoint_every": 7})

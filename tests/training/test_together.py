@@ -148,7 +148,10 @@ def test_runs_together_are_the_runs_alone(alone, together):
         np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
 
 
-@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "mixed" else pytest.mark.slow) for name in ALIKE],
+)
 def test_from_the_same_state_the_integers_are_the_same(name, alone, data):
     """Forward passes of all runs side by side, bits traced, against each alone, bits static."""
     experiments, results = list(ALIKE.values()), alone[1]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from cases import (
+    EACH_RECIPE,
     PUBLISHED,
     RECIPES,
     SMALL,
@@ -77,7 +78,7 @@ def input_scale(trained: Quant) -> float:
     return float(trained.ranges["input"]["output"]["scale"])
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@EACH_RECIPE
 def test_training_step_program_and_micro_agree(recipe: str):
     trained = quantized(recipe)
     assert_exact(trained, stress(SMALL.features, input_scale(trained)))
@@ -111,7 +112,7 @@ def test_enhancers(case: Case, recipe: str | None):
     assert_exact(trained, stress(case.features, input_scale(trained)))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@EACH_RECIPE
 def test_the_test_sees_something(recipe: str):
     """Edges use their grids, weights use theirs."""
     trained = quantized(recipe)
