@@ -37,7 +37,7 @@ BLOCKS = {
     "deep_filter_small": 1,
     "deep_filter_small_compact": 1,
 }
-FAST = ("matchbox_net_small_causal", "gru_small", "streaming_attention_small")
+FAST = ("matchbox_net_small_causal", "gru_small")
 SLOW = [name for name in BLOCKS if name not in FAST]
 PAIRS = [(name, 1) for name in FAST]
 PAIRS += [pytest.param(name, 1, marks=pytest.mark.slow) for name in SLOW]
