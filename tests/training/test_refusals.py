@@ -9,6 +9,7 @@ import soundfile
 from corpus import EXPERIMENT, RATE_HZ
 
 from aqtaudio import pipeline
+from aqtaudio.compression.recipe import FLOAT
 from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
@@ -60,7 +61,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_cor
 
 def test_a_moved_parent_is_the_same_experiment(tmp_path, tone_corpus, tiny_run):
     parent = shutil.copytree(tiny_run, tmp_path / "parent")
-    child = overlay(EXPERIMENT, {"init_from": str(parent), "optimizer.steps": 0})
+    changes = {"init_from": str(parent), "optimizer.steps": 0, "recipe": FLOAT}
+    child = overlay(EXPERIMENT, changes)
     run = pipeline.train(child, tone_corpus, tmp_path / "child", quiet)
     moved = shutil.move(parent, tmp_path / "elsewhere")
     again = overlay(child, {"init_from": str(moved)})
