@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("sharing", "corpus", "commands")
+pytest_plugins = ("sharing", "optimization", "corpus", "commands")
 
 
 @pytest.fixture(scope="session")

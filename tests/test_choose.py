@@ -9,6 +9,8 @@ from commands import contents
 from aqtaudio.evaluate import parity
 from aqtaudio.run_directory import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 # name: (precision, accuracy, file bytes, arena bytes)
 RUNS = {
     "parent": ("float", 0.99, 90_000, None),

@@ -13,6 +13,8 @@ from corpus import CLIPS, CLIPS_PER_WORD, EXPERIMENT, RATE_HZ
 from aqtaudio.experiment import save_json
 from aqtaudio.run_directory import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 CLASSES = {"low", "high", "unknown", "silence"}
 
 

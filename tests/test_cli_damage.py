@@ -15,6 +15,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
 from aqtaudio.training.phases import phase_directory
 
+pytestmark = pytest.mark.optimized(False)
+
 
 @pytest.fixture
 def damaged(tiny_artifact, tmp_path) -> Path:

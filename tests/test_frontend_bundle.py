@@ -21,6 +21,8 @@ from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 COMPILER = shutil.which("g++") or shutil.which("c++")
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
 HEARING: Experiment = dataclasses.replace(

@@ -24,6 +24,8 @@ from aqtaudio.program.micro import Interpreter
 from aqtaudio.run_directory import Run
 from aqtaudio.streaming import Framer, Stream
 
+pytestmark = pytest.mark.optimized(False)
+
 SECONDS = 12
 
 
@@ -84,6 +86,7 @@ def test_blocks_of_a_device_are_exact_however_audio_arrives():
     assert len(found) > CHUNK_BLOCKS and len(np.unique(found)) > 50
 
 
+@pytest.mark.optimized(True)
 def test_what_was_trained_is_what_listens(tiny_stream, speech):
     """The reading that was trained, the program and TFLite Micro: the same logits, to the bit."""
     run = Run(tiny_stream)

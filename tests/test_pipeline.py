@@ -23,6 +23,8 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}

@@ -11,6 +11,8 @@ from aqtaudio.evaluate import parity
 from aqtaudio.run_directory import Run
 from aqtaudio.sweep import export_fronts
 
+pytestmark = pytest.mark.optimized(False)
+
 STUDY = """
 from corpus import EXPERIMENT
 

@@ -20,6 +20,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.run_directory import Run
 from aqtaudio.training.preflight import require_trainable
 
+pytestmark = pytest.mark.optimized(False)
+
 WORDS = ("high",)
 SETTINGS = FewShot(WORDS, recordings=6)
 TWICE = dataclasses.replace(SETTINGS, draws=2)

@@ -19,6 +19,8 @@ from aqtaudio.settings import overlay
 from aqtaudio.training.predict import features_of_clips
 from aqtaudio.training.preflight import require_trainable
 
+pytestmark = pytest.mark.optimized(False)
+
 # As many frames and features as EXPERIMENT's own front end, and quite other values. Tones are what
 # noise reduction takes away.
 TARGET = MicroFrontend(

@@ -124,12 +124,8 @@ def test_integers(name: str, factor: int):
 @pytest.mark.parametrize(
     "name",
     [
-        *(*FAST, "deep_filter_small"),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in SLOW
-            if name != "deep_filter_small"
-        ),
+        *FAST,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     ],
 )
 def test_micro_runs_the_stream(name: str):

@@ -21,6 +21,8 @@ from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 LAST = "pointwise_1|logits"
 PARTIAL = overlay(
     EXPERIMENT,

@@ -24,6 +24,8 @@ from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.training.restore import answering_anew, fresh
 
+pytestmark = pytest.mark.optimized(False)
+
 
 @pytest.fixture(scope="module")
 def data(tone_corpus):

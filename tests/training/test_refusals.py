@@ -17,6 +17,8 @@ from aqtaudio.program.program import load
 from aqtaudio.run_directory import Run
 from aqtaudio.settings import overlay
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def quiet(text: str) -> None:
     """Says nothing."""

@@ -25,6 +25,8 @@ from aqtaudio.training import course
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 
+pytestmark = pytest.mark.optimized(False)
+
 INTERVALS = {"evaluate_every": 20, "checkpoint_every": 13}
 W8A8 = overlay(EXPERIMENT, INTERVALS)
 THIN = overlay(LOW_RANK, INTERVALS)

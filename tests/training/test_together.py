@@ -10,7 +10,7 @@ from corpus import EXPERIMENT, LOW_RANK, RATE_HZ, STREAM
 from trained import by_edge
 
 from aqtaudio import pipeline
-from aqtaudio.compression.recipe import W4A4, W4A8, W8A8, W8A16, Recipe, Rule
+from aqtaudio.compression.recipe import W4A8, W8A8, W8A16, Recipe, Rule
 from aqtaudio.data.keywords import KeywordData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, save_json
@@ -22,20 +22,22 @@ from aqtaudio.training.traced import signature, traced_bits
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 MIXED = Recipe(
     rules=(
         Rule("pointwise_1", weight_bits=4, activation_bits=4),
-        Rule("conv", weight_bits=4),
+        Rule("conv|logits", weight_bits=4),
         Rule(),
     )
 )
 SHORT = overlay(EXPERIMENT, {"optimizer.steps": "12", "finetune.steps": "8"})
 ALIKE = {
     "w8a8": SHORT,
-    "w4a4, another seed, other rates": overlay(
+    "mixed, another seed, other rates": overlay(
         SHORT,
         {
-            "recipe": W4A4,
+            "recipe": MIXED,
             "seed": "3",
             "finetune.learning_rate": "2e-3",
             "finetune.weight_decay": "0.01",
@@ -43,8 +45,8 @@ ALIKE = {
             "optimizer.label_smoothing": "0.0",
         },
     ),
-    "mixed": overlay(SHORT, {"recipe": MIXED}),
 }
+WILD = list(ALIKE)[-1]
 DISTILLED = overlay(SHORT, {"distillation": "1.0"})
 # Float32 sums of another order, through a dozen steps of Adam.
 TOLERANCE = 2e-4
@@ -115,6 +117,17 @@ def test_other_runs_are_another_program(changes):
     assert signature(overlay(SHORT, changes)) != signature(SHORT)
 
 
+def test_runs_together_are_the_runs_alone(alone, together):
+    for name, one, other in zip(ALIKE, alone[1], together[1], strict=True):
+        assert_close(other[0], one[0])
+        assert_close(other[1]["ranges"], one[1]["ranges"])
+        pair = together[0] / name, alone[0] / name
+        np.testing.assert_allclose(*(logged(at, "loss") for at in pair), rtol=2e-2)
+        # One of 42 clips is 0.024.
+        np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
+
+
+@pytest.mark.optimized(True)
 def test_16_bits_stay_the_recipes(alone):
     wide = Recipe(rules=(Rule("conv", activation_bits=16), Rule(weight_bits=4)))
     assert signature(overlay(SHORT, {"recipe": wide})) != signature(SHORT)
@@ -139,19 +152,10 @@ def test_bits_of_another_target_are_another_program():
     assert signature(litert) != signature(four)
 
 
-def test_runs_together_are_the_runs_alone(alone, together):
-    for name, one, other in zip(ALIKE, alone[1], together[1], strict=True):
-        assert_close(other[0], one[0])
-        assert_close(other[1]["ranges"], one[1]["ranges"])
-        pair = together[0] / name, alone[0] / name
-        np.testing.assert_allclose(*(logged(at, "loss") for at in pair), rtol=2e-2)
-        # One of 42 clips is 0.024.
-        np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
-
-
+@pytest.mark.optimized(True)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name == "mixed" else pytest.mark.slow) for name in ALIKE],
+    [pytest.param(name, marks=() if name == WILD else pytest.mark.slow) for name in ALIKE],
 )
 def test_from_the_same_state_the_integers_are_the_same(name, alone, data):
     """Forward passes of all runs side by side, bits traced, against each alone, bits static."""
@@ -197,7 +201,7 @@ def test_streams_decomposed_layers_and_taught_ones_train_together(base, data, tm
 @pytest.mark.slow
 def test_one_that_diverges_does_not_keep_the_others_from_their_ends(data, tmp_path, together):
     wild = {"optimizer.learning_rate": "1e30", "optimizer.gradient_clip": "1e30"}
-    runs = ALIKE | {"mixed": overlay(ALIKE["mixed"], wild)}
+    runs = ALIKE | {WILD: overlay(ALIKE[WILD], wild)}
     results = train_all(runs, data, tmp_path)
     assert isinstance(results[-1], BadInput) and "not finite" in str(results[-1])
     for other, result in zip(together[1][:-1], results[:-1], strict=True):
@@ -240,7 +244,7 @@ def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path):
     for (experiment, folder), run in zip(runs, results, strict=False):
         row = json.loads((folder / "row.json").read_text())
         assert run.path == folder and row["seed"] == experiment.seed
-        assert row["trained_together"] == 3
+        assert row["trained_together"] == len(ALIKE)
         assert row["parity"]["mismatches"] == 0
         for layer, (weight_bits, _) in row["bits"].items():
             assert weight_bits == experiment.recipe.rule(layer).weight_bits
