@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 
 import flax.linen as nn
+import pytest
 
 from aqtaudio.models.bc_resnet import BCResNet
 from aqtaudio.models.conformer import Conformer
@@ -160,6 +161,12 @@ RECIPES = {
         low_rank=LowRank(energy=0.8),
     ),
 }
+
+# What costs a compilation of its own and says little that "mixed" does not.
+EACH_RECIPE = pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(name, marks=pytest.mark.slow if name == "w4a4" else ()) for name in RECIPES],
+)
 
 
 @functools.cache

@@ -4,13 +4,9 @@ A pytest plugin, named in conftest.py.
 """
 
 import dataclasses
-import os
+from collections.abc import Callable
 from pathlib import Path
 
-# XLA is loud about the machine when it loads a compiled program; tests read standard error.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import jax
 import numpy as np
 import pytest
 import soundfile
@@ -79,34 +75,9 @@ def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Pa
 
 
 @pytest.fixture(scope="session")
-def compilations(tmp_path_factory) -> Path:
-    """Compiled programs are kept for the session, in this folder: what is trained again is not
-    compiled again, nor in the other test process, nor in the processes of `environment`.
-    """
-    base = tmp_path_factory.getbasetemp()
-    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or session / "jax")
-    folder.mkdir(exist_ok=True)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def environment(compilations) -> dict[str, str]:
-    """For child processes that train."""
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(compilations),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-
-
-@pytest.fixture(scope="session")
-def tone_corpus(tmp_path_factory) -> Path:
+def tone_corpus(once) -> Path:
     """The manifest folder. Not to be written to."""
-    return write_corpus(tmp_path_factory.mktemp("tones") / "corpus")
+    return once("tones", write_corpus)
 
 
 @pytest.fixture(scope="session")
@@ -122,32 +93,31 @@ def few_shot_corpus(tmp_path_factory) -> Path:
     return folder
 
 
+def trains(experiment: Experiment, corpus: Path) -> Callable[[Path], object]:
+    """What writes a finished run."""
+    return lambda folder: train(experiment, [corpus], folder, say=lambda text: None)
+
+
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory, tone_corpus, compilations) -> Path:
+def tiny_run(once, tone_corpus) -> Path:
     """A finished run of EXPERIMENT. Not to be written to."""
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    train(EXPERIMENT, [tone_corpus], folder, say=lambda text: None)
-    return folder
+    return once("run", trains(EXPERIMENT, tone_corpus))
 
 
 @pytest.fixture(scope="session")
-def tiny_float(tmp_path_factory, tone_corpus, tiny_run) -> Path:
+def tiny_float(once, tone_corpus, tiny_run) -> Path:
     """A finished float run: the float model of `tiny_run`. Not to be written to."""
-    folder = tmp_path_factory.mktemp("tiny") / "float"
     changes = {"recipe": FLOAT, "init_from": str(tiny_run), "optimizer.steps": 0}
-    train(overlay(EXPERIMENT, changes), [tone_corpus], folder, say=lambda text: None)
-    return folder
+    return once("float", trains(overlay(EXPERIMENT, changes), tone_corpus))
 
 
 @pytest.fixture(scope="session")
-def tiny_artifact(tmp_path_factory, tone_corpus, tiny_run) -> Path:
+def tiny_artifact(once, tone_corpus, tiny_run) -> Path:
     """Its artifact folder. Not to be written to."""
-    return export(Run(tiny_run), tmp_path_factory.mktemp("tiny") / "art", [tone_corpus])
+    return once("art", lambda folder: export(Run(tiny_run), folder, [tone_corpus]))
 
 
 @pytest.fixture(scope="session")
-def tiny_stream(tmp_path_factory, tone_corpus, compilations) -> Path:
+def tiny_stream(once, tone_corpus) -> Path:
     """A finished run of STREAM. Not to be written to."""
-    folder = tmp_path_factory.mktemp("tiny") / "stream"
-    train(STREAM, [tone_corpus], folder, say=lambda text: None)
-    return folder
+    return once("stream", trains(STREAM, tone_corpus))

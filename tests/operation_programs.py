@@ -4,6 +4,7 @@ import functools
 
 import jax
 import numpy as np
+from initial import initial
 from operation_cases import CASES, RECIPES
 
 from aqtaudio.compression.calibrate import calibrate
@@ -13,9 +14,7 @@ from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
-from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
-from aqtaudio.vocabulary.signal import start
 
 BATCH = 8
 RUNTIMES = {"micro": Micro, "litert": LiteRT}
@@ -31,7 +30,7 @@ def features(name: str, seed: int = 0) -> np.ndarray:
 def program(name: str, precision: str) -> Program:
     """A case's program after calibration, with parameters that are neither zeros nor ones."""
     model, recipe = CASES[name].model, RECIPES[precision]
-    params = jax.jit(model.init)(jax.random.key(0), start(features(name), Floating()))["params"]
+    params = initial(model, features(name))["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
     ranges = calibrate(model, params, [features(name)], recipe)

@@ -162,9 +162,7 @@ class Height(Task):
         clips, heights = arrays
         return {"val_hit_rate": hit_rate(network.whole(setup.features_of(clips)), heights)}
 
-    def scores(
-        self, network: Network, data: Tones, items: Sequence[Tone], setup: Setup
-    ) -> Scores:
+    def scores(self, network: Network, data: Tones, items: Sequence[Tone], setup: Setup) -> Scores:
         clips, heights = data.evaluation_arrays(items)
         answers = network.whole(setup.features_of(clips))
         return {

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from cases import RECIPES, SMALL, Case
+from initial import QUICKLY, initial
 
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.calibrate import calibrate
@@ -50,7 +51,7 @@ def cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
 def floating(case: Case = SMALL, steps: int = 12) -> dict[str, Any]:
     """{"params", "batch_stats"} after float training with batch norm."""
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
     def step(variables, optimizer, features, classes):
         def loss(params):
             state = variables | {"params": params}
@@ -63,8 +64,7 @@ def floating(case: Case = SMALL, steps: int = 12) -> dict[str, Any]:
         params = optax.apply_updates(variables["params"], changes)
         return {"params": params, "batch_stats": {}} | updated, optimizer
 
-    signal = start(jnp.asarray(random_features(case)), Floating())
-    variables = jax.jit(case.model.init)(jax.random.key(0), signal)
+    variables = initial(case.model, random_features(case))
     optimizer = OPTIMIZER.init(variables["params"])
     for number in range(steps):
         data = random_features(case, seed=number % 3), random_classes(case, seed=number % 3)

@@ -21,6 +21,8 @@ from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.run import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 TRAINED = EXPERIMENT.frontend
 DUMPED = DeviceFeatures(window_ms=40.0, bands=10, mean=(0.0,), scale=(8.0,))
 LOG_MEL = LogMel(sample_rate_hz=RATE_HZ, upper_hz=3500.0, mel_bands=12)

@@ -20,6 +20,8 @@ from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.run import Run
 from aqtaudio.training.preflight import require_trainable
 
+pytestmark = pytest.mark.optimized(False)
+
 WORDS = ("high",)
 SETTINGS = FewShot(WORDS, recordings=6)
 TWICE = dataclasses.replace(SETTINGS, draws=2)

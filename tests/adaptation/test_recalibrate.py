@@ -20,6 +20,8 @@ from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 from aqtaudio.training.preflight import require_trainable
 
+pytestmark = pytest.mark.optimized(False)
+
 # As many frames and features as EXPERIMENT's own front end, and quite other values. Tones are what
 # noise reduction takes away.
 TARGET = MicroFrontend(

@@ -14,6 +14,8 @@ from aqtaudio.data import manifest
 from aqtaudio.experiment import save_json
 from aqtaudio.runs.run import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 CLASSES = {"low", "high", "unknown", "silence"}
 
 

@@ -15,6 +15,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.runs.run import Run
 from aqtaudio.training.phases import phase_directory
 
+pytestmark = pytest.mark.optimized(False)
+
 
 @pytest.fixture
 def damaged(tiny_artifact, tmp_path) -> Path:
@@ -119,7 +121,7 @@ def test_damaged_evaluation_list(kind, damaged, tone_corpus, refused):
     refused("evaluate", damaged, "--data", tone_corpus)
 
 
-def test_damaged_checkpoint_in_a_process_of_its_own(tiny_run, tone_corpus, environment, tmp_path):
+def test_damaged_checkpoint_in_a_process_of_its_own(tiny_run, tone_corpus, tmp_path):
     """Nothing but the line: no traceback, no log of a library."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     for file in phase_directory(run, "quantized").rglob("d/*"):
@@ -128,7 +130,6 @@ def test_damaged_checkpoint_in_a_process_of_its_own(tiny_run, tone_corpus, envir
     done = subprocess.run(
         [sys.executable, "-m", "aqtaudio", "evaluate", run, "--data", tone_corpus]
         + ["--runtime", "quantized"],
-        env=environment,
         capture_output=True,
         text=True,
     )

@@ -23,6 +23,8 @@ from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 
+pytestmark = pytest.mark.optimized(False)
+
 COMPILER = shutil.which("g++") or shutil.which("c++")
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
 HEARING: Experiment = dataclasses.replace(
@@ -31,7 +33,7 @@ HEARING: Experiment = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory, tone_corpus, compilations) -> Path:
+def artifact(tmp_path_factory, tone_corpus) -> Path:
     folder = tmp_path_factory.mktemp("hearing")
     run = train(HEARING, [tone_corpus], folder / "run", say=lambda text: None)
     return export(run, folder / "artifact")

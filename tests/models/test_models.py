@@ -15,6 +15,7 @@ from cases import (
     SMALL_KEYWORDS,
     Case,
 )
+from initial import initial
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
@@ -58,8 +59,7 @@ def test_logits_per_clip(case: Case):
 
 @functools.cache
 def variables(case: Case) -> dict:
-    signal = start(jnp.zeros((1, *case.features)), Floating())
-    return jax.jit(case.model.init)(jax.random.key(0), signal)
+    return initial(case.model, np.zeros((1, *case.features), np.float32))
 
 
 @pytest.mark.parametrize("case", RECORDED, ids=lambda case: case.name)

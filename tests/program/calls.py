@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import rules
+import shared_child
 from one_operator import Tensor, one_operator
 
 from aqtaudio.program import kernels
@@ -16,8 +17,6 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.program.flatbuffer import schema
 from aqtaudio.program.kernels.call import Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import carrier_dot
-from aqtaudio.program.litert import LiteRT
-from aqtaudio.program.micro import Micro
 
 OPERATORS = {"requantize": "QUANTIZE"}
 TABLES = {
@@ -32,7 +31,6 @@ TABLES = {
     "average_pool": "Pool2DOptions",
     "max_pool": "Pool2DOptions",
 }
-RUNTIMES = {"micro": Micro, "litert": LiteRT}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +94,7 @@ class Operation:
 
     def runtime(self, codes: list[np.ndarray], target: Target = "micro") -> np.ndarray:
         """What the target's own runtime computes."""
-        with RUNTIMES[target](self.file()) as interpreter:
-            return interpreter.invoke(*codes)[0].astype(np.int64)
+        return shared_child.invoke(target, self.file(), *codes).astype(np.int64)
 
     def file(self) -> bytes:
         """A TFLite file of this operation."""

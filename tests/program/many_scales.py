@@ -1,15 +1,14 @@
 """One operation on many scales at once: by the package's kernel and by a runtime."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import shared_child
 from one_operator import Tensor, one_operator
 
 from aqtaudio.program import kernels
-from aqtaudio.program.child import Child
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.kernels.call import Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import carrier_dot
@@ -87,16 +86,8 @@ def runtime(case: Case, target: Target = "micro") -> np.ndarray:
         source = Tensor(shape, dtype, float(scale), int(zero))
         result = Tensor(shape, dtype, float(out_scale), int(out_zero))
         model = one_operator(name, [source], result, case.attributes if table else None, table)
-        _child().ask({"do": "load", "runtime": target, "resolver": "AUTO"}, model)
-        _, content = _child().ask({"do": "invoke", "batch": 1}, codes.tobytes())
-        outputs[index] = np.frombuffer(content, codes.dtype).reshape(codes.shape)
+        outputs[index] = shared_child.invoke(target, model, codes[None])[0]
     return outputs.astype(np.int64)
-
-
-@functools.cache
-def _child() -> Child:
-    """One process loads file after file; it ends when this one does."""
-    return Child()
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float, count: int) -> np.ndarray:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import chains
 import exports
-import jax
 import numpy as np
 import programs
 import pytest
 import reference
+from initial import initial
 from stream_cases import BANDS, STREAMS
 
 from aqtaudio.compression.calibrate import calibrate
@@ -21,9 +21,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import W8A8
-from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
-from aqtaudio.vocabulary.signal import start
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 ARENA_BYTES = 24_010
@@ -196,7 +194,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, golden: tuple) -> Path:
 def stream() -> Program:
     model = STREAMS["strided"].model
     x = np.random.default_rng(0).normal(size=(4, 12, BANDS)).astype(np.float32)
-    params = jax.jit(model.init)(jax.random.key(0), start(x, Floating()))["params"]
+    params = initial(model, x)["params"]
     ranges = calibrate(model, params, [x], W8A8)
     shape = (BLOCK_FRAMES, BANDS)
     return record(model, {"params": params, "ranges": ranges}, shape, W8A8, stream=True)

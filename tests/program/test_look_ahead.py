@@ -2,10 +2,10 @@
 
 import functools
 
-import jax
 import numpy as np
 import pytest
 from cases import SMALL, SMALL_ENHANCERS, SMALL_KEYWORDS
+from initial import initial
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
@@ -14,9 +14,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames, rows_of
 from aqtaudio.program.program import Program
 from aqtaudio.recipe import W8A8
-from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
-from aqtaudio.vocabulary.signal import start
 
 CASES = {case.name: case for case in (SMALL, *SMALL_KEYWORDS, *SMALL_ENHANCERS)}
 # Frames that zeros stand for at the end of a clip, worked out layer by layer.
@@ -34,7 +32,7 @@ LONG_TO_COMPILE = "mhatt_rnn_small"
 def program(name: str) -> Program:
     case = CASES[name]
     x = random_features(case)
-    fresh = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    fresh = initial(case.model, x)
     params = fold(fresh["params"], fresh.get("batch_stats", {}))
     ranges = calibrate(case.model, params, [x], W8A8)
     return record(case.model, {"params": params, "ranges": ranges}, case.features, W8A8)

@@ -27,6 +27,29 @@ HEADINGS = {
 }
 COLUMNS = [(precision, target) for precision in HEADINGS for target in RUNTIMES]
 NONE = "-"
+QUICK = (
+    "conv_causal",
+    "depthwise",
+    "dense",
+    "add_relu",
+    "sub",
+    "mul_gate",
+    "concat",
+    "batch_matmul_transposed",
+    "split",
+    "transpose",
+    "average_pool",
+    "max_pool",
+    "sum",
+    "relu6",
+    "leaky_relu",
+    "prelu",
+    "hard_swish",
+    "layer_norm",
+    "gru",
+    "attention_causal",
+)
+"""What runs every time: every kind at least once (a test below). The others are slow in sum."""
 
 HEADER = f"""# Operations, precisions, targets
 
@@ -77,7 +100,16 @@ def written() -> dict[tuple[str, str, str], str]:
     return found
 
 
-@pytest.mark.parametrize("name", CASES)
+def kinds_written() -> dict[str, list[str]]:
+    """The second column of the document."""
+    rows = [line.strip("| ").split(" | ") for line in TABLE.read_text().splitlines()]
+    return {row[0]: row[1].split(", ") for row in rows if row[0] in CASES}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES],
+)
 def test_int8_is_what_the_table_says(name: str):
     for target in RUNTIMES:
         assert cell(name, "w8a8", target) == written()[name, "w8a8", target], target
@@ -90,6 +122,11 @@ def test_the_other_precisions_are_what_the_table_says(name: str, precision: str)
     for target in RUNTIMES:
         found = cell(name, precision, target) if applies(name, precision) else NONE
         assert found == written()[name, precision, target], target
+
+
+def test_every_kind_runs_every_time():
+    kinds = kinds_written()
+    assert set().union(*(kinds[name] for name in QUICK)) == set().union(*kinds.values())
 
 
 def test_the_table_has_every_operation_and_micro_runs_all_of_them():

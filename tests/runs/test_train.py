@@ -23,6 +23,8 @@ from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.data import EvaluationItem
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}
@@ -101,7 +103,7 @@ def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tm
     assert again | {"seconds": 0} == once | {"seconds": 0}
 
 
-def test_low_rank_run(tone_corpus, compilations, tiny_run, tmp_path):
+def test_low_rank_run(tone_corpus, tiny_run, tmp_path):
     """From recordings to a file of thin factors, with the other laws intact."""
     experiment = overlay(LOW_RANK, {"init_from": str(tiny_run)})
     run = train(experiment, [tone_corpus], tmp_path / "run", say=lambda text: None)

@@ -29,13 +29,13 @@ STUDY = Study("killed", EXPERIMENT, [*PARENTS, *finetuned(PARENTS, CHILDREN)])
 """
 
 
-def launcher(file: Path, data: Path, out: Path, environment: dict, batch: int) -> subprocess.Popen:
+def launcher(file: Path, data: Path, out: Path, batch: int) -> subprocess.Popen:
     workers = "2" if batch == 1 else "1"
     arguments = ["sweep", file, "--data", data, "--out", out, "--workers", workers]
     arguments += ["--batch", batch, "--resume"]
     return subprocess.Popen(
         [sys.executable, "-m", "aqtaudio", *map(str, arguments)],
-        env={**environment, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -66,16 +66,16 @@ def kill_once(process: subprocess.Popen, out: Path, dice: random.Random) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2])
-def test_killed_many_times(batch, tone_corpus, environment, tmp_path):
+def test_killed_many_times(batch, tone_corpus, tmp_path):
     file, dice = tmp_path / "killed.py", random.Random(6)
     file.write_text(STUDY)
     undisturbed = tmp_path / "undisturbed"
-    assert launcher(file, tone_corpus, undisturbed, environment, batch).wait(1800) == 0
+    assert launcher(file, tone_corpus, undisturbed, batch).wait(1800) == 0
     killed, process, studies, begun = [], None, 0, time.monotonic()
     while len(killed) < KILLS:
         out = tmp_path / f"disturbed{studies}"
         if process is None or process.poll() is not None:
-            process = launcher(file, tone_corpus, out, environment, batch)
+            process = launcher(file, tone_corpus, out, batch)
         fate = kill_once(process, out, dice)
         killed += [fate] * (fate != "nothing")
         if fate == "nothing" and process.returncode == 0:
@@ -84,7 +84,7 @@ def test_killed_many_times(batch, tone_corpus, environment, tmp_path):
     process.kill()
     process.wait()
     out = tmp_path / f"disturbed{studies}"
-    assert launcher(file, tone_corpus, out, environment, batch).wait(1800) == 0
+    assert launcher(file, tone_corpus, out, batch).wait(1800) == 0
     assert rows(out, batch) == rows(undisturbed, batch) and len(Store(out).rows()) == 3
     counts = {fate: killed.count(fate) for fate in sorted(set(killed))}
     print(f"{counts}, {studies + 1} studies, {time.monotonic() - begun:.0f} s")

@@ -12,6 +12,8 @@ from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.enhancement.task import HEADLINES
 
+pytestmark = pytest.mark.optimized(False)
+
 # name: (precision, accuracy, file bytes, arena bytes)
 RUNS = {
     "parent": ("float", 0.99, 90_000, None),

@@ -14,6 +14,8 @@ from aqtaudio.sweep.sweep import export_fronts
 from aqtaudio.tasks.enhancement.task import HEADLINES
 
 TESTS = str(Path(__file__).parents[1])
+pytestmark = pytest.mark.optimized(False)
+
 STUDY = """
 from corpus import EXPERIMENT
 
@@ -30,14 +32,12 @@ STUDY = Study("tiny", EXPERIMENT, [PARENT, *finetuned([PARENT], CHILDREN)])
 
 
 @pytest.fixture(scope="module")
-def study(tone_corpus, environment, tmp_path_factory) -> tuple[Path, Path]:
+def study(tone_corpus, tmp_path_factory) -> tuple[Path, Path]:
     """(study file, results)."""
     folder = tmp_path_factory.mktemp("study")
     file, out = folder / "tiny.py", folder / "results"
     file.write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
         patch.setenv("PYTHONPATH", TESTS)
         assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
     return file, out
@@ -180,9 +180,7 @@ STUDY = Search("bits", EXPERIMENT, SPACE, runs, trials=4, generation=2, first=EN
 
 
 @pytest.mark.slow
-def test_a_search_for_bits_per_layer(tone_corpus, environment, tmp_path, monkeypatch):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def test_a_search_for_bits_per_layer(tone_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", TESTS)
     file, out = tmp_path / "bits.py", tmp_path / "out"
     file.write_text(HEAD + BITS)

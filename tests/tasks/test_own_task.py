@@ -19,6 +19,7 @@ from aqtaudio.runs.run import Run
 from aqtaudio.training.restore import restore
 
 TESTS = Path(__file__).parents[1]
+pytestmark = pytest.mark.optimized(False)
 CONFIG = "from tone_task import EXPERIMENT\n"
 STUDY = "from tone_task import STUDY\n"
 
@@ -41,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder, compilations) -> Path:
+def run(folder) -> Path:
     data, out = str(folder / "data"), folder / "run"
     assert main(["train", str(folder / "config.py"), "--data", data, "--out", str(out)]) == 0
     return out
@@ -109,13 +110,13 @@ def test_companions_go_on_from_phase_to_phase(run):
         assert 0 < change < 0.5 * np.abs(before).max(), name  # twenty steps on, not begun anew
 
 
-def test_killed_and_resumed_is_undisturbed(run, folder, environment):
+def test_killed_and_resumed_is_undisturbed(run, folder):
     """To the bit: parameters of the model and of companions, figures, integers."""
     out = folder / "killed"
     arguments = ["train", folder / "config.py", "--data", folder / "data", "--out", out]
     command = [sys.executable, "-m", "aqtaudio", *map(str, arguments)]
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    child = subprocess.Popen(command, env={**os.environ, **environment, "PYTHONPATH": path})
+    child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
     patience_s = 300
     while not any((out / "checkpoint" / "float").glob("[0-9]*")) and patience_s > 0:
         time.sleep(0.2)
@@ -142,10 +143,8 @@ def _assert_same(ours: dict, theirs: dict) -> None:
             np.testing.assert_array_equal(np.asarray(value), np.asarray(theirs[key]), key)
 
 
-def test_swept_side_by_side_and_reported(folder, environment, monkeypatch, capsys):
+def test_swept_side_by_side_and_reported(folder, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
     out = folder / "study"
     study = ["sweep", str(folder / "study.py"), "--data", str(folder / "data"), "--out", str(out)]
     assert main([*study, "--batch", "2"]) == 0

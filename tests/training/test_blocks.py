@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import SMALL
+from initial import initial
 from trained import random_features
 
 from aqtaudio.training.blocks import apart, capturing
@@ -19,8 +20,7 @@ BATCH = 4
 
 @functools.cache
 def parameters(seed: int) -> dict[str, Any]:
-    signal = start(jnp.asarray(random_features(SMALL, BATCH)), Floating())
-    return jax.jit(SMALL.model.init)(jax.random.key(seed), signal)
+    return initial(SMALL.model, random_features(SMALL, BATCH), seed)
 
 
 def inside(variables: dict[str, Any], pattern: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import SMALL_KEYWORDS
 from corpus import RATE_HZ, STREAM
+from initial import initial
 from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
@@ -26,19 +27,33 @@ from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
 
 CASES = {case.name: case for case in SMALL_KEYWORDS}
-NAMES = ("gru_small", "matchbox_net_small_causal")
 
 
 @functools.cache
 def trained(name: str):
     case, x = CASES[name], random_features(CASES[name], 4)
-    fresh = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    fresh = initial(case.model, x)
     params = fold(fresh["params"], fresh.get("batch_stats", {}))
     return case, x, {"params": params, "ranges": calibrate(case.model, params, [x], W8A8)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("clips", [0, 2])
+@functools.cache
+def streamed(name: str) -> Executor:
+    case, _, variables = trained(name)
+    lengths = clip(case.model, variables, case.features)
+    shape = (1, case.features[1])
+    return Executor(record(case.model, variables | lengths, shape, W8A8, stream=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "clips"),
+    [
+        ("matchbox_net_small_causal", 0),
+        ("matchbox_net_small_causal", 2),
+        ("gru_small", 2),
+        pytest.param("gru_small", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_training_step_is_the_program_in_a_stream(name: str, clips: int):
     """The integers of the forward pass with context are those of the recorded stream."""
     case, x, variables = trained(name)
@@ -51,10 +66,7 @@ def test_training_step_is_the_program_in_a_stream(name: str, clips: int):
         return case.model.apply(variables | context, signal, mutable=["state"])[0].values
 
     found = np.asarray(forward(variables, x))
-    lengths = clip(case.model, variables, case.features)
-    shape = (1, case.features[1])
-    executor = Executor(record(case.model, variables | lengths, shape, W8A8, stream=True))
-    row = 3
+    executor, row = streamed(name), 3
     audio = np.concatenate([x[row - n] for n in range(clips, -1, -1)])
     codes = executor.quantize(audio)
     np.testing.assert_array_equal(executor(codes)[-1], found[row])
@@ -62,7 +74,7 @@ def test_training_step_is_the_program_in_a_stream(name: str, clips: int):
 
 def test_context_has_no_gradient_and_leaves_statistics_alone():
     case, x, _ = trained("matchbox_net_small_causal")
-    variables = jax.jit(case.model.init)(jax.random.key(0), start(x, Floating()))
+    variables = initial(case.model, x)
 
     def state(params):
         context = heard(

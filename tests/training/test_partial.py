@@ -21,6 +21,8 @@ from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 LAST = "pointwise_1|logits"
 PARTIAL = overlay(
     EXPERIMENT,
@@ -57,12 +59,12 @@ class Killed(Exception):
 
 
 @pytest.fixture(scope="module")
-def data(tone_corpus, compilations) -> KeywordData:
+def data(tone_corpus) -> KeywordData:
     return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
 @pytest.fixture(scope="module")
-def swapped(tone_corpus, compilations) -> KeywordData:
+def swapped(tone_corpus) -> KeywordData:
     return KeywordData.load([tone_corpus], ("high", "low"), RATE_HZ, RATE_HZ // 2)
 
 
@@ -136,11 +138,27 @@ def test_a_pattern_without_layers(name):
 
 
 @pytest.fixture(scope="module")
-def patient(swapped, tiny_run, tmp_path_factory):
-    """(experiment, folder, variables) of a run that nobody interrupted."""
-    folder = tmp_path_factory.mktemp("patient") / "run"
-    experiment = overlay(PATIENT, {"init_from": str(tiny_run)})
-    return experiment, folder, trainer(experiment, swapped, folder).train()
+def undisturbed(swapped, tiny_run, tmp_path_factory):
+    """Trains PATIENT in a mode of recipes: (experiment, folder, variables)."""
+
+    def train(mode: str):
+        folder = tmp_path_factory.mktemp("patient") / "run"
+        experiment = overlay(PATIENT, {"init_from": str(tiny_run), "recipe.mode": mode})
+        return experiment, folder, trainer(experiment, swapped, folder).train()
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def patient(undisturbed):
+    """A run of a float phase only."""
+    return undisturbed("float")
+
+
+@pytest.fixture(scope="module")
+def patient_twice(undisturbed):
+    """A run of both phases, which takes long to compile."""
+    return undisturbed("native")
 
 
 def test_training_ends_when_nothing_gets_better(patient, swapped):
@@ -187,9 +205,10 @@ class Mortal:
         return self._data.training_batch(*arguments)
 
 
-def test_killed_again_and_again(patient, swapped, tmp_path):
+@pytest.mark.slow
+def test_killed_again_and_again(patient_twice, swapped, tmp_path):
     """In steps 2, 7 and 11, before and after an evaluation; then in the quantized phase."""
-    experiment, folder, variables = patient
+    experiment, folder, variables = patient_twice
     last = lines(folder, "float")[-1]["step"]
     assert last > 10
     # Lives begin at steps 0, 0, 5 and 10; two batches are for calibration.

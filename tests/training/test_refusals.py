@@ -12,10 +12,13 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.program.program import load
+from aqtaudio.recipe import FLOAT
 from aqtaudio.runs.row import precision
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
+
+pytestmark = pytest.mark.optimized(False)
 
 
 def quiet(text: str) -> None:
@@ -47,7 +50,7 @@ def test_other_recordings_do_not_go_into_a_run(tmp_path, tone_corpus, tiny_run):
     assert (run / "evaluation.tsv").read_bytes() == before
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_corpus, compilations):
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_corpus):
     experiment = overlay(EXPERIMENT, {"optimizer.learning_rate": 1e30, "optimizer.steps": 40})
     with pytest.raises(BadInput, match="float phase, step 25: the loss is not finite"):
         train(experiment, [tone_corpus], tmp_path / "run", quiet)
@@ -61,7 +64,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_cor
 
 def test_a_moved_parent_is_the_same_experiment(tmp_path, tone_corpus, tiny_run):
     parent = shutil.copytree(tiny_run, tmp_path / "parent")
-    child = overlay(EXPERIMENT, {"init_from": str(parent), "optimizer.steps": 0})
+    changes = {"init_from": str(parent), "optimizer.steps": 0, "recipe": FLOAT}
+    child = overlay(EXPERIMENT, changes)
     run = train(child, [tone_corpus], tmp_path / "child", quiet)
     moved = shutil.move(parent, tmp_path / "elsewhere")
     again = overlay(child, {"init_from": str(moved)})

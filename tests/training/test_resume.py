@@ -25,6 +25,8 @@ from aqtaudio.training import course
 from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 
+pytestmark = pytest.mark.optimized(False)
+
 INTERVALS = {"evaluate_every": 20, "checkpoint_every": 13}
 W8A8 = overlay(EXPERIMENT, INTERVALS)
 THIN = overlay(LOW_RANK, INTERVALS)
@@ -62,7 +64,7 @@ class Mortal:
 
 
 @pytest.fixture(scope="module")
-def data(tone_corpus, compilations) -> KeywordData:
+def data(tone_corpus) -> KeywordData:
     return KeywordData.load([tone_corpus], ("low", "high"), RATE_HZ, RATE_HZ // 2)
 
 
@@ -107,7 +109,9 @@ def drawn(data, tmp_path_factory):
     return DRAWN, folder, train(DRAWN, data, folder)
 
 
-@pytest.fixture(params=["w8a8", "thin", pytest.param("drawn", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["w8a8", *(pytest.param(name, marks=pytest.mark.slow) for name in ("thin", "drawn"))]
+)
 def whole(request):
     return request.getfixturevalue(request.param)
 
@@ -131,6 +135,7 @@ def test_killed_again_and_again(whole, data, tmp_path):
     assert lines(tmp_path / "run") == lines(folder)
 
 
+@pytest.mark.slow
 def test_optional_settings_are_used(w8a8, drawn):
     """Ranges that are learned differ from the calibrated ones; what counts batches does not."""
     before, after = w8a8[2][1]["ranges"], drawn[2][1]["ranges"]
@@ -231,16 +236,15 @@ def test_damaged_newest_checkpoint(damage, stopped, data, expected):
         assert_same(variables, expected[1])
 
 
-def test_kill_minus_nine(tiny_run, tone_corpus, environment, tmp_path):
+@pytest.mark.slow
+def test_kill_minus_nine(tiny_run, tone_corpus, tmp_path):
     """A process that is killed at any moment, and another one that ends what it began."""
     often = overlay(EXPERIMENT, {"checkpoint_every": 7})
     save_json(often, tmp_path / "config.json")
     run, log = tmp_path / "run", tmp_path / "log.txt"
     command = [sys.executable, "-m", "aqtaudio", "train", tmp_path / "config.json"]
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, "--data", tone_corpus, "--out", run], stderr=file, env=environment
-        )
+        process = subprocess.Popen([*command, "--data", tone_corpus, "--out", run], stderr=file)
     while process.poll() is None and not (run / "tensorboard").exists():
         time.sleep(0.01)
     delay_s = random.uniform(0, 5)

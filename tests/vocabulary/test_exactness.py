@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from cases import (
+    EACH_RECIPE,
     PUBLISHED,
     RECIPES,
     SMALL,
@@ -77,7 +78,7 @@ def input_scale(trained: Quant) -> float:
     return float(trained.ranges["input"]["output"]["scale"])
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@EACH_RECIPE
 def test_training_step_program_and_micro_agree(recipe: str):
     trained = quantized(recipe)
     assert_exact(trained, stress(SMALL.features, input_scale(trained)))
@@ -111,7 +112,7 @@ def test_enhancers(case: Case, recipe: str | None):
     assert_exact(trained, stress(case.features, input_scale(trained)))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@EACH_RECIPE
 def test_the_test_sees_something(recipe: str):
     """Edges use their grids, weights use theirs."""
     trained = quantized(recipe)
@@ -177,10 +178,15 @@ def real_features(shared_folder) -> np.ndarray:
     return np.asarray(Mfcc(coefficients=10)(clips))
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    ["w4a8", *(pytest.param(name, marks=pytest.mark.slow) for name in ("w8a8", "low_rank"))],
-)
-def test_real_recordings(recipe: str, real_features: np.ndarray):
+def test_real_recordings(real_features: np.ndarray):
+    """In the middle of each clip, in batches for which all is compiled already."""
+    middle = real_features[:, 15 : 15 + SMALL.features[0]]
+    batches = np.split(middle, CLIPS // BATCH)
+    assert_exact(fine_tuned(SMALL, RECIPES["w4a8"], batches[:3]), *batches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "low_rank"])
+def test_whole_real_recordings_and_a_published_model(recipe: str, real_features: np.ndarray):
     trained = fine_tuned(PUBLISHED[0], RECIPES[recipe], np.split(real_features, 4)[:3])
     assert_exact(trained, *np.split(real_features, 4))

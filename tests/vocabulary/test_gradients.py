@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import RECIPES, SMALL
+from cases import EACH_RECIPE, SMALL
 from jax import lax
 from trained import BATCH, OPTIMIZER, Quant, by_edge, quantized, random_features, training_step
 
@@ -105,7 +105,13 @@ def float_gradients(model: Two, params: dict, bits: int, edges: dict, g):
 
 
 @pytest.mark.parametrize(
-    ("pair", "bits"), [("strided", 8), ("dilated", 4), ("dense", 8), ("dense", 4)]
+    ("pair", "bits"),
+    [
+        ("strided", 8),
+        ("dilated", 4),
+        pytest.param("dense", 8, marks=pytest.mark.slow),
+        ("dense", 4),
+    ],
 )
 def test_layers_have_the_float_maps_gradient_at_the_rounded_point(pair: str, bits: int):
     """To float precision: weights, inputs and outputs are rounded, and nothing else differs."""
@@ -160,7 +166,7 @@ def test_coarser_gradients_follow(recipe: str):
         assert cosine(found, expected[name]) > 0.85, name
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@EACH_RECIPE
 def test_every_parameter_learns(recipe: str):
     trained = quantized(recipe)
     for name, found in gradients(trained, trained.step).items():

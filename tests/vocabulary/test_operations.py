@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 from operation_cases import CASES, RECIPES
 
 from aqtaudio.compression.calibrate import calibrate
@@ -55,8 +56,7 @@ def features(name: str, seed: int = 0) -> np.ndarray:
 @functools.cache
 def parameters(name: str) -> dict[str, Any]:
     """Initial ones, moved: zeros and ones hide mistakes."""
-    signal = start(jnp.asarray(features(name)), Floating())
-    params = jax.jit(CASES[name].model.init)(jax.random.key(0), signal)["params"]
+    params = initial(CASES[name].model, features(name))["params"]
     rng = np.random.default_rng(5)
     return jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cases import SMALL
 from corpus import EXPERIMENT
+from initial import initial
 from jax.flatten_util import ravel_pytree
 from trained import BATCH, by_edge, cross_entropy, quantized, random_features
 
@@ -20,7 +21,6 @@ from aqtaudio.recipe import Recipe
 from aqtaudio.settings import overlay
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.aqt_arithmetic import RoundedGradients, aqt_dot
-from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import GRU, Attention, Input
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
@@ -182,7 +182,7 @@ class Sequence(nn.Module):
 @pytest.mark.slow
 def test_products_and_scans_round_their_gradients():
     features = jnp.float32(np.random.default_rng(0).normal(size=(8, 3, 4)))
-    params = Sequence().init(KEY, start(features, Floating()))["params"]
+    params = initial(Sequence(), features)["params"]
     ranges = calibrate(Sequence(), params, [features], Recipe())
 
     def gradients(recipe: Recipe):

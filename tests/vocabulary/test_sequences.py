@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 from jax import lax
 from operation_cases import CASES, RECIPES
 
@@ -57,7 +58,7 @@ class Frames(nn.Module):
 def test_calibration_takes_the_largest_of_a_batch_of_frames():
     """Not their mean: early frames of a state are quiet."""
     x = jax.random.normal(jax.random.key(2), (2, 4, FRAMES, 3))
-    params = Frames().init(jax.random.key(1), start(x[0], Floating()))["params"]
+    params = initial(Frames(), x[0], 1)["params"]
     recipe = Recipe()  # mean over batches of the largest magnitude
 
     def step(*batches: jax.Array) -> float:
@@ -72,7 +73,7 @@ def test_calibration_takes_the_largest_of_a_batch_of_frames():
 
 def test_frames_share_arrays():
     x = jax.random.normal(jax.random.key(2), (4, 3, 3))
-    params = Frames().init(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(Frames(), x, 1)["params"]
     variables = {"params": params, "ranges": calibrate(Frames(), params, [x], Recipe())}
     program = record(Frames(), variables, (3, 3), Recipe())
     frames = [op for op in program.operations if op.name.startswith("gru/cell/recurrent_kernel")]
@@ -98,7 +99,7 @@ def test_hidden_frames_get_nothing(window: tuple[int, int]):
     """Probability 0, in codes, even for frames much louder than any that was calibrated."""
     model = Attending(window)
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
-    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(model, x, 1)["params"]
     variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
 
     @jax.jit
@@ -119,7 +120,7 @@ def test_a_hidden_frame_changes_no_code():
     """What a frame-by-frame execution relies on."""
     model = Attending((FRAMES, 0))
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
-    params = jax.jit(model.init)(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(model, x, 1)["params"]
     variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
     output = jax.jit(lambda x: model.apply(variables, start(x, Quantized(Recipe()))).values)
     other = x.at[:, 4:].multiply(-3)
@@ -130,7 +131,7 @@ def test_a_hidden_frame_changes_no_code():
 def test_wide_scores_cannot_be_masked():
     model = Attending((1, 0))
     x = jnp.ones((1, FRAMES, 8))
-    params = model.init(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(model, x, 1)["params"]
     recipe = Recipe(rules=(Rule(activation_bits=16),))
     variables = {"params": params, "ranges": calibrate(model, params, [x], recipe)}
     with pytest.raises(BadInput, match="layer op: scores of 16 bits .* op/scores"):
@@ -141,7 +142,7 @@ def test_a_memory_may_have_16_bits():
     """Of all the edges of an LSTM, only those of its memory."""
     case = CASES["lstm"]
     x = jnp.ones((1, *case.features))
-    params = case.model.init(jax.random.key(1), start(x, Floating()))["params"]
+    params = initial(case.model, x, 1)["params"]
     ranges = calibrate(case.model, params, [x], RECIPES["memory_16"])
     codes = jax.eval_shape(
         lambda v: case.model.apply(v, start(x, Quantized(RECIPES["memory_16"])), mutable=["codes"])[

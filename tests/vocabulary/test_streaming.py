@@ -1,12 +1,14 @@
 """Streaming = whole clip: in float, in integers, in TFLite Micro; whatever the block."""
 
 import functools
+from collections.abc import Container
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 from operation_programs import RUNTIMES
 from stream_cases import BANDS, STREAMS, Streamed
 
@@ -23,8 +25,37 @@ from aqtaudio.vocabulary.signal import start
 
 CLIPS, FRAMES = 3, 24
 RECIPE = Recipe(rules=(Rule(calibration="max"),))
-PAIRS = [(name, block) for name in STREAMS for block in (1, 3) if name not in ("strided", "pooled")]
-PAIRS += [(name, block) for name in ("strided", "pooled") for block in (4, 12)]
+SHORT = {name: 4 if name in ("strided", "pooled") else 1 for name in STREAMS}
+BLOCK = {
+    name: SHORT[name] if name in ("valid", "strided", "gru", "lstm") else 3 * SHORT[name]
+    for name in STREAMS
+}
+"""Frames of a block: short for some layers, long for the others. Every time each layer runs in one;
+slow are the other one and the second recurrent layer."""
+
+
+def slow_if(slow: bool):
+    return pytest.mark.slow if slow else ()
+
+
+NAMES = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=slow_if(name == "lstm")) for name in STREAMS]
+)
+
+
+def pairs(quick: Container[str]):
+    """All layers in all blocks."""
+    return pytest.mark.parametrize(
+        ("name", "block"),
+        [
+            pytest.param(name, block, marks=slow_if(name not in quick or block != BLOCK[name]))
+            for name in STREAMS
+            for block in (SHORT[name], 3 * SHORT[name])
+        ],
+    )
+
+
+PAIRS = pairs(set(STREAMS) - {"lstm"})
 
 
 def features() -> np.ndarray:
@@ -35,14 +66,18 @@ def features() -> np.ndarray:
 @functools.cache
 def variables(name: str) -> dict[str, Any]:
     model, x = STREAMS[name].model, features()
-    params = jax.jit(model.init)(jax.random.key(0), start(x, Floating()))["params"]
+    params = initial(model, x)["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
     return {"params": params, "ranges": calibrate(model, params, [x], RECIPE)}
 
 
+@functools.cache
 def whole_clip(name: str, reading) -> np.ndarray:
-    return np.asarray(STREAMS[name].model.apply(variables(name), start(features(), reading)).values)
+    model = STREAMS[name].model
+    return np.asarray(
+        jax.jit(lambda v, x: model.apply(v, start(x, reading)).values)(variables(name), features())
+    )
 
 
 def streamed(name: str, reading, block: int) -> np.ndarray:
@@ -68,8 +103,14 @@ def program(name: str, block: int) -> Program:
     return record(model, variables(name), (block, BANDS), RECIPE, stream=True)
 
 
+@functools.cache
+def executor(name: str, block: int, target: str = "micro") -> Executor:
+    """Compiled once: every test gives it CLIPS streams."""
+    return Executor(program(name, block), target=target)
+
+
 def blocks(name: str, block: int) -> np.ndarray:
-    codes = Executor(program(name, block)).quantize(features().reshape(-1, block, BANDS))
+    codes = executor(name, block).quantize(features().reshape(-1, block, BANDS))
     return codes.reshape(CLIPS, -1, *codes.shape[1:])
 
 
@@ -78,72 +119,70 @@ def frames_of(name: str, outputs: np.ndarray) -> np.ndarray:
     return outputs.reshape(len(outputs), -1, *outputs.shape[3:])[:, STREAMS[name].skipped :]
 
 
-@pytest.mark.parametrize(("name", "block"), PAIRS)
+@pairs(("residual", "pooled", "gru"))
 def test_float(name: str, block: int):
     found, expected = streamed(name, Floating(), block), whole_clip(name, Floating())
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "block"), PAIRS)
+@PAIRS
 def test_integers(name: str, block: int):
     """The quantized reading and the recorded program, block by block, give a whole clip's codes."""
     expected = whole_clip(name, Quantized(RECIPE))
     assert len(np.unique(expected)) > 20
     np.testing.assert_array_equal(streamed(name, Quantized(RECIPE), block), expected)
-    outputs, _ = Executor(program(name, block)).blocks(blocks(name, block))
+    outputs, _ = executor(name, block).blocks(blocks(name, block))
     np.testing.assert_array_equal(frames_of(name, outputs), expected)
 
 
-@pytest.mark.parametrize(("name", "block"), PAIRS[::2])
+@PAIRS
 def test_state_goes_on_where_it_was_left(name: str, block: int):
-    executor, inputs = Executor(program(name, block)), blocks(name, block)
-    expected, _ = executor.blocks(inputs)
+    run, inputs = executor(name, block), blocks(name, block)
+    expected, _ = run.blocks(inputs)
     half = inputs.shape[1] // 2
-    first, state = executor.blocks(inputs[:, :half])
-    second, _ = executor.blocks(inputs[:, half:], state)
+    first, state = run.blocks(inputs[:, :half])
+    second, _ = run.blocks(inputs[:, half:], state)
     np.testing.assert_array_equal(np.concatenate([first, second], 1), expected)
-    nothing, same = executor.blocks(inputs[:, :0], state)
+    nothing, same = run.blocks(inputs[:, :0], state)
     assert nothing.shape == (*inputs.shape[:1], 0, *expected.shape[2:])
     jax.tree.map(np.testing.assert_array_equal, same, state)
-    assert executor._loop._cache_size() == 1  # one compilation
+    assert run._loop._cache_size() == 1  # one compilation
 
 
 @pytest.mark.parametrize("target", ["micro", pytest.param("litert", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("name", "block"), PAIRS)
+@PAIRS
 def test_resource_variables(name: str, block: int, target: str):
     inputs = blocks(name, block)
-    expected, _ = Executor(program(name, block), target=target).blocks(inputs[:1])
+    expected, _ = executor(name, block, target).blocks(inputs)
     with RUNTIMES[target](to_tflite(program(name, block))) as runtime:
         np.testing.assert_array_equal(runtime.invoke(inputs[0])[0], expected[0])
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@NAMES
 def test_explicit_state(name: str):
-    block = STREAMS[name].stride * (3 if name == "pooled" else 1)
-    made, inputs = program(name, block), blocks(name, block)[0]
-    expected, _ = Executor(made).blocks(inputs[None])
-    state = list(Executor(made).state().values())
-    state = [np.asarray(values) for values in state]
+    made, inputs = program(name, BLOCK[name]), blocks(name, BLOCK[name])
+    expected, _ = executor(name, BLOCK[name]).blocks(inputs)
+    state = [np.asarray(values) for values in executor(name, BLOCK[name]).state().values()]
     found = []
     with RUNTIMES["micro"](to_tflite(made, explicit_state=True)) as runtime:
-        for codes in inputs:
+        for codes in inputs[0]:
             output, *state = runtime.invoke(codes[None], *state)
             found.append(output[0])
     np.testing.assert_array_equal(np.stack(found), expected[0])
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@NAMES
 def test_state_is_counted(name: str):
-    made = program(name, STREAMS[name].stride * (3 if name == "pooled" else 1))
-    assert made.state_bytes == sum(values.nbytes for values in Executor(made).state().values()) > 0
+    state = executor(name, BLOCK[name]).state()
+    assert program(name, BLOCK[name]).state_bytes == sum(x.nbytes for x in state.values()) > 0
 
 
 def test_a_state_starts_at_zero_whatever_its_code():
     """relu edges have their zero at -128."""
-    made = program("residual", 1)
+    made = program("residual", BLOCK["residual"])
     assert {int(np.unique(op.constants["codes"])[0]) for op in made.states} <= {-128, 0}
-    depth = program("strided", 4)
+    depth = program("strided", BLOCK["strided"])
     assert any(np.all(op.constants["codes"] == -128) for op in depth.states)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import random
 import shutil
 
@@ -101,6 +102,26 @@ def test_the_list_does_not_depend_on_the_manifests_order(own_corpus, data):
         data.training_batch(3, 4, 0), shuffled.training_batch(3, 4, 0), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_folders_together_are_one(own_corpus, data, tmp_path):
+    rows, other = manifest.read(own_corpus), tmp_path / "other"
+    (other / "noise").parent.mkdir()
+    (own_corpus / "noise").rename(other / "noise")
+    is_noise = [row.label.startswith("noise") for row in rows]
+    manifest.write(other, itertools.compress(rows, is_noise))
+    manifest.write(own_corpus, itertools.compress(rows, (not noise for noise in is_noise)))
+    together = EnhancementData.load([own_corpus, other], RATE_HZ, CLIP, evaluation_ms=2000)
+    items = together.evaluation_list("val")
+    assert items == data.evaluation_list("val")
+    for ours, theirs in zip(
+        (*together.evaluation_arrays(items), *together.training_batch(3, 4, 0)),
+        (*data.evaluation_arrays(items), *data.training_batch(3, 4, 0)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(BadInput, match="has no noise"):
+        load(own_corpus)
 
 
 def test_another_sample_rate_names_the_same_places(speech_corpus, data):

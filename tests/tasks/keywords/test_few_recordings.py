@@ -2,6 +2,7 @@
 
 import collections
 import random
+import shutil
 
 import pytest
 from corpus import RATE_HZ
@@ -140,3 +141,24 @@ def test_a_folder_of_links(few_shot_corpus, tmp_path):
     few_recordings.write(rows, tmp_path / "few")  # the same: nothing to do
     with pytest.raises(BadInput, match="holds other recordings"):
         few_recordings.write(rows[1:], tmp_path / "few")
+
+
+def test_a_folder_of_links_into_several(few_shot_corpus, tmp_path):
+    """Files stay where they are, also where two folders have one of the same name."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    every = manifest.read(few_shot_corpus)
+    noise = [row for row in every if row.label.startswith("noise")]
+    spoken = [row for row in every if row not in noise]
+    for folder, rows in zip(folders, (spoken[::2], [*spoken[1::2], *noise]), strict=True):
+        for row in rows:
+            (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(row.file, folder / row.path)
+        manifest.write(folder, rows)
+    rows = draw(manifest.read_all(folders), ("low", "high"), 5, seed=0, number=0)
+    assert rows == draw(every, ("low", "high"), 5, seed=0, number=0)
+    few = tmp_path / "few"
+    few_recordings.write(rows, few)
+    assert manifest.read(few) == rows
+    for row in rows:
+        assert (few / row.path).resolve() == row.file.resolve()
+    assert (few / "noise").is_symlink() and not (few / "words").is_symlink()

@@ -71,6 +71,28 @@ def test_nothing_depends_on_the_order_of_the_manifest(words, data):
     assert np.array_equal(again.noise_bank(), data.noise_bank())
 
 
+def test_folders_together_are_one(words, data, tmp_path):
+    """Wherever a recording lies: what is drawn goes by path."""
+    other = tmp_path / "other"
+    moved = [row for number, row in enumerate(words.recordings) if number % 3]
+    for row in moved:
+        (other / row.path).parent.mkdir(parents=True, exist_ok=True)
+        (words.folder / row.path).rename(other / row.path)
+    manifest.write(other, moved)
+    manifest.write(words.folder, [row for row in words.recordings if row not in moved])
+    for folders in ([words.folder, other], [other, words.folder]):
+        again = KeywordData.load(folders, KEYWORDS)
+        items = again.evaluation_list("val")
+        assert items == data.evaluation_list("val")
+        for one, other_one in (
+            (again.evaluation_arrays(items), data.evaluation_arrays(items)),
+            (again.training_batch(2, 16, 0), data.training_batch(2, 16, 0)),
+        ):
+            assert all(map(np.array_equal, one, other_one))
+    with pytest.raises(BadInput, match="has no clips in split 'train' of .*other, .*other"):
+        KeywordData.load([other, tmp_path / "corpus"], ("yes", "maybe"))
+
+
 def test_the_list_survives_its_file(tmp_path, data):
     items = data.evaluation_list("val")
     item_lists.write(tmp_path / "evaluation.tsv", EvaluationItem, items)

@@ -25,6 +25,8 @@ from aqtaudio.runs.network import RUNTIMES, listening
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.stream import Framer
 
+pytestmark = pytest.mark.optimized(False)
+
 SECONDS = 12
 
 
@@ -85,6 +87,7 @@ def test_blocks_of_a_device_are_exact_however_audio_arrives():
     assert len(found) > CHUNK_BLOCKS and len(np.unique(found)) > 50
 
 
+@pytest.mark.optimized(True)
 def test_what_was_trained_is_what_listens(tiny_stream, speech):
     """The reading that was trained, the program and TFLite Micro: the same logits, to the bit."""
     run = Run(tiny_stream)

@@ -1,0 +1,46 @@
+"""What the processes of one test run share: compiled programs, and folders that one of them makes.
+
+A pytest plugin, named in conftest.py before those that load JAX.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+
+# The first process makes the folder, and takes it away when it ends; those that it starts inherit
+# the variable. Nothing outlives the run, so a test never meets a program that an older run left,
+# nor one that an older run left half-written; who wants that sets the variable.
+if COMPILED not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)
+    os.environ[COMPILED] = _compiled.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# XLA is loud about the machine when it loads a compiled program; tests read standard error.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """The folder of a name, written by the first process that asks for it; others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, write: Callable[[Path], object]) -> Path:
+        folder, finished = shared / "once" / name, shared / "once" / f"{name}.finished"
+        folder.parent.mkdir(exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                write(folder)
+                finished.touch()
+        return folder
+
+    return made
