@@ -84,13 +84,13 @@ def test_folders_together_are_one(words, data, tmp_path):
         again = KeywordData.load(folders, KEYWORDS)
         items = again.evaluation_list("val")
         assert items == data.evaluation_list("val")
-        for one, other_one in (
+        for ours, theirs in (
             (again.evaluation_arrays(items), data.evaluation_arrays(items)),
             (again.training_batch(2, 16, 0), data.training_batch(2, 16, 0)),
         ):
-            assert all(map(np.array_equal, one, other_one))
-    with pytest.raises(BadInput, match="has no clips in split 'train' of .*other, .*other"):
-        KeywordData.load([other, tmp_path / "corpus"], ("yes", "maybe"))
+            assert all(map(np.array_equal, ours, theirs))
+    with pytest.raises(BadInput, match="has no clips in split 'train' of .*other, .*corpus"):
+        KeywordData.load([other, words.folder], ("yes", "maybe"))
 
 
 def test_the_list_survives_its_file(tmp_path, data):
