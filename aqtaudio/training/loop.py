@@ -26,7 +26,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment
 from aqtaudio.models.published import is_published
 from aqtaudio.tasks.model_network import ModelNetwork
-from aqtaudio.training.companions import companions_of
+from aqtaudio.training.companions import COMPANIONS, companions_of
 from aqtaudio.training.context import heard
 from aqtaudio.training.course import Course
 from aqtaudio.training.phases import Phase, float_phase, quantized_phase
@@ -121,7 +121,8 @@ class Trainer:
 
         context = before if experiment.setup.clips_before else None
         ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
-        return floating | {"params": params, "ranges": ranges}
+        companions = {name: floating[name] for name in (COMPANIONS,) if name in floating}
+        return companions | {"params": params, "ranges": ranges}
 
     def _score(self, phase: Phase, state: State) -> dict[str, float]:
         """What a line of metrics tells of the validation clips; a loss where one is waited for."""
