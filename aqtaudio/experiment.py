@@ -57,22 +57,31 @@ class Optimizer:
     gradient_clip: float = added(5.0)
 
     def __post_init__(self):
-        if self.steps < 0 or self.batch_size < 1 or self.warmup_steps < 0:
-            raise BadInput("optimizer: steps and warmup_steps must be >= 0, batch_size >= 1")
-        finite = 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
-        if not finite or not 0 <= self.label_smoothing < 1:
-            raise BadInput(
-                "optimizer: learning_rate must be above 0, weight_decay >= 0, "
-                "label_smoothing in [0, 1)"
-            )
-        if self.patience < 0:
-            raise BadInput(f"optimizer: patience is {self.patience}; allowed: >= 0")
-        if not 0 < self.gradient_clip < math.inf:
-            raise BadInput(f"optimizer: gradient_clip is {self.gradient_clip}; allowed: above 0")
         try:
             re.compile(self.trains)
         except re.error as error:
             raise BadInput(f"optimizer: trains {self.trains!r}: {error}") from error
+        for holds, message in self._rules():
+            if not holds:
+                raise BadInput(f"optimizer: {message}")
+
+    def _rules(self) -> tuple[tuple[bool, str], ...]:
+        rate, decay = self.learning_rate, self.weight_decay
+        return (
+            (
+                self.steps >= 0 and self.batch_size >= 1 and self.warmup_steps >= 0,
+                "steps and warmup_steps must be >= 0, batch_size >= 1",
+            ),
+            (
+                0 < rate < math.inf and 0 <= decay < math.inf and 0 <= self.label_smoothing < 1,
+                "learning_rate must be above 0, weight_decay >= 0, label_smoothing in [0, 1)",
+            ),
+            (self.patience >= 0, f"patience is {self.patience}; allowed: >= 0"),
+            (
+                0 < self.gradient_clip < math.inf,
+                f"gradient_clip is {self.gradient_clip}; allowed: above 0",
+            ),
+        )
 
 
 ENGINES = ("auto", "carrier", "integer")
@@ -130,26 +139,11 @@ class Experiment:
     distilled_blocks: str = added("")
 
     def __post_init__(self):
-        for name in ("calibration_batches", "evaluate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} is {getattr(self, name)}; at least 1 is needed")
-        if self.engine not in ENGINES:
-            raise BadInput(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
-        for name in self.init_differs:
-            if name not in MAY_DIFFER:
-                raise BadInput(f"init_differs names {name!r}; allowed: {', '.join(MAY_DIFFER)}")
-        if not 0 <= self.distillation < math.inf:
-            raise BadInput(f"distillation is {self.distillation}; allowed: >= 0")
-        if not 0 <= self.seed < 2**31:
-            raise BadInput(f"seed is {self.seed}; allowed: 0 to 2147483647")
+        for holds, message in _rules(self):
+            if not holds:
+                raise BadInput(message)
         _require_clips(self)
         self.task.require_fit(self.setup)
-        least = min(self.optimizer.batch_size, self.finetune.batch_size)
-        if not 0 <= self.stream_context_clips < max(least, 2):
-            raise BadInput(
-                f"stream_context_clips is {self.stream_context_clips}; allowed: 0 to {least - 1}, "
-                "the other clips of a batch"
-            )
 
     @functools.cached_property
     def setup(self) -> Setup:
@@ -161,6 +155,33 @@ class Experiment:
     def built_model(self) -> nn.Module:
         """The model with the outputs that the task needs."""
         return self.task.fitted(self.model)
+
+
+def _rules(run: Experiment) -> list[tuple[bool, str]]:
+    """What has to hold of settings, and what to say where it does not."""
+    least = min(run.optimizer.batch_size, run.finetune.batch_size)
+    counts = ("calibration_batches", "evaluate_every", "checkpoint_every")
+    return [
+        *(
+            (getattr(run, name) >= 1, f"{name} is {getattr(run, name)}; at least 1 is needed")
+            for name in counts
+        ),
+        (run.engine in ENGINES, f"engine is {run.engine!r}; allowed: {', '.join(ENGINES)}"),
+        *(
+            (
+                name in MAY_DIFFER,
+                f"init_differs names {name!r}; allowed: {', '.join(MAY_DIFFER)}",
+            )
+            for name in run.init_differs
+        ),
+        (0 <= run.distillation < math.inf, f"distillation is {run.distillation}; allowed: >= 0"),
+        (0 <= run.seed < 2**31, f"seed is {run.seed}; allowed: 0 to 2147483647"),
+        (
+            0 <= run.stream_context_clips < max(least, 2),
+            f"stream_context_clips is {run.stream_context_clips}; allowed: 0 to {least - 1}, the "
+            "other clips of a batch",
+        ),
+    ]
 
 
 def _require_clips(experiment: Experiment) -> None:

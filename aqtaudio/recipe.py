@@ -8,6 +8,7 @@ list.
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from aqtaudio.errors import BadInput
@@ -162,6 +163,11 @@ class Recipe:
                 return rule
         patterns = ", ".join(repr(rule.pattern) for rule in self.rules)
         raise BadInput(f"recipe: no rule matches layer {path!r}; patterns: {patterns}")
+
+    def idle(self, paths: Iterable[str]) -> list[str]:
+        """Patterns of the rules that are no layer's: misspelt, or behind one that is broader."""
+        used = [self.rule(path) for path in paths]
+        return [rule.pattern for rule in self.rules if not any(rule is one for one in used)]
 
 
 FLOAT = Recipe("float")

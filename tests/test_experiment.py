@@ -137,6 +137,7 @@ ADDED = {
     "optimizer.patience": 3,
     "finetune.trains": "logits",
     "finetune.patience": 3,
+    "task.unknown_per_keyword": 4.0,
 }
 
 

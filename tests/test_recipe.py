@@ -94,3 +94,10 @@ def test_quantiles():
 def test_values_of_another_kind(make, said: str):
     with pytest.raises(BadInput, match=said):
         make()
+
+
+def test_idle_rules_are_found():
+    """Misspelt, or behind a rule that is broader; not the ones that some layer has."""
+    rules = (Rule("conv_1"), Rule("conv_.*", weight_bits=4), Rule("conv_2"), Rule("cnov"), Rule())
+    assert Recipe(rules=rules).idle(["conv_1", "conv_2", "logits"]) == ["conv_2", "cnov"]
+    assert Recipe(rules=rules).idle(["conv_1", "conv_2"]) == ["conv_2", "cnov", ".*"]

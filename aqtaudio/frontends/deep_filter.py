@@ -144,7 +144,7 @@ class DeepFilterFeatures(Frontend):
                 f"frontend: mean_ms is {self.mean_ms}; allowed: {self.hop_ms / 7:g} to "
                 f"{self.hop_ms * 1900:g}: means that move, by a share of three digits"
             )
-        self.widths  # noqa: B018 - raises
+        _ = self.widths  # raises where bands do not fit
 
     @property
     def features(self) -> int:

@@ -118,7 +118,7 @@ def _begin(
     from aqtaudio.training.preflight import require_trainable
 
     _require_room(experiment, out)
-    require_trainable(experiment)
+    notices = require_trainable(experiment)
     found = load()
     _require_same_recordings(experiment, out, found.items)
     trainer = Trainer(experiment, found.data, out, found.evaluation)
@@ -126,8 +126,9 @@ def _begin(
     save_json(experiment, out / "config.json")
     item_lists.write(out / EVALUATION, experiment.task.item, found.items)
     say(f"{', '.join(map(str, folders))}: {len(found.items)} validation clips")
-    if notice := experiment.task.notice():
-        say(notice)
+    for notice in (*notices, experiment.task.notice()):
+        if notice:
+            say(notice)
     return _Begun(trainer, found)
 
 

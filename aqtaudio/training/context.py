@@ -17,7 +17,7 @@ from aqtaudio.vocabulary.signal import Reading, start
 Variables = dict[str, Any]
 
 
-def heard(
+def after_clips(
     model: nn.Module,
     variables: Variables,
     features: jax.Array,

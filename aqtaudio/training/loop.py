@@ -27,7 +27,7 @@ from aqtaudio.experiment import Experiment
 from aqtaudio.models.published import is_published
 from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.training.companions import COMPANIONS, companions_of
-from aqtaudio.training.context import heard
+from aqtaudio.training.context import after_clips
 from aqtaudio.training.course import Course
 from aqtaudio.training.phases import Phase, float_phase, quantized_phase
 from aqtaudio.training.preflight import parent_settings
@@ -117,7 +117,7 @@ class Trainer:
 
         def before(variables: Tree, features: jax.Array) -> Tree:
             clips_before = experiment.setup.clips_before
-            return heard(self.model, variables, features, Floating(), clips_before)
+            return after_clips(self.model, variables, features, Floating(), clips_before)
 
         context = before if experiment.setup.clips_before else None
         ranges = calibrate(self.model, params, batches(), experiment.recipe, context)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from aqtaudio.compression import low_rank
+from aqtaudio.compression.calibrate import unobserved
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, load_json
@@ -18,34 +19,25 @@ from aqtaudio.training import blocks
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.restore import fresh, published
-from aqtaudio.vocabulary.fake import Calibrating
+from aqtaudio.training.traced import layers_of
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.recording import clip, require_recordable
 from aqtaudio.vocabulary.signal import start
 
 
-def require_trainable(experiment: Experiment) -> None:
-    """Raises BadInput when the model cannot be built, the recipe does not fit it, the augmentation
-    does not fit the front end, or `init_from` names no run that this one can start from.
+def require_trainable(experiment: Experiment) -> list[str]:
+    """What is to be said of a run before it is trained: rules of its recipe that match nothing.
+
+    Raises BadInput when settings do not fit each other, the model cannot be built or recorded, or
+    `init_from` names nothing that this run can start from.
     """
     experiment.recipe.require_consistent()
-    if experiment.augmentation.changes_audio and not experiment.frontend.takes_audio:
-        raise BadInput(
-            "augmentation changes audio, and a device's features are none; allowed: spec masks "
-            "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)"
-        )
+    for holds, message in _rules(experiment):
+        if not holds:
+            raise BadInput(message)
     _require_used(experiment)
-    if experiment.distillation and experiment.recipe.mode == "float":
-        raise BadInput("distillation is for the quantized phase; recipe.mode float has none")
-    if experiment.distilled_blocks and not experiment.distillation:
-        raise BadInput("distilled_blocks is given without distillation, their weight")
-    if is_published(experiment.init_from):
-        published(experiment)
-    elif experiment.init_from:
-        parent_settings(experiment)
-    elif experiment.init_differs:
-        raise BadInput("init_differs is given without init_from, the run that it speaks of")
+    _require_start(experiment)
     _require_importable(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
@@ -54,22 +46,57 @@ def require_trainable(experiment: Experiment) -> None:
     if experiment.setup.streams:
         _require_streaming(experiment, variables)
     if experiment.recipe.mode == "float":
-        return
-    params = fold(low_rank.truncate(params, experiment.recipe.low_rank), variables["batch_stats"])
-    model, reading = experiment.built_model(), Calibrating(experiment.recipe)
+        return []
+    return _require_quantizable(experiment, params, variables["batch_stats"])
 
-    def observe(features: jax.Array) -> Any:
-        return model.apply({"params": params}, start(features, reading), mutable=["ranges"])[1]
 
+def _rules(experiment: Experiment) -> tuple[tuple[bool, str], ...]:
+    """What has to hold of settings, and what to say where it does not."""
+    hears_audio, distills = experiment.frontend.takes_audio, experiment.distillation > 0
+    return (
+        (
+            hears_audio or not experiment.augmentation.changes_audio,
+            "augmentation changes audio, and a device's features are none; allowed: spec masks "
+            "(time_shift_ms, speed_change, gain_db, noise_ and babble_probability 0)",
+        ),
+        (
+            not distills or experiment.recipe.mode != "float",
+            "distillation is for the quantized phase; recipe.mode float has none",
+        ),
+        (
+            distills or not experiment.distilled_blocks,
+            "distilled_blocks is given without distillation, their weight",
+        ),
+        (
+            bool(experiment.init_from) or not experiment.init_differs,
+            "init_differs is given without init_from, the run that it speaks of",
+        ),
+    )
+
+
+def _require_start(experiment: Experiment) -> None:
+    if is_published(experiment.init_from):
+        published(experiment)
+    elif experiment.init_from:
+        parent_settings(experiment)
+
+
+def _require_quantizable(experiment: Experiment, params: Any, batch_stats: Any) -> list[str]:
+    """Raises BadInput when the quantized model cannot be recorded. Returns what is to be said."""
+    model, recipe, setup = experiment.built_model(), experiment.recipe, experiment.setup
+    params = fold(low_rank.truncate(params, recipe.low_rank), batch_stats)
     try:
-        ranges = jax.eval_shape(observe, jnp.zeros((1, *experiment.setup.feature_shape)))["ranges"]
+        ranges = unobserved(model, params, setup.feature_shape, recipe)
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise _unbuildable(experiment, error) from error
     variables = {"params": params, "ranges": ranges}
-    if experiment.setup.streams:
-        variables |= clip(model, variables, experiment.setup.feature_shape)
-    recipe, shape = experiment.recipe, experiment.setup.input_shape
-    require_recordable(model, variables, shape, recipe, experiment.setup.streams)
+    if setup.streams:
+        variables |= clip(model, variables, setup.feature_shape)
+    require_recordable(model, variables, setup.input_shape, recipe, setup.streams)
+    return [
+        f"recipe: rule {pattern!r} matches no layer"
+        for pattern in recipe.idle(layers_of(params, ranges))
+    ]
 
 
 def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:

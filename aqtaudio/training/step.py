@@ -18,7 +18,7 @@ from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import Batch, Task
 from aqtaudio.training import blocks
 from aqtaudio.training.companions import COMPANIONS, Companions, companions_of
-from aqtaudio.training.context import heard
+from aqtaudio.training.context import after_clips
 from aqtaudio.training.learned_ranges import changed, logarithmic, replaced, trained
 from aqtaudio.training.optimizer import transformation
 from aqtaudio.training.phases import Phase
@@ -107,7 +107,7 @@ def _halves(experiment: Experiment, model: nn.Module, phase: Phase):
     def answers(variables: Tree, features: jax.Array, reading: Any, mutable: list, keys: Any):
         if setup.clips_before:
             before = setup.clips_before
-            variables |= heard(model, variables, features, reading, before, tuple(mutable))
+            variables |= after_clips(model, variables, features, reading, before, tuple(mutable))
             mutable = [*mutable, "state"]
         seen = blocks.capturing(experiment.distilled_blocks) if phase.distills else {}
         signal = start(features, reading)

@@ -52,16 +52,19 @@ def traced_bits(variables: Tree, recipe: Recipe) -> Tree:
 
     Of layers of up to 8 bits: 16 are another program, and the recipe's.
     """
-    layers = set(flatten(variables["params"]))
-    layers |= {"/".join(path[:-2]) for path in flatten_dict(variables["ranges"])}
     found = {}
-    for layer in layers:
+    for layer in layers_of(variables["params"], variables["ranges"]):
         rule, path = recipe.rule(layer), tuple(layer.split("/"))
         if rule.activation_bits == 16:
             continue
         found[*path, "weights"] = np.int32(rule.weight_bits)
         found[*path, "activations"] = np.int32(rule.activation_bits)
     return unflatten_dict(found)
+
+
+def layers_of(params: Tree, ranges: Tree) -> set[str]:
+    """Paths of the layers that have weights or an edge of their own."""
+    return {*flatten(params), *("/".join(path[:-2]) for path in flatten_dict(ranges))}
 
 
 def bits_are_traced(recipe: Recipe) -> bool:

@@ -19,7 +19,7 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.recipe import W8A8
 from aqtaudio.settings import overlay
-from aqtaudio.training.context import heard
+from aqtaudio.training.context import after_clips
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
@@ -61,7 +61,7 @@ def test_training_step_is_the_program_in_a_stream(name: str, clips: int):
 
     @compiled
     def forward(variables, features):
-        context = heard(case.model, variables, features, reading, clips)
+        context = after_clips(case.model, variables, features, reading, clips)
         signal = start(features, reading)
         return case.model.apply(variables | context, signal, mutable=["state"])[0].values
 
@@ -77,7 +77,7 @@ def test_context_has_no_gradient_and_leaves_statistics_alone():
     variables = initial(case.model, x)
 
     def state(params):
-        context = heard(
+        context = after_clips(
             case.model, variables | {"params": params}, x, Floating(), 1, ("batch_stats",)
         )
         assert set(context) == {"clip", "state"}

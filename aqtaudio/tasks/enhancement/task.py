@@ -145,8 +145,8 @@ class Enhancement(Task):
         frontend = frontend_of(setup)
         speech, noises = (to_float(x) for x in batch)
         mixture = mix(key, speech, noises, self.mixing, frontend.sample_rate_hz)
-        features, spectrum = whole.heard(mixture.noisy, frontend)
-        parts = (whole.heard(x, frontend)[1] for x in (mixture.clean, mixture.noise))
+        features, spectrum = whole.analysed(mixture.noisy, frontend)
+        parts = (whole.analysed(x, frontend)[1] for x in (mixture.clean, mixture.noise))
         snr_db = local_snr_db(*parts)[:, : features.shape[1]]
         targets = {"clean": mixture.clean, "gain": mixture.gain, "snr_db": snr_db}
         return features, targets | {"spectrum": spectrum}

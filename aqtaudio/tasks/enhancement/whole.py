@@ -20,7 +20,7 @@ CLIPS_AT_ONCE = 15
 """That are enhanced side by side."""
 
 
-def heard(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
+def analysed(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
     """What a model sees of clips [B, N], [B, T - ahead, F], and their spectra [B, T, bins]."""
     state = frontend.initial_state(len(audio))
     features, spectrum, _ = frontend.push_with_spectrum(audio, state)
@@ -67,14 +67,16 @@ def of_audio(
 def _steps(filtering: Filtering, frontend: DeepFilterFeatures) -> tuple[Callable, Callable]:
     """Compiled: clips to features and spectra; these and answers to sound."""
     return (
-        compiled(functools.partial(heard_to_the_end, frontend=frontend)),
+        compiled(functools.partial(analysed_to_the_end, frontend=frontend)),
         compiled(functools.partial(synthesised, filtering=filtering, frontend=frontend)),
     )
 
 
-def heard_to_the_end(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
-    """As `heard`, with what a stream is given behind its end, so that all sound comes out."""
+def analysed_to_the_end(
+    audio: jax.Array, frontend: DeepFilterFeatures
+) -> tuple[jax.Array, jax.Array]:
+    """As `analysed`, with what a stream is given behind its end, so that all sound comes out."""
     hop, ahead = frontend.hop_samples, frontend.skipped_frames
     more = -audio.shape[1] % hop + ahead * hop
-    features, spectrum = heard(jnp.pad(audio, ((0, 0), (0, more))), frontend)
+    features, spectrum = analysed(jnp.pad(audio, ((0, 0), (0, more))), frontend)
     return jnp.pad(features, ((0, 0), (0, ahead), (0, 0))), spectrum

@@ -23,7 +23,7 @@ from aqtaudio.tasks.enhancement.device.bundle import files
 from aqtaudio.tasks.enhancement.device.header import state_bytes
 from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.task import Enhancement
-from aqtaudio.tasks.enhancement.whole import heard, of_audio
+from aqtaudio.tasks.enhancement.whole import analysed, of_audio
 from aqtaudio.tasks.setup import Setup
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -234,7 +234,7 @@ def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
     size, documented, snr_db = run(tmp_path, STREAM)
     assert size == documented == state_bytes(frontend, filtering)
 
-    features = np.asarray(jax.jit(lambda x: heard(x, frontend)[0][0])(flushed[None]))
+    features = np.asarray(jax.jit(lambda x: analysed(x, frontend)[0][0])(flushed[None]))
     found = np.fromfile(tmp_path / "features", np.float32).reshape(features.shape)
     assert np.abs(features).max() > 0.5
     feature_error = np.abs(found - features).max()

@@ -13,7 +13,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results, synthesise
-from aqtaudio.tasks.enhancement.whole import heard, of_audio, synthesised
+from aqtaudio.tasks.enhancement.whole import analysed, of_audio, synthesised
 from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.vocabulary.floating import Floating
@@ -101,7 +101,7 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
 @jax.jit
 def spectra(audio: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Features and spectra of a clip."""
-    return heard(audio, SMALL)
+    return analysed(audio, SMALL)
 
 
 @functools.cache

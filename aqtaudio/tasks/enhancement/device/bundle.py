@@ -18,10 +18,10 @@ from aqtaudio.program.program import Edge
 from aqtaudio.tasks.enhancement.device.header import constants, state_bytes
 from aqtaudio.tasks.enhancement.device.readme import section
 from aqtaudio.tasks.enhancement.filtering import Filtering
-from aqtaudio.tasks.enhancement.whole import heard, synthesised
+from aqtaudio.tasks.enhancement.whole import analysed, synthesised
 
 SOURCES = ("enhancement_dsp.h", "enhancement_dsp.c")
-GOLDEN_HOPS = 16
+PROOF_HOPS = 16
 
 
 def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> dict[str, str]:
@@ -50,7 +50,7 @@ def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor
 def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> str:
     """C text: samples, input codes of them, the network's output codes, the sound of these."""
     samples = golden_samples(frontend)
-    features, spectrum = heard(jnp.asarray(to_float(samples))[None], frontend)
+    features, spectrum = analysed(jnp.asarray(to_float(samples))[None], frontend)
     codes = executor.quantize(features[0])
     results = executor(codes)
     outputs = jnp.asarray(executor.dequantize(results)).reshape(1, len(codes), -1)
@@ -65,7 +65,7 @@ def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: 
 
 #include <stdint.h>
 
-#define ENHANCEMENT_GOLDEN_HOPS {GOLDEN_HOPS}
+#define ENHANCEMENT_GOLDEN_HOPS {PROOF_HOPS}
 #define ENHANCEMENT_GOLDEN_FRAMES {len(codes)}
 
 /* To be divided by 32768. */
@@ -80,7 +80,7 @@ def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: 
 
 def golden_samples(frontend: DeepFilterFeatures) -> np.ndarray:
     """int16 harmonics in noise, three quarters of the hops loud, the rest 40 dB quieter."""
-    count = GOLDEN_HOPS * frontend.hop_samples
+    count = PROOF_HOPS * frontend.hop_samples
     places = np.arange(count)
     turns = 2 * np.pi * 150 * places / frontend.sample_rate_hz
     tones = sum(np.sin(n * turns) / n for n in range(1, 20))
