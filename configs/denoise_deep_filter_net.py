@@ -1,11 +1,13 @@
-"""DeepFilterNet3 at 16 kHz with level-invariant features that hear falls of the level, from the
-published weights, W8A8 with int16 where int8 hurts.
+"""DeepFilterNet3 at 16 kHz from its published weights, W8A8 with int16 where int8 hurts.
 
     aqtaudio train configs/denoise_deep_filter_net.py --data DIR --out RUN --init_from WEIGHTS.npz
 
-WEIGHTS.npz holds the published arrays by their names, batch norm folded. The bands are those of 48
-kHz; the ones above 8 kHz are empty. Steps and rates are those of fine-tuning: without WEIGHTS a run
-starts from scratch and needs many more, and batch norm (model.norm).
+WEIGHTS.npz holds the published arrays by their names, batch norm folded into the weights. The bands
+of the features are those of 48 kHz; the ones above 8 kHz are empty. The features do not depend on
+the level of the input (`level_invariant`), and notice where the level drops abruptly (`fall_db`).
+
+Steps and learning rates are those of fine-tuning. A run without WEIGHTS starts from scratch: it
+needs many more steps, and batch norm (`model.norm`).
 """
 
 from aqtaudio.experiment import Experiment, Optimizer

@@ -1,4 +1,7 @@
-"""BC-ResNet-1 as a stream of 20 ms blocks, in fewer steps. Otherwise as `kws_matchbox_net.py`."""
+"""BC-ResNet-1 as a stream of 20 ms blocks, with fewer steps.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

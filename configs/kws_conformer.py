@@ -1,4 +1,7 @@
-"""A small Conformer encoder, 80 ms a block, in fewer steps. Otherwise as `kws_matchbox_net.py`."""
+"""A small Conformer encoder as a stream of 80 ms blocks, with fewer steps.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""A small CRNN as a stream of 20 ms blocks, in fewer steps. Otherwise as `kws_matchbox_net.py`."""
+"""A small CRNN as a stream of 20 ms blocks, with fewer steps.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""DS-CNN S on six keywords, int8 weights and activations, trained as the device computes.
+"""DS-CNN S on six keywords, with int8 weights and activations (W8A8).
 
-aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
+After training in float, it is trained on in the integers that a device computes.
+
+    aqtaudio train configs/kws_ds_cnn.py --data DIR --out RUN
 """
 
 from aqtaudio.data.augmentation import Augmentation

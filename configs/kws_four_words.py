@@ -1,6 +1,9 @@
-"""Four keywords on the micro front end, as a device computes it: MatchboxNet on whole clips, W8A8.
+"""Four keywords on the micro front end: MatchboxNet on whole clips, W8A8.
 
-aqtaudio train configs/kws_four_words.py --data DIR --out RUN
+The micro front end is TensorFlow's for microcontrollers, computed here to the integer as a device
+does.
+
+    aqtaudio train configs/kws_four_words.py --data DIR --out RUN
 """
 
 from aqtaudio.data.augmentation import Augmentation

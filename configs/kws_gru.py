@@ -1,4 +1,7 @@
-"""A GRU of 96 units as a stream of 20 ms blocks. Otherwise as `kws_matchbox_net.py`."""
+"""A GRU of 96 units as a stream of 20 ms blocks, trained after two clips of context.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

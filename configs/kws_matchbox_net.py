@@ -1,6 +1,8 @@
-"""MatchboxNet 3x1 as a stream of 20 ms blocks: causal, int8, trained as the device computes.
+"""MatchboxNet 3x1 as a stream of 20 ms blocks, with int8 weights and activations (W8A8).
 
-Width 56 does a second of audio in fewer MACs than DS-CNN does (`kws_ds_cnn.py`).
+It is causal: it looks at no later frame. After training in float, it is trained on in the integers
+that a device computes. At width 56 a second of audio takes fewer MACs (multiplications with an
+addition) than with DS-CNN (`kws_ds_cnn.py`).
 
     aqtaudio train configs/kws_matchbox_net.py --data DIR --out RUN
 """

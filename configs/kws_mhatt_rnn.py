@@ -1,4 +1,8 @@
-"""MHAtt-RNN with 32 units per direction. It needs whole clips: it does not stream."""
+"""MHAtt-RNN with 32 units per direction, on whole clips.
+
+It reads a clip in both directions, so it cannot stream.
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""A streaming transformer, 40 ms a block, in fewer steps. Otherwise as `kws_matchbox_net.py`."""
+"""A streaming transformer in blocks of 40 ms, with fewer steps.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

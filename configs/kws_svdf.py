@@ -1,4 +1,7 @@
-"""SVDF with batch norm as a stream of 20 ms blocks. Otherwise as `kws_matchbox_net.py`."""
+"""SVDF with batch norm as a stream of 20 ms blocks.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

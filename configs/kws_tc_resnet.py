@@ -1,4 +1,7 @@
-"""TC-ResNet8 as a stream: eight frames, 160 ms, a block. Otherwise as `kws_matchbox_net.py`."""
+"""TC-ResNet8 as a stream of 160 ms blocks of eight frames.
+
+What is not set here is as in `kws_matchbox_net.py`.
+"""
 
 import dataclasses
 from pathlib import Path

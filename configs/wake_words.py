@@ -1,7 +1,8 @@
-"""Three wake words in a stream, on a causal MatchboxNet of width 32.
+"""Three wake words in a stream, by a causal MatchboxNet of width 32.
 
-Louder noise and other speech behind the words: with the augmentation of `kws_matchbox_net.py` three
-times as many words were missed in one scene of 116.
+The augmentation mixes louder noise and other speech behind the words than `kws_matchbox_net.py`
+does. With the augmentation of that config, three times as many words were missed in one scene of
+116.
 
     aqtaudio train configs/wake_words.py --data DIR --out RUN
     aqtaudio detect RUN --data DIR

@@ -1,15 +1,22 @@
 """How small can a noise suppressor be before it is heard?
 
-    aqtaudio sweep sweeps/denoise.py --data DIR
+    aqtaudio sweep sweeps/denoise.py --data DIR [--resume]
 
-DeepFilterNet3 at 16 kHz from the published weights, which lie in `$AQTAUDIO_SHARED` (default
-../shared), below golden/deepfilternet3. The published model as it is, and at 48 kHz; with
-level-invariant features, fine-tuned; with a gain decoder of a quarter of the units and one layer,
-which at 16 kHz only makes the bands above 4.75 kHz; that one trained on targets without their
-recordings' own noise. In W8A8 with int16 where int8 hurts, in 16x8, with 4-bit GRUs, and cut to
-lower ranks. With falls of the level heard. The compact relative from what fits of the published
-weights, 1,000 steps on clean targets, a beginning. Resumable.
-`denoise_bits.py` searches the bits of its GRUs.
+DeepFilterNet3 at 16 kHz, from the published weights. They lie below `golden/deepfilternet3` in the
+folder that `$AQTAUDIO_SHARED` names (default: `shared` beside the checkout). The float runs:
+
+* the published model as it is, at 16 and at 48 kHz;
+* fine-tuned with features that do not depend on the level;
+* from that, "small": the gain decoder, which at 16 kHz only makes the bands above 4.75 kHz, has one
+  GRU of 64 units instead of two of 256;
+* from that, "clean targets": trained on speech without the noise of its own recording;
+* "compact", with fewer parameters: it starts from those published weights that fit, and takes 1,000
+  steps on clean targets. It is a beginning.
+
+Quantized from these: W8A8 with int16 where int8 hurts; 16x8 (int16 activations, int8 weights);
+4-bit weights in the GRUs; lower ranks. Runs that "hear falls" have features that also notice where
+the level drops abruptly. `denoise_bits.py` searches the bits of the GRUs.
+`results/denoise/README.md` has a table of all runs, and what they show.
 """
 
 import dataclasses

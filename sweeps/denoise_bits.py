@@ -1,10 +1,11 @@
-"""Which matrices of a noise suppressor bear four bits?
+"""Which matrices of a noise suppressor can have weights of four bits?
 
     aqtaudio sweep sweeps/denoise_bits.py --data DIR --resume
 
-The kernels of the large GRUs of `sweeps/denoise.py`'s model with clean targets, each in 4 bits with
-int8 inputs, or in 8 bits with int16 inputs as all else; calibrated only, since what calibration
-loses is what training has to win back. Rows go to the same study. Resumable.
+A search over the six matrices of the large GRUs in "clean targets", a model of `sweeps/denoise.py`.
+Each has 4-bit weights and int8 inputs, or 8-bit weights and int16 inputs; everything else has 8-bit
+weights and int16 activations. Trials are calibrated only, not trained: what calibration loses is
+what training has to win back. The rows go to the study `denoise`.
 """
 
 import dataclasses

@@ -1,9 +1,11 @@
-"""One model on three front ends: what a device's own front end costs, matched.
+"""One model on three front ends: what does a device's own front end cost, when trained for it?
 
-    aqtaudio sweep sweeps/frontends.py --data DIR
+    aqtaudio sweep sweeps/frontends.py --data DIR [--resume]
 
-Log-mel, the micro front end, and a vendor's port with its documented deviations; float, then native
-W8A8. `results/frontends/README.md` goes on from these runs: mismatched and recalibrated.
+The front ends are log-mel, the micro front end, and a vendor's port of it with its documented
+deviations. On each there is a float run, and from it a W8A8 run that is trained in the integers of
+the device. `results/frontends/README.md` uses these runs for what follows: a model behind another
+front end than its own, and recalibrated to it.
 """
 
 from pathlib import Path

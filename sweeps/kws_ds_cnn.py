@@ -1,11 +1,17 @@
 """DS-CNN on eight classes: which width, precision and rank is worth its bytes?
 
-    aqtaudio sweep sweeps/kws_ds_cnn.py --data DIR
+    aqtaudio sweep sweeps/kws_ds_cnn.py --data DIR [--resume]
 
-Float parents of three widths, two seeds each. From each, folded and calibrated: post-training
-quantization (no further step) and native quantized training at W8A8, W4A8 and W4A4. At width 64
-also fake-quantized training and, for one seed, pointwise layers trained with a singular-value
-penalty, cut, and trained on in integers. About an hour and a half on two cores, resumable.
+There are float runs of three widths with two seeds each. The others start from one of these, with
+batch norm folded into the weights and the ranges of activations calibrated:
+
+* post-training quantization, without a further step;
+* native training, in the integers of the device, at W8A8, W4A8 and W4A4;
+* at width 64, fake-quantized training: float arithmetic on rounded values;
+* at width 64, for one seed, low rank: pointwise layers are trained in float with a penalty on
+  their singular values, cut, and trained on in integers.
+
+It takes about an hour and a half on two cores.
 """
 
 from pathlib import Path

@@ -1,10 +1,11 @@
 """Which keyword model is worth its bytes, its work per second and its memory?
 
-    aqtaudio sweep sweeps/kws_models.py --data DIR
+    aqtaudio sweep sweeps/kws_models.py --data DIR [--resume]
 
-Every model that trains in minutes, as its config has it: streams where it is causal, whole clips
-where it is not. Float, then native W8A8 and W4A8 from the folded, calibrated float model. The GRU
-also trained from silence only, to show what a stream then makes of it. Resumable.
+Every model that trains in minutes, as its config in `configs/` has it: causal models run as
+streams, others take whole clips. Each has a float run, and from it W8A8 and W4A8 runs, trained
+in the integers of the device. The GRU is also trained on single clips, without the audio before
+them, to show that it then fails when it listens continuously.
 """
 
 from pathlib import Path

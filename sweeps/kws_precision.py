@@ -1,13 +1,18 @@
 """At equal bit operations, which precision is on the front, and what buys flash cheapest?
 
-    aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 8
+    aqtaudio sweep sweeps/kws_precision.py --data DIR --batch 8 [--resume]
     aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 8 --resume
 
-DS-CNN in five widths and MatchboxNet in three, two seeds each: float, then W8A8, W4A8 and W4A4
-from the folded, calibrated float model. DS-CNN of width 64 also cut to lower ranks. Then a search
-for the bits of every layer of DS-CNN of width 24 (the other file: of MatchboxNet of width 16) by
-short trainings; two points of what it finds for DS-CNN are trained as long as the others, with both
-seeds (`MIXED`). Runs at widths 16, 32 and 64 are those of `kws_ds_cnn.py`. Resumable.
+Bit operations are MACs times bits of weights times bits of activations. A precision is on the front
+where no other is more accurate with as many bit operations or fewer.
+
+* DS-CNN in five widths and MatchboxNet in three, two seeds each: float runs, and from each W8A8,
+  W4A8 and W4A4. Runs of DS-CNN at widths 16, 32 and 64 are those of `kws_ds_cnn.py`.
+* DS-CNN of width 64, cut to lower ranks.
+* A search for the bits of every layer by short trainings: of DS-CNN of width 24 here, of
+  MatchboxNet of width 16 in the other file.
+* Two points that the search found for DS-CNN (`MIXED`), trained as long as the other runs, with
+  both seeds.
 """
 
 from pathlib import Path

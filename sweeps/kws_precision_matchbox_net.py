@@ -1,6 +1,8 @@
-"""The bits of every layer of MatchboxNet: the second search of the study `kws_precision`.
+"""The second search of the study `kws_precision`: the bits of every layer of MatchboxNet.
 
-aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 8 --resume
+It adds to the rows that `kws_precision.py` made; run that one first.
+
+    aqtaudio sweep sweeps/kws_precision_matchbox_net.py --data DIR --batch 8 --resume
 """
 
 import dataclasses

@@ -1,9 +1,10 @@
 """Three wake words in a stream: which model, how many bits?
 
-    aqtaudio sweep sweeps/wake_words.py --data DIR
+    aqtaudio sweep sweeps/wake_words.py --data DIR [--resume]
     aqtaudio detect results/wake_words/work/RUN --data DIR
 
-MatchboxNet of two widths and a GRU, as streams of 20 ms blocks: float, native W8A8 and W4A8.
+MatchboxNet of two widths and a GRU, as streams of 20 ms blocks. Each has a float run, and from it
+W8A8 and W4A8 runs that are trained in the integers of the device.
 """
 
 from pathlib import Path
