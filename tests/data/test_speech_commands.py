@@ -61,7 +61,7 @@ def test_twelve_labels(tmp_path, tree):
         wanted = labels.pop("yes") + labels.pop("no")
         share = math.ceil(wanted / 10)
         assert labels == {"_unknown_": share, "_silence_": share}
-        data = KeywordData.load(out, ("yes", "no"), splits=(split,))
+        data = KeywordData.load([out], ("yes", "no"), splits=(split,))
         assert len(data.evaluation_list(split)) == wanted + 2 * share
     train = {row.label for row in rows if row.split == "train"}
     assert train == {"yes", "no", "bed", "cat", "noise:rain"}

@@ -68,7 +68,7 @@ def test_each_split_has_its_own_noise(made):
 
 
 def test_a_run_can_use_it(made):
-    data = KeywordData.load(made, ("stop", "hey computer"), splits=manifest.SPLITS)
+    data = KeywordData.load([made], ("stop", "hey computer"), splits=manifest.SPLITS)
     assert data.noise_bank("train").shape[1] == 80_000
     assert len(data.evaluation_list("val")) == 4 * 2
     assert data.training_batch(0, 8, 0)[0].shape == (8, 16000)
