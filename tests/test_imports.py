@@ -158,6 +158,7 @@ def test_no_private_jax():
         ("aqtaudio.cli", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
         ("aqtaudio.enhancement.metrics", ("jax", "pesq", "pystoi", "speechmos", "onnxruntime")),
         ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),
+        ("aqtaudio.quickstart", ("tensorflow", "jax", "flax", "matplotlib")),
     ],
 )
 def test_what_is_not_loaded(module: str, absent: tuple[str, ...]):

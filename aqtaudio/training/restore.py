@@ -38,8 +38,11 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
 @functools.cache
 def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
     """A compiled key -> variables: of the forward pass only the initializers are left."""
-    features = jnp.zeros((1, *feature_shape))
-    return jax.jit(lambda key: model.init(key, start(features, Floating())))
+
+    def init(key: jax.Array) -> dict[str, Any]:
+        return model.init(key, start(jnp.zeros((1, *feature_shape)), Floating()))
+
+    return jax.jit(init)
 
 
 def is_published(init_from: str | None) -> bool:
