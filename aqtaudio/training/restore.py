@@ -39,7 +39,7 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
 def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
     """A compiled key -> variables: of the forward pass only the initializers are left."""
 
-    def init(key: jax.Array) -> dict[str, Any]:
+    def init(key: jax.Array) -> Any:
         return model.init(key, start(jnp.zeros((1, *feature_shape)), Floating()))
 
     return jax.jit(init)
