@@ -315,6 +315,7 @@ def test_settings_that_depend_on_each_other_change_together(turned):
         ("recipe.rules.0.weight_bits", "5"),
         ("recipe.rules.0.pattern", "("),
         ("task.clip_ms", "10"),
+        ("task.unknown_per_keyword", "0"),
         ("optimizer.batch_size", "0"),
         ("optimizer.label_smoothing", "1"),
         ("seed", "-1"),

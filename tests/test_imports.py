@@ -192,6 +192,7 @@ def test_no_private_jax():
             ("jax", "pesq", "pystoi", "speechmos", "onnxruntime"),
         ),
         ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),
+        ("aqtaudio.sweep.quickstart", ("tensorflow", "jax", "flax", "matplotlib")),
     ],
 )
 def test_what_is_not_loaded(module: str, absent: tuple[str, ...]):

@@ -54,13 +54,13 @@ def _study(data: Path, out: Path, tour: Tour) -> list[str]:
     from aqtaudio.sweep.quickstart_study import STUDY
     from aqtaudio.sweep.sweep import sweep
 
-    told = iter(range(1, 100))
+    said: list[str] = []
 
     def say(text: str) -> None:
-        number = next(told)
-        if number == 1:
+        if not said:
             tour.begin("report")
-        tour.tell(1 - 0.6**number, text)
+        tour.tell(min(0.2 * len(said), 0.9), text)
+        said.append(text)
 
     # Runs of one program train together; two processes use two cores better than one.
     jobs = Local(min(2, os.cpu_count() or 1))
@@ -104,9 +104,11 @@ def _tell(console: Console, out: Path, proofs: dict[str, dict[str, Any]], second
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "precision", "accuracy", "unknown", "file bytes", "arena bytes"):
-        table.add_column(heading, justify="left" if table.columns[:2] == [] else "right")
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("run")
+    table.add_column("precision")
+    for heading in ("accuracy", "unknown", "file bytes", "arena bytes"):
+        table.add_column(heading, justify="right")
     for row in rows:
         scores, costs = row["metrics"].get("integer") or row["metrics"]["float"], row["costs"]
         shares = (f"{share:.1%}" for share in (scores["accuracy"], scores["per_class"]["unknown"]))

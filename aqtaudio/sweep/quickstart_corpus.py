@@ -28,5 +28,6 @@ _HEARD = (
 CORPUS = SynthSettings(
     unknown_words=tuple(_HEARD),
     held_out_words=SynthSettings().unknown_words,
-    unknown_per_speaker=72,
+    clips_per_speaker=5,
+    unknown_per_speaker=60,
 )

@@ -9,20 +9,20 @@ from aqtaudio.sweep.quickstart_corpus import CORPUS
 from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
-    model=DSCNN(width=48, block_strides=(2, 2)),
+    model=DSCNN(width=48, kernel=(10, 8), block_strides=(2, 2)),
     task=Keywords(CORPUS.words, unknown_per_keyword=4.0),
     # The corpus has its own speeds and places of words.
     augmentation=Augmentation(
         time_shift_ms=0.0, speed_change=0.0, spec_time_max_frames=5, spec_frequency_max_bands=2
     ),
     optimizer=Optimizer(steps=400, learning_rate=6e-3, warmup_steps=40),
-    finetune=Optimizer(steps=100, learning_rate=1e-3, warmup_steps=10),
+    finetune=Optimizer(steps=60, learning_rate=1e-3, warmup_steps=10),
     calibration_batches=8,
 )
 PARENT = {"name": "ds-cnn", "recipe": FLOAT}
 LOW_RANK = {
-    "recipe": low_rank("pointwise_.*", 0.03, 0.9),
-    "optimizer.steps": 100,
+    "recipe": low_rank("pointwise_.*", 0.05, 0.55),
+    "optimizer.steps": 80,
     "optimizer.learning_rate": 2e-3,
 }
 CHILDREN = [

@@ -72,7 +72,7 @@ class Tour(contextlib.AbstractContextManager):
 
     def tell(self, share: float, text: str) -> None:
         """Where the stage is."""
-        self.watch(lambda: (share, text))
+        self._told, self._below = lambda: (share, text), None
 
     def watch(
         self, told: Callable[[], Told], below: Callable[[], RenderableType] | None = None
@@ -81,10 +81,8 @@ class Tour(contextlib.AbstractContextManager):
 
         below: what a terminal shows, too.
         """
-        share, _ = told()
-        if not self._most:
-            self._most = share
-            self._skipped_s += share * self._expected[self._names[self._number]]
+        self._most, _ = told()
+        self._skipped_s += self._most * self._expected[self._names[self._number]]
         self._told, self._below = told, below
 
     def runs(self) -> Callable[..., Display]:

@@ -35,8 +35,11 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
 @functools.cache
 def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
     """A compiled key -> variables: of the forward pass only the initializers are left."""
-    features = jnp.zeros((1, *feature_shape))
-    return jax.jit(lambda key: model.init(key, start(features, Floating())))
+
+    def init(key: jax.Array) -> Any:
+        return model.init(key, start(jnp.zeros((1, *feature_shape)), Floating()))
+
+    return jax.jit(init)
 
 
 def published(experiment: Experiment) -> dict[str, Any]:

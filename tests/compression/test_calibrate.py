@@ -1,13 +1,14 @@
 """Calibration against numpy, and what freezes."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import SMALL
 from trained import folded, quantized, random_features
 
-from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.calibrate import calibrate, unobserved
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.layers import Dense, Input
 
@@ -50,6 +51,14 @@ def test_ranges(calibration: str, activation_bits: int):
     levels = 255 if activation_bits == 8 else 15
     # The relu layer's kernel is 1 and 4-bit dense weights are on a per-tensor grid: 7 / 7.5.
     assert relu == pytest.approx(magnitude(first) / levels, rel=0.01)
+
+
+def test_ranges_before_calibration_have_the_shapes_of_those_after():
+    params = folded(SMALL, Recipe())
+    before = unobserved(SMALL.model, params, SMALL.features, Recipe())
+    after = calibrate(SMALL.model, params, BATCHES, Recipe())
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    assert not any(map(np.any, jax.tree.leaves(before)))
 
 
 def test_silent_edges_keep_a_positive_scale():

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import json
 import sys
 
 import numpy as np
@@ -67,6 +68,35 @@ def test_each_split_has_its_own_noise(made):
     assert {f"noise:{kind}" for kind in (*noises.KINDS, "babble")} == labels["train"]
 
 
+def test_words_may_be_held_out_and_go_through_the_speakers_in_turns(installed, tmp_path):
+    settings = dataclasses.replace(
+        SMALL,
+        unknown_words=("cat", "dog", "sun"),
+        held_out_words=("tree", "go"),
+        unknown_per_speaker=4,
+    )
+    seen = []
+    folder = synth(tmp_path / "corpus", settings, lambda *counts: seen.append(counts))
+    rows = [row for row in manifest.read(folder) if not row.label.startswith("noise:")]
+    assert seen[-1] == (len(rows), len(rows)) == (6 * (2 * 2 + 4),) * 2
+    said = collections.defaultdict(collections.Counter)
+    for row in rows:
+        if row.label not in SMALL.words:
+            said[row.split == "train", row.speaker][row.label] += 1
+    heard = sum((counts for (train, _), counts in said.items() if train), collections.Counter())
+    held_out = [counts for (train, _), counts in said.items() if not train]
+    assert set(heard) == {"cat", "dog", "sun"} and max(heard.values()) - min(heard.values()) <= 1
+    assert held_out == [{"tree": 2, "go": 2}] * 2
+    assert check(folder) == []
+
+
+def test_corpora_of_before_are_still_the_same(made):
+    settings = json.loads((made / "synth.json").read_text())["settings"]
+    assert list(settings) == [
+        *("words", "unknown_words", "languages", "speakers", "clips_per_speaker", "seed")
+    ]
+
+
 def test_a_run_can_use_it(made):
     data = KeywordData.load([made], ("stop", "hey computer"), splits=manifest.SPLITS)
     assert data.noise_bank("train").shape[1] == 80_000
@@ -127,6 +157,9 @@ def test_the_default_has_many_voices_apart():
         ({"speakers": 2}, "allowed: 3 to"),
         ({"speakers": 10_000}, "allowed: 3 to"),
         ({"clips_per_speaker": 0}, "at least 1"),
+        ({"unknown_per_speaker": -1}, "at least 0"),
+        ({"unknown_per_speaker": 2, "unknown_words": ()}, "without unknown_words"),
+        ({"held_out_words": ("cat",)}, "'cat' is there twice"),
         ({"words": ("supercalifragilisticexpialidocious and more",)}, "longer than a second"),
     ],
 )

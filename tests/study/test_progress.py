@@ -2,13 +2,15 @@
 
 import io
 import json
+import time
 
 import pytest
 from fake_sweep import sweep, wide_study
 from rich.console import Console
 from rich.text import Text
 
-from aqtaudio.study.progress import Active, Counts, Display, last_metrics
+from aqtaudio.study import progress
+from aqtaudio.study.progress import Active, Counts, Display, last_metrics, share_done, told
 
 
 def test_the_last_whole_line_is_read(tmp_path):
@@ -83,6 +85,32 @@ def test_more_jobs_than_lines_are_counted(tmp_path):
 def test_a_batch_that_has_not_all_begun(tmp_path):
     some = Active(job(tmp_path, 0, 30).runs + job(tmp_path, 30, 30, begun=False).runs, 1.0)
     assert "30 of 60 begun" in shown([some])[1]
+
+
+def test_a_job_in_a_few_words(tmp_path):
+    assert told(job(tmp_path, 0, 1)).endswith(" long name: float 10/400, loss 1")
+    several = job(tmp_path, 1, 2)
+    assert told(several).startswith("2 runs: width=1 ") and "float 11/400" in told(several)
+    assert told(job(tmp_path, 3, 1, begun=False)).endswith(": starting")
+
+
+def test_the_share_of_a_sweep_that_is_done(tmp_path):
+    counts = Counts(total=8, before=1, entered=1, failed=0, blocked=0, waiting=4)
+    assert share_done(counts, []) == 2 / 8
+    jobs = [job(tmp_path, 190, 1), job(tmp_path, 0, 1, begun=False)]
+    assert share_done(counts, jobs) == pytest.approx((2 + 0.9 * 200 / 400) / 8)
+
+
+def test_without_a_terminal_a_line_tells_where_the_jobs_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.01)
+    console = Console(file=io.StringIO(), force_terminal=False, width=40)
+    jobs = [job(tmp_path, 0, 2), job(tmp_path, 2, 1)]
+    with Display(console, lambda: Counts(4, 1, 0, 0, 0, 0), lambda: jobs):
+        time.sleep(0.1)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) > 2, "again and again"
+    assert lines[0].startswith(" 0:00  1/4 runs, 3 active in 2 jobs; 2 runs: width=0")
+    assert lines[0].count("float 1") == 2
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -165,6 +165,13 @@ def test_some_silence_is_nearly_silent(shared_data):
     assert np.abs(clips[classes != 3].astype(int)).max(axis=1).min() > 2900
 
 
+@pytest.mark.parametrize(("per_keyword", "unknown"), [(0.5, 6), (1.25, 16), (1.5, 19)])
+def test_the_share_of_unknown_words_is_a_setting(words, per_keyword, unknown):
+    data = KeywordData.load([words.folder], KEYWORDS, unknown_per_keyword=per_keyword)
+    _, classes = data.training_batch(0, data.steps_per_epoch(1), seed=5)
+    assert np.bincount(classes).tolist() == [12, 13, unknown, 16]
+
+
 def test_the_noise_bank_holds_pieces_of_the_noise(data):
     bank = data.noise_bank("train", 16000)
     assert bank.shape == (4 + 2, 16000) and bank.dtype == np.int16
