@@ -64,7 +64,8 @@ def test_what_is_written(twice):
     assert f"{100 * value['after']['accuracy']['mean']:.1f}" in text
 
 
-def test_only_the_last_layers_are_trained(adapted, tiny_run):
+@pytest.mark.slow
+def test_only_the_last_layers_are_trained_in_both_phases(adapted, tiny_run):
     parent, run = Run(tiny_run).variables("float"), Run(adapted[0] / "draw_0")
     floating, quantized = run.variables("float"), run.variables("quantized")
     before = fold(floating["params"], floating["batch_stats"])
@@ -76,10 +77,19 @@ def test_only_the_last_layers_are_trained(adapted, tiny_run):
     assert floating["params"]["logits"]["bias"].shape == (3,)
 
 
+def test_only_the_last_layers_are_trained(twice, tiny_float):
+    parent, floating = (Run(path).variables("float") for path in (tiny_float, twice[0] / "draw_0"))
+    for layer in ("conv", "depthwise_1"):
+        assert same(floating["params"][layer], parent["params"][layer])
+        assert same(floating["batch_stats"][layer], parent["batch_stats"][layer])
+    assert not same(floating["params"]["pointwise_1"], parent["params"]["pointwise_1"])
+
+
 def same(ours, theirs) -> bool:
     return all(jax.tree.leaves(jax.tree.map(np.array_equal, ours, theirs)))
 
 
+@pytest.mark.slow
 def test_integers_are_evaluated(adapted):
     out, value = adapted
     assert value["runtime"] == "integer" and value["draws"][0]["mismatches"] == 0
@@ -107,8 +117,8 @@ def test_figures_over_draws(twice):
     assert value["commands"] == 12 and value["chance"] == pytest.approx(1 / 3)
 
 
-def test_it_learns(adapted):
-    value = adapted[1]
+def test_it_learns(twice):
+    value = twice[1]
     assert not value["knows_the_words"]
     assert value["after"]["accuracy"]["mean"] > value["before"]["accuracy"]["mean"]
     assert value["after"]["accuracy_commands"]["mean"] > 0.8
@@ -214,10 +224,10 @@ def test_a_folder_of_something_else(refused, tiny_run, few_shot_corpus, tmp_path
     assert contents(tmp_path) == before
 
 
-def test_other_settings_in_the_same_folder(adapted, tiny_run, few_shot_corpus):
-    before = contents(adapted[0])
+def test_other_settings_in_the_same_folder(twice, tiny_float, few_shot_corpus):
+    before = contents(twice[0])
     for changes in ({"recordings": 5}, {"seed": 1}, {"layers": "logits"}):
-        settings = dataclasses.replace(SETTINGS, **changes)
+        settings = dataclasses.replace(TWICE, **changes)
         with pytest.raises(BadInput, match="holds other recordings|another experiment"):
-            adapt(Run(tiny_run), [few_shot_corpus], settings, adapted[0], lambda text: None)
-    assert contents(adapted[0]) == before
+            adapt(Run(tiny_float), [few_shot_corpus], settings, twice[0], lambda text: None)
+    assert contents(twice[0]) == before

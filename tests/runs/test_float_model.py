@@ -24,6 +24,8 @@ from aqtaudio.training.restore import fresh
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 EXPERIMENT = Experiment(model=DSCNN(width=8, blocks=2), recipe=Recipe("float"))
 
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from aqtaudio import tour as module
 from aqtaudio.study.progress import Counts
+from aqtaudio.sweep import tour as module
 from aqtaudio.sweep.tour import Tour
 
 EXPECTED_S = {"first": 10.0, "second": 30.0}
