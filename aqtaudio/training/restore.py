@@ -34,12 +34,28 @@ def fresh(experiment: Experiment) -> dict[str, Any]:
 
 @functools.cache
 def _initializer(model: nn.Module, feature_shape: tuple[int, int]) -> Callable:
-    """A compiled key -> variables: of the forward pass only the initializers are left."""
+    """A compiled key -> variables: of the forward pass only the initializers are left.
+
+    Layers are in the model's order.
+    """
+    order: dict[str, Any] = {}
 
     def init(key: jax.Array) -> Any:
-        return model.init(key, start(jnp.zeros((1, *feature_shape)), Floating()))
+        variables = model.init(key, start(jnp.zeros((1, *feature_shape)), Floating()))
+        order.update(_names(variables))
+        return variables
 
-    return jax.jit(init)
+    sorted_by_name = jax.jit(init)
+    return lambda key: _in_order(sorted_by_name(key), order)
+
+
+def _names(tree: Any) -> Any:
+    """Names in their order, None for an array."""
+    return {name: _names(x) for name, x in tree.items()} if isinstance(tree, dict) else None
+
+
+def _in_order(tree: Any, names: Any) -> Any:
+    return tree if names is None else {name: _in_order(tree[name], x) for name, x in names.items()}
 
 
 def published(experiment: Experiment) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from aqtaudio.training.loop import Trainer
 from aqtaudio.training.phases import phase_directory
 from aqtaudio.training.preflight import require_trainable
 from aqtaudio.training.restore import answering_anew, fresh
+from aqtaudio.vocabulary.layer_tree import flatten
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -196,3 +197,10 @@ def test_a_decomposed_parent_of_another_task():
     assert np.array_equal(found["logits"]["kernel"], new["params"]["logits"]["kernel"])
     merged = low_rank.merge(parent["params"])
     assert np.array_equal(found["pointwise_1"]["kernel"], merged["pointwise_1"]["kernel"])
+
+
+def test_fresh_layers_are_in_the_models_order():
+    """What takes the last layers, and what tells of layers, goes by it."""
+    for seed in (0, 1):
+        layers = flatten(fresh(overlay(EXPERIMENT, {"seed": seed}))["params"])
+        assert list(layers) == ["conv", "depthwise_1", "pointwise_1", "logits"]
