@@ -14,6 +14,8 @@ from aqtaudio.enhancement.data import EnhancementData
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 
+pytestmark = pytest.mark.optimized(False)
+
 CONFIG = Path(__file__).parents[1] / "configs/denoise_deep_filter_net.py"
 RATE_HZ = 16000
 

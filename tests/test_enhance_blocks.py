@@ -11,6 +11,8 @@ from aqtaudio.enhancement import whole
 from aqtaudio.enhancement.filtering import Filtering
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 
+pytestmark = pytest.mark.optimized(False)
+
 FRONTEND = DeepFilterFeatures(
     sample_rate_hz=1600, bands=4, least_bins=1, bands_to_hz=800.0, filtered_bins=8
 )

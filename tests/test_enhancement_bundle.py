@@ -21,6 +21,8 @@ from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Edge, Operation, Program
 
+pytestmark = pytest.mark.optimized(False)
+
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DENHANCEMENT_DFT")
 STANDARDS = {"c": "-std=c99", "c++": "-std=c++17"}

@@ -14,6 +14,8 @@ from aqtaudio.compression import low_rank
 from aqtaudio.compression.recipe import LowRank, Recipe, Rule
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 EVERYWHERE = Recipe(rules=(Rule("pointwise_.*|logits", svd_penalty=0.1), Rule()))
 
 

@@ -14,6 +14,8 @@ from aqtaudio.data import crops, evaluation_list, manifest
 from aqtaudio.data.keywords import KeywordData, class_names, class_of
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared")) / "data"
 KEYWORDS = ("yes", "no")
 

@@ -17,6 +17,8 @@ from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 PUBLISHED = DeepFilterFeatures()
 SMALL = DeepFilterFeatures(
     sample_rate_hz=8000, bands=8, bands_to_hz=4000.0, filtered_bins=8, level_invariant=True

@@ -12,6 +12,8 @@ from aqtaudio.enhancement.loss import FIRST_SNR_DB, LAST_SNR_DB, SpectralLoss, l
 from aqtaudio.enhancement.task import Enhancement
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16_000
 LOSS = SpectralLoss()
 

@@ -14,6 +14,8 @@ from aqtaudio.enhancement import reverberation
 from aqtaudio.enhancement.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 RATE_HZ = 8000
 SAMPLES = 2 * RATE_HZ
 CLIPS = 8
