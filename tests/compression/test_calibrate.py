@@ -12,6 +12,8 @@ from aqtaudio.compression.calibrate import calibrate, unobserved
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.layers import Dense, Input
 
+pytestmark = pytest.mark.optimized(False)
+
 BATCHES = [scale * random_features(SMALL, 6, seed=i) for i, scale in enumerate((1.0, 0.3, 2.5))]
 
 

@@ -12,6 +12,8 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 FEATURES = jnp.asarray(random_features(SMALL, seed=4))
 
 

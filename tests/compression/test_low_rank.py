@@ -14,6 +14,8 @@ from aqtaudio.compression import low_rank
 from aqtaudio.errors import BadInput
 from aqtaudio.recipe import LowRank, Recipe, Rule
 
+pytestmark = pytest.mark.optimized(False)
+
 EVERYWHERE = Recipe(rules=(Rule("pointwise_.*|logits", svd_penalty=0.1), Rule()))
 
 

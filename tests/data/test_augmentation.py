@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from aqtaudio.data.augmentation import Augmentation, augment_audio, mask_features
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 NOTHING = Augmentation(
     time_shift_ms=0.0,
     speed_change=0.0,

@@ -13,6 +13,8 @@ from scipy.signal import resample_poly
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import POWER_FLOOR, DeepFilterFeatures, DeepFilterState
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16_000
 PUBLISHED = DeepFilterFeatures()
 INVARIANT = DeepFilterFeatures(level_invariant=True)
@@ -93,7 +95,9 @@ def test_reference_features(reference: dict[str, np.ndarray]):
 
 
 @ALL
-@pytest.mark.parametrize("hops", [(1, 1, 3, 2), (5,)], ids=str)
+@pytest.mark.parametrize(
+    "hops", [(1, 1, 3, 2), pytest.param((5,), marks=pytest.mark.slow)], ids=str
+)
 def test_streams_are_clips(frontend: DeepFilterFeatures, hops: tuple[int, ...]):
     audio = sound(0.4)
     expected = features(frontend, audio)

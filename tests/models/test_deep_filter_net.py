@@ -22,6 +22,8 @@ from aqtaudio.training.restore import published
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import Signal, start
 
+pytestmark = pytest.mark.optimized(False)
+
 UNUSED = 257
 """Parameters that no output depends on, counted by the authors."""
 FOLDED = DeepFilterNet3(norm=False)

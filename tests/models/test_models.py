@@ -26,6 +26,8 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
 
+pytestmark = pytest.mark.optimized(False)
+
 SLOW = (*PUBLISHED[1:], *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS, *SMALL_ENHANCERS)
 RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)

@@ -16,6 +16,8 @@ from aqtaudio.program.program import Program
 from aqtaudio.recipe import W8A8
 from aqtaudio.vocabulary.recording import record
 
+pytestmark = pytest.mark.optimized(False)
+
 CASES = {case.name: case for case in (SMALL, *SMALL_KEYWORDS, *SMALL_ENHANCERS)}
 # Frames that zeros stand for at the end of a clip, worked out layer by layer.
 LOOK_AHEAD = {

@@ -15,6 +15,8 @@ from aqtaudio.training.blocks import apart, capturing
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 BATCH = 4
 
 

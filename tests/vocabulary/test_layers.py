@@ -19,6 +19,8 @@ from aqtaudio.vocabulary.layers import (
 )
 from aqtaudio.vocabulary.signal import Signal, start
 
+pytestmark = pytest.mark.optimized(False)
+
 
 class Wrapped(nn.Module):
     """One layer, left without a name."""

@@ -12,6 +12,8 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import EPSILON, Input, SubSpectralNorm
 from aqtaudio.vocabulary.signal import Signal, start
 
+pytestmark = pytest.mark.optimized(False)
+
 
 class Net(nn.Module):
     """The norm alone."""

@@ -14,6 +14,8 @@ from aqtaudio.tasks.enhancement import metrics
 from aqtaudio.tasks.enhancement.clean_targets import cleaner
 from aqtaudio.tasks.enhancement.data import EnhancementData
 
+pytestmark = pytest.mark.optimized(False)
+
 CONFIG = Path(__file__).parents[3] / "configs/denoise_deep_filter_net.py"
 RATE_HZ = 16000
 

@@ -8,6 +8,8 @@ from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.stream import Enhancer
 
+pytestmark = pytest.mark.optimized(False)
+
 FRONTEND = DeepFilterFeatures(
     sample_rate_hz=1600, bands=4, least_bins=1, bands_to_hz=800.0, filtered_bins=8
 )

@@ -26,6 +26,8 @@ from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.tasks.enhancement.whole import analysed, of_audio
 from aqtaudio.tasks.setup import Setup
 
+pytestmark = pytest.mark.optimized(False)
+
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DENHANCEMENT_DFT")
 STANDARDS = {"c": "-std=c99", "c++": "-std=c++17"}

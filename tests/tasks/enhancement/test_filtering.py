@@ -18,6 +18,8 @@ from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.vocabulary.floating import Floating
 
+pytestmark = pytest.mark.optimized(False)
+
 PUBLISHED = DeepFilterFeatures()
 SMALL = DeepFilterFeatures(
     sample_rate_hz=8000, bands=8, bands_to_hz=4000.0, filtered_bins=8, level_invariant=True

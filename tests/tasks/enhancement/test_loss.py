@@ -12,6 +12,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement.loss import FIRST_SNR_DB, LAST_SNR_DB, SpectralLoss, local_snr_db
 from aqtaudio.tasks.enhancement.task import Enhancement
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16_000
 LOSS = SpectralLoss()
 

@@ -14,6 +14,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement import reverberation
 from aqtaudio.tasks.enhancement.mixing import Mixing, mix
 
+pytestmark = pytest.mark.optimized(False)
+
 RATE_HZ = 8000
 SAMPLES = 2 * RATE_HZ
 CLIPS = 8

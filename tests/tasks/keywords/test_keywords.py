@@ -16,6 +16,8 @@ from aqtaudio.data.labels import class_of
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
 
+pytestmark = pytest.mark.optimized(False)
+
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared")) / "data"
 KEYWORDS = ("yes", "no")
 

@@ -94,7 +94,6 @@ def test_audio_may_come_in_pieces(tiny_stream, speech):
     assert np.mean(found == expected) > 0.99
 
 
-@pytest.mark.optimized(True)
 def test_what_was_trained_is_what_listens(tiny_stream, speech):
     """The reading that was trained, the program and TFLite Micro: the same logits, to the bit."""
     run = Run(tiny_stream)

@@ -10,6 +10,8 @@ from scipy.special import rel_entr, softmax
 
 from aqtaudio.tasks.keywords import loss as task
 
+pytestmark = pytest.mark.optimized(False)
+
 LOGITS = arrays(np.float32, (3, 5), elements=st.floats(-8, 8, width=32))
 
 
