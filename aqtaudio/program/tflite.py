@@ -188,7 +188,8 @@ def _convert(forward: Forward, program: Program) -> bytes:
 
 def _run_converter(forward: Forward, program: Program) -> bytes:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    with _without_keras():
+        import tensorflow as tf
     from jax.experimental import jax2tf
 
     names = *program.inputs, *(op.output for op in program.states)
@@ -200,6 +201,19 @@ def _run_converter(forward: Forward, program: Program) -> bytes:
         [function.get_concrete_function()], tf.Module()
     )
     return converter.convert()
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow loads Keras if it can, which is nearly half of its import and not for us."""
+    is_new = "keras" not in sys.modules and "tensorflow" not in sys.modules
+    if is_new:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_new:
+            del sys.modules["keras"]
 
 
 @contextlib.contextmanager
