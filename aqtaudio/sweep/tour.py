@@ -50,6 +50,7 @@ class Tour(contextlib.AbstractContextManager):
         self._names = list(expected_s)
         self._started = time.monotonic()
         self._skipped_s = 0.0
+        self._in_lines = False
         self.begin(self._names[0])
         self._live = Live(console=console, get_renderable=self._view, transient=True)
         self._lines = Repeated(self._print_line, LINE_EVERY_S)
@@ -58,6 +59,7 @@ class Tour(contextlib.AbstractContextManager):
         if self.console.is_terminal:
             self._live.start()
         else:
+            self._in_lines = True
             self._lines.start()
         return self
 
@@ -66,9 +68,11 @@ class Tour(contextlib.AbstractContextManager):
         self._lines.stop()
 
     def begin(self, name: str, text: str = "") -> None:
-        """Goes on to a stage."""
+        """Goes on to a stage, however short it will be."""
         self._number, self._began, self._most = self._names.index(name), time.monotonic(), 0.0
         self.tell(0.0, text)
+        if self._in_lines:
+            self._print_line()
 
     def tell(self, share: float, text: str) -> None:
         """Where the stage is."""
