@@ -10,7 +10,7 @@ from aqtaudio.tasks.keywords.task import Keywords
 
 EXPERIMENT = Experiment(
     model=DSCNN(width=48, kernel=(10, 8), block_strides=(2, 2)),
-    task=Keywords(CORPUS.words, unknown_per_keyword=4.0),
+    task=Keywords(CORPUS.words, unknown_per_keyword=6.0),
     # The corpus has its own speeds and places of words.
     augmentation=Augmentation(
         time_shift_ms=0.0, speed_change=0.0, spec_time_max_frames=5, spec_frequency_max_bands=2

@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from aqtaudio.data import synth
-from aqtaudio.study.space import Study, finetuned
+from aqtaudio.recipe import W8A8
+from aqtaudio.study.space import Study
 from aqtaudio.sweep import quickstart, quickstart_study
 from aqtaudio.sweep.quickstart_corpus import CORPUS
 
@@ -37,12 +38,8 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def small():
     pytest.importorskip("espeakng_loader")
-    parent, w8a8, *_ = quickstart_study.STUDY.runs
-    parents = [{**parent, **CHANGES}]
-    child = {name: w8a8[name] for name in ("recipe", "optimizer.steps")} | {"name": "w8a8"}
-    study = Study(
-        "quickstart", quickstart_study.EXPERIMENT, [*parents, *finetuned(parents, [child])]
-    )
+    runs = [{"name": "small w8a8", "recipe": W8A8, **CHANGES}]
+    study = Study("quickstart", quickstart_study.EXPERIMENT, runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synth, "NOISES_PER_KIND", {"train": 1, "val": 1, "test": 1})
         patch.setattr(quickstart, "CORPUS", SMALL)
