@@ -4,6 +4,7 @@ Loads nothing heavy, so that it is there while the rest loads.
 """
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +35,25 @@ _UNSEEN_SHARE = 0.15
 
 Told = tuple[float, str]
 """Share of a stage that is done, and what it is at, in a few words."""
+
+
+@dataclasses.dataclass
+class _Stage:
+    """One of the stages, at work.
+
+    Attributes:
+      number: of the stage, from 0.
+      told: where it is.
+      below: what a terminal shows, too.
+      began: when.
+      share: the largest that was told.
+    """
+
+    number: int
+    told: Callable[[], Told]
+    below: Callable[[], RenderableType] | None = None
+    began: float = dataclasses.field(default_factory=lambda: time.monotonic())
+    share: float = 0.0
 
 
 class Tour(contextlib.AbstractContextManager):
@@ -69,14 +89,14 @@ class Tour(contextlib.AbstractContextManager):
 
     def begin(self, name: str, text: str = "") -> None:
         """Goes on to a stage, however short it will be."""
-        self._number, self._began, self._most = self._names.index(name), time.monotonic(), 0.0
-        self.tell(0.0, text)
+        # One value: a line that is just being written never mixes two stages.
+        self._stage = _Stage(self._names.index(name), lambda: (0.0, text))
         if self._in_lines:
             self._print_line()
 
     def tell(self, share: float, text: str) -> None:
         """Where the stage is."""
-        self._told, self._below = lambda: (share, text), None
+        self._stage.told, self._stage.below = lambda: (share, text), None
 
     def watch(
         self, told: Callable[[], Told], below: Callable[[], RenderableType] | None = None
@@ -85,9 +105,10 @@ class Tour(contextlib.AbstractContextManager):
 
         below: what a terminal shows, too.
         """
-        self._most, _ = told()
-        self._skipped_s += self._most * self._expected[self._names[self._number]]
-        self._told, self._below = told, below
+        stage = self._stage
+        stage.share, _ = told()
+        stage.told, stage.below = told, below
+        self._skipped_s += stage.share * self._expected[self._names[stage.number]]
 
     def runs(self) -> Callable[..., Display]:
         """What a sweep shows as a stage of this tour: its `display`."""
@@ -100,20 +121,22 @@ class Tour(contextlib.AbstractContextManager):
 
     def left_s(self) -> float:
         """What the stages take as a rule, at the pace of those that were seen."""
-        expected_s = self._expected[self._names[self._number]]
-        since = (time.monotonic() - self._began) / expected_s
-        share = max(self._most, min(since, self._most + _UNSEEN_SHARE, 1.0))
-        done_s = sum(self._expected[name] for name in self._names[: self._number])
+        stage = self._stage
+        expected_s = self._expected[self._names[stage.number]]
+        since = (time.monotonic() - stage.began) / expected_s
+        share = max(stage.share, min(since, stage.share + _UNSEEN_SHARE, 1.0))
+        done_s = sum(self._expected[name] for name in self._names[: stage.number])
         done_s += share * expected_s
         pace = (self.elapsed_s + _TRUST_S) / (max(0.0, done_s - self._skipped_s) + _TRUST_S)
         return pace * (sum(self._expected.values()) - done_s)
 
     def _now(self) -> tuple[str, str, str]:
         """The stage, what it is at, and the time left."""
-        share, text = self._told()
-        self._most = max(self._most, min(share, 1.0))
-        stage = f"{self._number + 1}/{len(self._names)} {self._names[self._number]}"
-        return stage, text, f"about {clock(self.left_s())} left"
+        stage = self._stage
+        share, text = stage.told()
+        stage.share = max(stage.share, min(share, 1.0))
+        name = f"{stage.number + 1}/{len(self._names)} {self._names[stage.number]}"
+        return name, text, f"about {clock(self.left_s())} left"
 
     def _print_line(self) -> None:
         stage, text, left = self._now()
@@ -129,7 +152,8 @@ class Tour(contextlib.AbstractContextManager):
             line.add_column(no_wrap=name != "text", overflow="ellipsis")
         shown = Text(f"{left}  {text}", no_wrap=True, overflow="ellipsis")
         line.add_row(Text(stage, style="bold"), bar, clock(done_s), shown)
-        return Group(line, self._below()) if self._below else Group(line)
+        below = self._stage.below
+        return Group(line, below()) if below else Group(line)
 
 
 class _Runs(Display):

@@ -106,7 +106,9 @@ def test_without_a_terminal_a_line_tells_where_the_jobs_are(tmp_path, monkeypatc
     console = Console(file=io.StringIO(), force_terminal=False, width=40)
     jobs = [job(tmp_path, 0, 2), job(tmp_path, 2, 1)]
     with Display(console, lambda: Counts(4, 1, 0, 0, 0, 0), lambda: jobs):
-        time.sleep(0.1)
+        deadline = time.monotonic() + 20
+        while console.file.getvalue().count("\n") < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
     lines = console.file.getvalue().splitlines()
     assert len(lines) > 2, "again and again"
     assert lines[0].startswith(" 0:00  1/4 runs, 3 active in 2 jobs; 2 runs: width=0")
