@@ -21,9 +21,12 @@ EXPERIMENT = Experiment(
 )
 PARENT = {"name": "ds-cnn", "recipe": FLOAT}
 LOW_RANK = {
-    "recipe": low_rank("pointwise_.*", 0.05, 0.55),
-    "optimizer.steps": 80,
+    "recipe": low_rank("pointwise_.*", 0.05, 0.7),
+    "optimizer.steps": 100,
+    "optimizer.batch_size": 64,
     "optimizer.learning_rate": 2e-3,
+    "finetune.steps": 80,
+    "finetune.batch_size": 64,
 }
 CHILDREN = [
     {"name": "w8a8", "recipe": W8A8, "optimizer.steps": 0},
