@@ -17,6 +17,7 @@ from aqtaudio.settings import added
 Mode = Literal["float", "fake", "native"]
 MODES = ("float", "fake", "native")
 TARGETS = ("micro", "litert")
+KERNELS = ("everywhere", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +118,9 @@ class Recipe:
       gradient_bits: 8: native training rounds the operands of backward dots to int8, with AQT.
         Depthwise convolutions and layers of int16 activations keep float32 gradients.
       stochastic_rounding: of those gradients, to nearest else.
+      kernels: "everywhere": the program is in forms that are right on TFLite Micro's reference
+        kernels, on CMSIS-NN and on LiteRT, which may take 8 bits for a layer of 4 or more
+        operations; "reference": as the rules say, for TFLite Micro's reference kernels only.
     """
 
     mode: Mode = "native"
@@ -126,9 +130,11 @@ class Recipe:
     learn_ranges: bool = added(False)
     gradient_bits: int | None = added(None)
     stochastic_rounding: bool = added(False)
+    kernels: Literal["everywhere", "reference"] = added("everywhere")
 
     def __post_init__(self):
-        for name, allowed in (("mode", MODES), ("target", TARGETS)):
+        choices = (("mode", MODES), ("target", TARGETS), ("kernels", KERNELS))
+        for name, allowed in choices:
             if getattr(self, name) not in allowed:
                 raise BadInput(
                     f"recipe {name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}"

@@ -4,12 +4,12 @@ import functools
 
 import jax
 import numpy as np
+from board_kernels import CmsisNN
 from initial import initial
 from operation_cases import CASES, RECIPES
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.program.execute import Executor
-from aqtaudio.program.kernels.call import Target
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
@@ -18,6 +18,9 @@ from aqtaudio.vocabulary.recording import record
 
 BATCH = 8
 RUNTIMES = {"micro": Micro, "litert": LiteRT}
+"""By the target whose arithmetic they have."""
+TABLED = {"micro": ("micro", Micro), "cmsis-nn": ("micro", CmsisNN), "litert": ("litert", LiteRT)}
+"""What docs/operations.md has a column of: its target, and the interpreter."""
 
 
 def features(name: str, seed: int = 0) -> np.ndarray:
@@ -55,10 +58,10 @@ def codes(program: Program, count: int) -> np.ndarray:
     return found
 
 
-def differences(name: str, precision: str, target: Target, count: int) -> np.ndarray:
-    """Codes of the program minus those of the runtime, [count, ...]."""
-    made = program(name, precision)
+def differences(name: str, precision: str, runtime: str, count: int) -> np.ndarray:
+    """Codes of the program minus those of a runtime of `TABLED`, [count, ...]."""
+    made, (target, interpreter) = program(name, precision), TABLED[runtime]
     inputs = codes(made, count)
-    with RUNTIMES[target](tflite(name, precision)) as runtime:
-        theirs = runtime.invoke(inputs)[0].astype(int)
+    with interpreter(tflite(name, precision)) as running:
+        theirs = running.invoke(inputs)[0].astype(int)
     return Executor(made, target=target)(inputs).astype(int) - theirs

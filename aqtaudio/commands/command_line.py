@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from aqtaudio import __version__
 from aqtaudio.commands import (
     enhancement,
+    firmware,
     front_ends,
     keywords,
     recordings,
@@ -22,7 +23,7 @@ from aqtaudio.commands import (
 from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
 from aqtaudio.errors import BadInput
 
-TOPICS = (studies, recordings, training, runs, front_ends, keywords, enhancement)
+TOPICS = (studies, recordings, training, runs, firmware, front_ends, keywords, enhancement)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

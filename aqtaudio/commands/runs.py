@@ -18,6 +18,7 @@ from aqtaudio.commands.arguments import (
     require_frontend,
 )
 from aqtaudio.errors import BadInput
+from aqtaudio.program.kernel_libraries import LIBRARIES
 
 
 def add(verbs: Verbs) -> None:
@@ -111,11 +112,17 @@ def _add_check(verbs: Verbs) -> None:
     command = verbs.add("check", check, "does a TFLite file run on TFLite Micro, in integers?")
     command.add_argument("path", type=Path, metavar="FILE.tflite|RUN")
     command.add_argument("--allow-float", action="store_true")
+    command.add_argument(
+        "--kernels",
+        choices=LIBRARIES,
+        default=LIBRARIES[0],
+        help="that it must run right on; the others are told of",
+    )
     add_json(command)
 
 
 def check(options: argparse.Namespace) -> int:
-    """Judges a TFLite file; status 1 when TFLite Micro cannot run it."""
+    """Judges a TFLite file; status 1 when TFLite Micro cannot run it with `--kernels`."""
     from aqtaudio.program.check import check
     from aqtaudio.runs.run import Run
 
@@ -133,14 +140,17 @@ def check(options: argparse.Namespace) -> int:
 
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")
+        for library, reasons in value["kernels"].items():
+            print(f"  {library} kernels: {'right' if not reasons else '; '.join(reasons)}")
         for reason in value["reasons"]:
             print(f"  {reason}")
         print("  " + ", ".join(f"{count} {name}" for name, count in value["ops"].items()))
-        sizes = ("file_bytes", "weight_bytes", "arena_bytes")
+        sizes = ("file_bytes", "weight_bytes", "arena_bytes", "arena_used_bytes")
         print("  " + ", ".join(f"{key} {value[key]}" for key in sizes))
 
     answer(value, options.json, show)
-    return 0 if value["micro_compatible"] else 1
+    wrong = value["kernels"][options.kernels]
+    return 0 if value["micro_compatible"] and not wrong else 1
 
 
 def _add_cost(verbs: Verbs) -> None:

@@ -24,6 +24,7 @@ def add(verbs: Verbs) -> None:
     _add_sweep(verbs)
     _add_choose(verbs)
     _add_report(verbs)
+    _add_renew(verbs)
 
 
 def _add_quickstart(verbs: Verbs) -> None:
@@ -155,3 +156,28 @@ def report(options: argparse.Namespace) -> int:
     else:
         print(write_report(options.folder, options.metric))
     return 0
+
+
+def _add_renew(verbs: Verbs) -> None:
+    text = "a finished study in today's form: programs for all kernels, files, costs; no training"
+    command = verbs.add("renew", renew, text)
+    command.add_argument("folder", type=Path, metavar="results/STUDY")
+    command.add_argument(
+        "--sweep",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="STUDY.py",
+        help="that made it: for the arena of runs that have no artifact",
+    )
+
+
+def renew(options: argparse.Namespace) -> int:
+    """Renews artifacts and costs of a study; status 1 where a row's arena is not known any more."""
+    from aqtaudio.study.space import load_study
+    from aqtaudio.sweep.renew import renew_study
+
+    unknown = renew_study(options.folder, [load_study(file) for file in options.sweep], say)
+    if unknown:
+        print(f"arena not known, no artifact and in no --sweep: {', '.join(unknown)}")
+    return 1 if unknown else 0

@@ -10,7 +10,7 @@ from typing import Any
 from aqtaudio.errors import BadInput
 from aqtaudio.program import flatbuffer, remedies
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
-from aqtaudio.program.micro import Micro
+from aqtaudio.program.micro import Micro, least_arena_bytes
 from aqtaudio.program.program import Program
 
 REGISTERED = frozenset(
@@ -45,20 +45,26 @@ class Report:
     Attributes:
       micro_compatible: TFLite Micro allocates and invokes it, and it computes in integers.
       reasons: why not, one line each.
+      kernels: by library of kernels ("reference", "cmsis-nn", "litert"), what it gets wrong of a
+        file that the reference kernels take.
       ops: number of operators by name.
       float_ops: names of operators that read or write a FLOAT32 tensor.
       unsupported: names of operators that TFLite Micro lacks.
-      arena_bytes: tensor arena in use; None when the file does not load.
+      arena_bytes: least tensor arena in which the file loads and runs on this host; None when it
+        does not.
+      arena_used_bytes: of it, in use afterwards.
       file_bytes: size of the file.
       weight_bytes: size of its constants.
     """
 
     micro_compatible: bool
     reasons: tuple[str, ...]
+    kernels: dict[str, list[str]]
     ops: dict[str, int]
     float_ops: tuple[str, ...]
     unsupported: tuple[str, ...]
     arena_bytes: int | None
+    arena_used_bytes: int | None
     file_bytes: int
     weight_bytes: int
 
@@ -91,10 +97,11 @@ def check(
         for name in facts["ops"]
         if name not in REGISTERED and (not name.startswith("CUSTOM:") or name.startswith(FLEX))
     ]
-    arena_bytes = None
+    arena_bytes = arena_used_bytes = None
     try:
         with Micro(model, timeout_s) as micro:
-            arena_bytes = micro.arena_bytes
+            arena_used_bytes = micro.arena_used_bytes
+        arena_bytes = least_arena_bytes(model, timeout_s)
     except MicroError as error:
         unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
         reasons += [_lacking(name, facts["first"].get(name, "")) for name in unsupported]
@@ -103,10 +110,12 @@ def check(
     return Report(
         micro_compatible=not reasons,
         reasons=tuple(reasons),
+        kernels=facts["kernel_reasons"],
         ops=facts["ops"],
         float_ops=tuple(facts["float_ops"]),
         unsupported=tuple(unsupported),
         arena_bytes=arena_bytes,
+        arena_used_bytes=arena_used_bytes,
         file_bytes=len(model),
         weight_bytes=facts["weight_bytes"],
     )

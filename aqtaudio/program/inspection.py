@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import flatbuffer, operator_view, remedies, traps
+from aqtaudio.program import flatbuffer, kernel_libraries, operator_view, remedies, traps
 from aqtaudio.program.flatbuffer import schema
 from aqtaudio.program.operator_view import EdgeFacts, Operator, Tensor
 
@@ -25,6 +25,8 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
       float_ops: names of the operators that read or write a FLOAT32 tensor.
       float_reasons: one line per stretch of such operators.
       trap_reasons: one line per trap of TFLite Micro's kernels (`program.traps`).
+      kernel_reasons: by kernel library, one line per operator that it gets wrong
+        (`program.kernel_libraries`).
       weight_bytes: of the constants, each counted once.
 
     Raises ValueError, and whatever else Python raises on a damaged file.
@@ -42,7 +44,16 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
         "float_ops": list(dict.fromkeys(operator.name for operator in floats)),
         "float_reasons": _float_reasons(operators, stretches),
         "trap_reasons": [line for operator in operators for line in traps.reasons(operator)],
+        "kernel_reasons": _kernel_reasons(operators),
         "weight_bytes": _weight_bytes(parsed),
+    }
+
+
+def _kernel_reasons(operators: list[Operator]) -> dict[str, list[str]]:
+    found = [kernel_libraries.reasons(operator) for operator in operators]
+    return {
+        library: [line for lines in found for line in lines[library]]
+        for library in kernel_libraries.LIBRARIES
     }
 
 

@@ -110,11 +110,11 @@ class Micro(Interpreter):
     """TFLite Micro's reference kernels.
 
     Attributes:
-      arena_bytes: tensor arena in use on this (64-bit) host; pointers are smaller on a device.
+      arena_used_bytes: of the tensor arena, after loading, on this (64-bit) host.
     """
 
     runtime = "micro"
-    arena_bytes: int
+    arena_used_bytes: int
 
     def __init__(self, model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S):
         super().__init__(model, timeout_s=timeout_s)
@@ -123,7 +123,16 @@ class Micro(Interpreter):
         found = _ARENA.search(log)
         if found is None:
             raise MicroError("TFLite Micro reported no arena size", log)
-        self.arena_bytes = int(found[1])
+        self.arena_used_bytes = int(found[1])
+
+
+def least_arena_bytes(model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S) -> int:
+    """The least arena in which TFLite Micro loads and runs a file on this (64-bit) host.
+
+    At least what is in use afterwards, and the temporary memory of planning. Raises MicroError.
+    """
+    with Child(timeout_s) as child:
+        return child.ask({"do": "least_arena"}, model)[0]["bytes"]
 
 
 def _details(value: dict[str, Any]) -> Details:

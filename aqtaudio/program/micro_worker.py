@@ -3,6 +3,7 @@
 Started as `python -m aqtaudio.program.micro_worker`; serves until its standard input closes.
 """
 
+import bisect
 import contextlib
 import os
 import resource
@@ -16,6 +17,7 @@ from aqtaudio.program import child, inspection
 MEMORY_LIMIT_BYTES = 8 << 30
 LOG_LIMIT_BYTES = 256 << 20
 ARENA_LIMIT_BYTES = 256 << 20  # reserved, touched only as far as used
+ARENA_STEP_BYTES = 16  # what TFLite Micro aligns to
 
 
 class MicroRunner:
@@ -77,7 +79,7 @@ class Worker:
     runner: MicroRunner | LiteRunner
 
     def answer(self, request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """The answer to one request: inspect, load or invoke."""
+        """The answer to one request: inspect, load, least_arena or invoke."""
         match request["do"]:
             case "inspect":
                 return inspection.inspect_file(payload, request["edges"]), b""
@@ -85,6 +87,8 @@ class Worker:
                 kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
                 self.runner = kind(payload, request["resolver"])
                 return {"inputs": self.runner.inputs, "outputs": self.runner.outputs}, b""
+            case "least_arena":
+                return {"bytes": least_arena_bytes(payload)}, b""
             case _:
                 return {}, self._invoke(request["batch"], payload)
 
@@ -101,6 +105,37 @@ class Worker:
             for i in range(batch)
         ]
         return b"".join(np.stack(outputs).tobytes() for outputs in zip(*rows, strict=True))
+
+
+def least_arena_bytes(model: bytes) -> int:
+    """The least arena, a multiple of 16 bytes, in which TFLite Micro allocates and runs a file.
+
+    More than is in use afterwards where the planner needs temporary memory.
+    """
+
+    def runs(steps: int) -> bool:
+        process = os.fork()  # with too little, TFLite Micro may crash
+        if process == 0:
+            os._exit(0 if _runs_in(model, steps * ARENA_STEP_BYTES) else 1)
+        return os.waitpid(process, 0)[1] == 0
+
+    most = 1
+    while not runs(most):
+        most *= 2
+        if most * ARENA_STEP_BYTES > ARENA_LIMIT_BYTES:
+            raise MemoryError(f"needs more than {ARENA_LIMIT_BYTES} bytes of arena")
+    least = bisect.bisect_left(range(most), True, lo=most // 2, key=runs)
+    return least * ARENA_STEP_BYTES
+
+
+def _runs_in(model: bytes, arena_bytes: int) -> bool:
+    from tflite_micro import runtime
+
+    try:
+        runtime.Interpreter.from_bytes(model, arena_size=arena_bytes).invoke()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _details(details: dict[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Operator:
       number: "3", the third of the main subgraph, from 0; "3 of subgraph 1".
       layer: of ours, whose edge it writes: "layer stem"; empty when not known.
       subgraph: its number.
+      dilation: of a convolution, rows and columns.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Operator:
     subgraph: int
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor | None, ...]
+    dilation: tuple[int, int] = (1, 1)
 
     @property
     def place(self) -> str:
@@ -123,7 +125,14 @@ def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts)
         subgraph=subgraph,
         inputs=views(operator.inputs),
         outputs=outputs,
+        dilation=_dilation(operator),
     )
+
+
+def _dilation(operator: schema.OperatorT) -> tuple[int, int]:
+    options = operator.builtinOptions
+    factors = (getattr(options, f"dilation{axis}Factor", 1) for axis in "HW")
+    return tuple(max(1, int(factor)) for factor in factors)  # type: ignore[return-value]
 
 
 def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor:

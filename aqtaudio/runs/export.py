@@ -8,6 +8,8 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder, write, write_arrays, write_json
+from aqtaudio.firmware import sums
+from aqtaudio.firmware.arena import device_arena_bytes
 from aqtaudio.frontends import named
 from aqtaudio.program.check import Report, check
 from aqtaudio.program.cost import cost
@@ -16,6 +18,7 @@ from aqtaudio.runs.parity import random_codes, recorded_codes
 from aqtaudio.runs.run import EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
 
 GOLDEN_CLIPS = 16
+FIRMWARE = "firmware"
 
 
 def export(run: Run, out: Path, folders: Sequence[Path] = ()) -> Path:
@@ -24,26 +27,48 @@ def export(run: Run, out: Path, folders: Sequence[Path] = ()) -> Path:
     Golden vectors come from recordings where `folders` are given or the artifact has kept some,
     else from random codes.
     """
-    from aqtaudio.program.firmware import write_bundle
-
     report = _require_compatible(run)
-    executor, setup = Executor(run.program), run.experiment.setup
+    executor = Executor(run.program)
     codes = golden_codes(run, executor, folders)
     with new_folder(out) as folder:
         _copy(run, folder, codes if folders else None)
         if run.evaluation_file is not None:
             shutil.copy(run.evaluation_file, folder / EVALUATION)
-        arena = report.arena_bytes or 0
-        block_ms = setup.block_ms if setup.streams else None
-        write_bundle(
-            folder / "firmware", run.program, run.model, arena, codes, executor(codes), block_ms
-        )
+        _write_firmware(run, executor, codes, report, folder / FIRMWARE)
         named.write(run.experiment.frontend, folder)
         _write_device_files(run, executor, folder)
+        sums.keep(folder / FIRMWARE)
         write_json(folder / PROGRAM_JSON, run.program.to_json())
         operations = cost(run.program).to_json() | {"check": report.to_json()}
         write_json(folder / "operations.json", operations)
     return out
+
+
+def firmware_folder(run: Run, scratch: Path) -> Path:
+    """The firmware of a bundle, as it was exported; made in `scratch` of a run that is none.
+
+    Raises BadInput where a file of a bundle was edited.
+    """
+    own = run.path / FIRMWARE
+    if own.is_dir():
+        sums.require(own)
+        return own
+    executor = Executor(run.program)
+    codes = golden_codes(run, executor, ())
+    _write_firmware(run, executor, codes, _require_compatible(run), scratch)
+    return scratch
+
+
+def _write_firmware(
+    run: Run, executor: Executor, codes: np.ndarray, report: Report, folder: Path
+) -> None:
+    from aqtaudio.firmware.bundle import write_bundle
+
+    setup = run.experiment.setup
+    block_ms = setup.block_ms if setup.streams else None
+    folder.mkdir(parents=True, exist_ok=True)
+    arena = device_arena_bytes(run.program, report.arena_bytes or 0)
+    write_bundle(folder, run.program, run.model, arena, codes, executor(codes), block_ms)
 
 
 def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:

@@ -8,6 +8,7 @@ no unfinished ones to clear away.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -123,6 +124,19 @@ class _Sampler:
                 self.study.tell(trial, state=TrialState.FAIL)
             else:
                 self.study.tell(trial, values)
+
+
+def made(search: Search, out_dir: Path) -> list[Delta]:
+    """The deltas of all runs that a search has made, by its `<label>.json`."""
+    try:
+        record = json.loads((Path(out_dir) / f"{search.label}.json").read_text())
+    except FileNotFoundError:
+        return [dict(delta) for delta in search.grid]
+    choices: list[dict[str, object]] = [
+        {name: tuple(x) if isinstance(x, list) else x for name, x in trial["choice"].items()}
+        for trial in record["trials"]
+    ]
+    return [*map(dict, search.grid), *(run for choice in choices for run in _runs(search, choice))]
 
 
 def _sampler(search: Search) -> optuna.samplers.BaseSampler:

@@ -11,11 +11,12 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write
 
 Row = dict[str, object]
 
@@ -52,6 +53,11 @@ class Store:
     def append(self, row: Mapping[str, object]) -> bool:
         """Add a row; False, and nothing written, when its run is there already."""
         return _append(self.rows_path, row, lambda other: other.get("run_id") == row["run_id"])
+
+    def replace(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Write all rows anew. No run may be going on in the study."""
+        lines = (json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows)
+        write(self.rows_path, "".join(lines))
 
     def failures(self) -> list[Row]:
         """All failures, oldest first; a run may have failed more than once."""

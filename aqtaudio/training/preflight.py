@@ -92,11 +92,9 @@ def _require_quantizable(experiment: Experiment, params: Any, batch_stats: Any) 
     variables = {"params": params, "ranges": ranges}
     if setup.streams:
         variables |= clip(model, variables, setup.feature_shape)
-    require_recordable(model, variables, setup.input_shape, recipe, setup.streams)
-    return [
-        f"recipe: rule {pattern!r} matches no layer"
-        for pattern in recipe.idle(layers_of(params, ranges))
-    ]
+    replaced = require_recordable(model, variables, setup.input_shape, recipe, setup.streams)
+    idle = recipe.idle(layers_of(params, ranges))
+    return [*(f"recipe: rule {pattern!r} matches no layer" for pattern in idle), *replaced]
 
 
 def _require_trained_layers(experiment: Experiment, layers: list[str]) -> None:

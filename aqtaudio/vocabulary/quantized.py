@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from aqtaudio.program import kernels
+from aqtaudio.program.kernel_libraries import four_bits_everywhere
 from aqtaudio.program.kernels.call import Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import bias_codes
 from aqtaudio.recipe import Recipe, Rule
@@ -146,6 +147,11 @@ class Quantized:
         """One weighted operation: its range is `part`'s, its edge is called `name`."""
         rule = self.recipe.rule(layer.label)
         weight_bits, activation_bits = bits_of(layer, rule)
+        dilated = linear.dilation != (1, 1)
+        if self._everywhere and not four_bits_everywhere(
+            linear.kind, x.shape[-1], kernel.shape[-1], dilated
+        ):
+            weight_bits = 8
         codes = edge_grid(linear.relu, activation_bits)
         output = self._grid(layer, part, Own(linear.relu, linear.most))
         attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
@@ -196,6 +202,8 @@ class Quantized:
             scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), output.scale)
             output = output._replace(scale=scale)
         owner, step = layer.owner_name(part, edge), self._step(layer, part, edge)
+        if kind == "sub" and wide and self._everywhere:
+            inputs = inputs[0], _negatable(inputs[1])
         if kind == "concat":
             inputs = tuple(
                 self._requantized(layer, f"{part}_{i}", x, output, owner, step)
@@ -251,6 +259,11 @@ class Quantized:
             state = layer.edge_name(part)
             out = dataclasses.replace(x, edge=f"{state}_kept{self.suffix}")
             self.notebook.operation("write_state", (x,), out, {"state": state}, {})
+
+    @property
+    def _everywhere(self) -> bool:
+        """Whether the program must be right on all kernels."""
+        return self.recipe.kernels == "everywhere"
 
     def _grid(self, layer: Owner, part: str, edge: Own | Fixed) -> Grid:
         rule = self.recipe.rule(layer.label)
@@ -342,6 +355,11 @@ class Quantized:
             layer.edge_name(part) + self.suffix,
             owner,
         )
+
+
+def _negatable(x: Signal) -> Signal:
+    """int16 codes whose negatives are codes too (`program.portable`)."""
+    return dataclasses.replace(x, values=jnp.maximum(x.values, -32767.0))
 
 
 def is_per_tensor(linear: Linear, rule: Rule, weight_bits: int) -> bool:

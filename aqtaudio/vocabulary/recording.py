@@ -12,6 +12,7 @@ import numpy as np
 from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
+from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Edge, Operation, Program
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.floating import Floating
@@ -91,7 +92,8 @@ def record(
     Raises:
       BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
     """
-    return record_real(model, variables, feature_shape, recipe, stream)[0]
+    program = record_real(model, variables, feature_shape, recipe, stream)[0]
+    return portable(program) if recipe.kernels == "everywhere" else program
 
 
 Real = dict[str, tuple[np.ndarray, ...]]
@@ -138,10 +140,11 @@ def require_recordable(
     feature_shape: tuple[int, ...],
     recipe: Recipe,
     stream: bool = False,
-) -> None:
+) -> list[str]:
     """Raises BadInput for what `record` is bound to refuse, whatever the values of `variables`.
 
-    Nothing is computed: arrays may be shapes.
+    Nothing is computed: arrays may be shapes. Returns what the recipe's rules get instead of what
+    they ask for, so that the program is right on all kernels: a line per reason.
     """
     notebook = _Notebook()
     features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
@@ -150,6 +153,28 @@ def require_recordable(
     program = notebook.program([1.0] * len(scales), constants)
     with _blaming(recipe):
         support.require_form(program)
+    return [] if recipe.kernels == "reference" else _replaced(program, recipe)
+
+
+def _replaced(program: Program, recipe: Recipe) -> list[str]:
+    changed = list(changes(program))
+    for op in program.operations:
+        rule = _rule_of(op.name, recipe)
+        if rule and rule.weight_bits == 4 and op.attributes.get("weight_bits") == 8:
+            changed.append((op.name, "8 bits: CMSIS-NN or LiteRT computes it wrong in 4"))
+    texts = dict.fromkeys(text for _, text in changed)
+    return [
+        f"{', '.join(name for name, reason in changed if reason == text)}: {text} "
+        "(recipe.kernels reference: as the rules say)"
+        for text in texts
+    ]
+
+
+def _rule_of(operation: str, recipe: Recipe) -> Rule | None:
+    """The rule of the layer that an operation belongs to: of the longest path that has one."""
+    parts = operation.split("/")
+    prefixes = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((rule for prefix in prefixes if (rule := _matching(recipe, prefix))), None)
 
 
 def _trace(model: nn.Module, recipe: Recipe, notebook: _Notebook, stream: bool = False):
@@ -169,12 +194,10 @@ def _blaming(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except support.Unsupported as error:
-        parts = error.layer.split("/")
-        prefixes = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
-        rules = [rule for prefix in prefixes if (rule := _matching(recipe, prefix))]
-        if not rules:
+        rule = _rule_of(error.layer, recipe)
+        if rule is None:
             raise
-        raise BadInput(f"recipe rule {rules[0].pattern!r}, layer {error}") from error
+        raise BadInput(f"recipe rule {rule.pattern!r}, layer {error}") from error
 
 
 def _matching(recipe: Recipe, path: str) -> Rule | None:

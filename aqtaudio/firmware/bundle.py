@@ -1,13 +1,15 @@
 """C++ files that carry a model into a TFLite Micro firmware, with vectors to prove it there."""
 
 import math
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write
-from aqtaudio.program import firmware_readme, flatbuffer
+from aqtaudio.firmware import readme
+from aqtaudio.program import flatbuffer
 from aqtaudio.program.c_text import lines, literal, table
 from aqtaudio.program.program import Edge, Program
 
@@ -29,7 +31,7 @@ def write_bundle(
       folder: made if missing.
       program: whose input and output edges the constants describe.
       model: the TFLite file of the program; states of a stream are resource variables in it.
-      arena_bytes: tensor arena that TFLite Micro needs.
+      arena_bytes: tensor arena that TFLite Micro needs on a device.
       inputs: golden input codes [N, ...], of the input edge's type; of a stream's program,
         consecutive blocks from its beginning.
       outputs: the program's output codes for them [N, ...].
@@ -45,25 +47,34 @@ def write_bundle(
     _require_codes("golden inputs", inputs, source, len(inputs))
     _require_codes("golden outputs", outputs, target, len(inputs))
     operators = _operators(model)
-    settings, unit = _settings(source, target, arena_bytes), "clip"
-    readme = firmware_readme.of_clips(operators, inputs, outputs)
+    block = ""
     if program.states:
         block = f"{source.shape[0]} feature frames"
         block += f" ({block_ms:g} ms of audio)" if block_ms else ""
-        settings = _settings(source, target, arena_bytes, _stream(program, block))
-        readme, unit = firmware_readme.of_stream(operators, inputs, outputs, block), "block"
     contents = {
         "model_data.h": _model_header(model),
         "model_data.cc": _model_source(model),
-        "model_settings.h": settings,
+        "model_settings.h": _settings(program, arena_bytes, block),
         "model_operators.h": _resolver(operators),
-        "model_golden.h": _golden(inputs, outputs, unit),
-        "README.md": readme,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
+        "model_golden.h": _golden(inputs, outputs, bool(block)),
+        "README.md": readme.text(operators, inputs, len(program.states), block),
+    } | project_files()
+    (folder / "boards").mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
         write(folder / name, text)
     return [folder / name for name in contents]
+
+
+def project_files() -> dict[str, str]:
+    """What is the same in every bundle, by path: the CMake project, the self-test, boards."""
+    root = resources.files("aqtaudio.firmware") / "project"
+    folders = {"": root, "boards/": root / "boards"}
+    return {
+        prefix + file.name: file.read_text()
+        for prefix, folder in folders.items()
+        for file in folder.iterdir()
+        if file.is_file()
+    }
 
 
 def _require_codes(what: str, codes: np.ndarray, edge: Edge, count: int) -> None:
@@ -105,7 +116,8 @@ alignas(16) const unsigned char kModel[kModelBytes] = {{
 """
 
 
-def _settings(source: Edge, target: Edge, arena_bytes: int, stream: str = "") -> str:
+def _settings(program: Program, arena_bytes: int, block: str) -> str:
+    source, target = program.edges[program.inputs[0]], program.edges[program.outputs[0]]
     arena = -(-arena_bytes // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
     return f"""\
 // real value = (code - zero point) * scale
@@ -114,20 +126,20 @@ def _settings(source: Edge, target: Edge, arena_bytes: int, stream: str = "") ->
 #include <cstddef>
 
 namespace aqtaudio {{
-// Measured on a 64-bit host; 32-bit devices need somewhat less.
+// Enough with TensorFlow Lite Micro's reference kernels and with CMSIS-NN; README.md, "Memory".
 constexpr std::size_t kArenaBytes = {arena};
 {_edge_constants("Input", source)}
 {_edge_constants("Output", target)}
-{stream}}}  // namespace aqtaudio
+// Streams: what a model remembers is in so many tflite::MicroResourceVariables.
+constexpr int kResourceVariables = {len(program.states)};
+{_stream(source, block) if block else ""}}}  // namespace aqtaudio
 """
 
 
-def _stream(program: Program, block: str) -> str:
+def _stream(source: Edge, block: str) -> str:
     return f"""\
-// Stream: one call takes the next {block}, every frame once.
-constexpr int kBlockFrames = {program.edges[program.inputs[0]].shape[0]};
-// The states; the interpreter needs a tflite::MicroResourceVariables of so many.
-constexpr int kResourceVariables = {len(program.states)};
+// One call takes the next {block}, every frame once.
+constexpr int kBlockFrames = {source.shape[0]};
 """
 
 
@@ -144,6 +156,10 @@ def _resolver(operators: list[str]) -> str:
     return f"""\
 // The operators of the model, and no others, so that the linker drops the rest.
 #pragma once
+
+#ifndef TF_LITE_STATIC_MEMORY
+#error "Compile with -DTF_LITE_STATIC_MEMORY, as the library is: else tensors have another layout."
+#endif
 
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 
@@ -166,16 +182,17 @@ def _add(operator: str) -> str:
     return "Add" + "".join(part if part[0].isdigit() else part.capitalize() for part in parts)
 
 
-def _golden(inputs: np.ndarray, outputs: np.ndarray, unit: str) -> str:
-    stream = "// The blocks are consecutive ones of a stream, from its beginning.\n"
+def _golden(inputs: np.ndarray, outputs: np.ndarray, streams: bool) -> str:
+    calls = "consecutive blocks of a stream, from its beginning" if streams else "clips"
     return f"""\
 // Input codes, and the output codes that this model must give for them: equal, not close.
-{stream if unit == "block" else ""}#pragma once
+// The calls are {calls}.
+#pragma once
 
 #include <cstdint>
 
 namespace aqtaudio {{
-constexpr int kGolden{unit.capitalize()}s = {len(inputs)};
+constexpr int kGoldenCalls = {len(inputs)};
 {table(f"constexpr std::{inputs.dtype.name}_t", "kGoldenInputs", inputs)}
 {table(f"constexpr std::{outputs.dtype.name}_t", "kGoldenOutputs", outputs)}
 }}  // namespace aqtaudio

@@ -1,0 +1,34 @@
+"""The README of a firmware bundle: what a firmware engineer needs, and nothing beside it."""
+
+import string
+from importlib import resources
+
+import numpy as np
+
+EXACT_SINCE = "90b983c (2026-08-20)"
+"""Commit of TensorFlow Lite Micro that bundles were compared with."""
+
+
+def text(operators: list[str], inputs: np.ndarray, states: int, block: str) -> str:
+    """The whole README.
+
+    Args:
+      operators: of the file.
+      inputs: golden codes [N, ...].
+      states: resource variables of a stream; 0 of clips.
+      block: what a call of a stream takes, in words; empty of clips.
+    """
+    limits = np.iinfo(inputs.dtype)
+    return _template("bundle_readme.md").substitute(
+        takes=f"the next {block}" if block else "the features of one clip",
+        least=limits.min,
+        greatest=limits.max,
+        operators=", ".join(operators),
+        calls=f"{len(inputs)} {'consecutive blocks' if block else 'clips'}",
+        stream=_template("bundle_readme_stream.md").substitute(states=states) if block else "",
+        exact_since=EXACT_SINCE,
+    )
+
+
+def _template(name: str) -> string.Template:
+    return string.Template((resources.files("aqtaudio.firmware") / name).read_text())
