@@ -1,15 +1,17 @@
-"""aqtaudio firmware test: a run's bundle on this machine or on an emulated board."""
+"""aqtaudio firmware test, boards: runs on the kernels and boards that they will be served on."""
 
 import argparse
 import dataclasses
+import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import Verbs, add_json
 from aqtaudio.errors import BadInput
+from aqtaudio.files import write
 
 TREE_VARIABLE = "AQTAUDIO_TFLM"
 
@@ -28,8 +30,18 @@ def add(verbs: Verbs) -> None:
     )
     command.add_argument("--board", choices=NAMES, default="host")
     command.add_argument("--kernels", choices=KERNELS, help="default: cmsis-nn where it is built")
-    command.add_argument("--toolchain", default="arm-none-eabi-", metavar="PREFIX")
+    _add_toolchain(command)
     add_json(command)
+    text = "the artifacts of studies on every board that the tree has a library for, as a table"
+    command = group.add("boards", on_boards, text)
+    command.add_argument("folders", type=Path, nargs="+", metavar="results/STUDY")
+    command.add_argument("--tflm", type=Path, metavar="FOLDER", help=f"{tree}, or several")
+    _add_toolchain(command)
+    command.add_argument("--out", type=Path, default=Path("docs/boards.md"))
+
+
+def _add_toolchain(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--toolchain", default="arm-none-eabi-", metavar="PREFIX")
 
 
 def tree_of(given: Path | None) -> Path:
@@ -70,3 +82,41 @@ def show(value: dict[str, Any]) -> None:
     print(f"  arena, bytes: {', '.join(told)}")
     if value["per_call"] is not None:
         print(f"  per call: {value['per_call']:,} {value['unit']}")
+
+
+def on_boards(options: argparse.Namespace) -> int:
+    """Writes the table, and its rows beside it; goes on where it stopped. 1: something differs."""
+    from aqtaudio.firmware import arena, boards, table
+    from aqtaudio.runs import boards as measure
+    from aqtaudio.runs.run import Run
+
+    tflm, rows_path = tree_of(options.tflm), options.out.with_suffix(".jsonl")
+    targets = measure.targets(tflm)
+    for board, _ in targets:
+        boards.require_tools(board, options.toolchain)
+    kept = _rows(rows_path)
+    rows: list[dict[str, Any]] = []
+    for folder in options.folders:
+        artifacts = sorted((folder / "artifacts").glob("*/"))
+        if not artifacts:
+            raise BadInput(f"{folder}: has no artifacts: name the folder of a study")
+        for run in map(Run, artifacts):
+            digest = arena.sha256(run.model)
+            found = [row for row in kept if row["model_sha256"] == digest]
+            if not found:
+                found = measure.on_boards(run, targets, tflm, options.toolchain, say)
+            rows += [row | {"study": folder.name, "run_id": run.path.name} for row in found]
+            write(rows_path, "".join(json.dumps(row) + "\n" for row in _united(rows, kept)))
+    write(options.out, table.text(rows))
+    print(options.out)
+    return 1 if any(row["mismatches"] != 0 for row in rows) else 0
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _united(rows: list[dict[str, Any]], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows, and those kept that are of other files."""
+    known = {row["model_sha256"] for row in rows}
+    return rows + [row for row in kept if row["model_sha256"] not in known]

@@ -1,4 +1,4 @@
-"""How large an arena a device needs: from what this machine needs, and what CMSIS-NN takes more.
+"""How large an arena a device needs: measured on boards, or by a rule that is safe.
 
 A 32-bit device needs less for TFLite Micro's structures than this 64-bit machine, and with
 CMSIS-NN more: scratch memory, of one operation at a time, and sums of kernels, which stay. So the
@@ -6,10 +6,20 @@ least arena of this machine, plus the largest scratch, plus all sums, is enough;
 how much too much it is.
 """
 
+import dataclasses
+import hashlib
+import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
+from aqtaudio.errors import BadInput
+from aqtaudio.files import write_json
 from aqtaudio.program.program import Edge, Operation, Program
 
+MARGIN = 1.05
+"""Of a stated arena over the least that was measured: other compilers, other releases."""
+STEP_BYTES = 16
 BLOCK_CHANNELS = 124
 """Of a depthwise convolution with vectors (arm_depthwise_conv_s8_opt: CH_IN_BLOCK_MVE)."""
 LANES_BYTES = 16
@@ -17,16 +27,69 @@ COLUMNS = 4
 """Patches of an image that a convolution with vectors holds at once (arm_convolve_s8)."""
 
 
-def device_arena_bytes(program: Program, host_bytes: int) -> int:
-    """An arena for CMSIS-NN and for the reference kernels, on a Cortex-M.
+@dataclasses.dataclass(frozen=True)
+class Arena:
+    """What a bundle states: bytes for 64-bit and for 32-bit processors."""
+
+    wide_bytes: int
+    narrow_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Least arenas of a file on boards, by the board's name."""
+
+    model_sha256: str
+    least_arena_bytes: Mapping[str, int]
+
+
+def stated(
+    program: Program, model: bytes, host_bytes: int, measured: Measured | None = None
+) -> Arena:
+    """The arena of a bundle, for the reference kernels and for CMSIS-NN.
 
     Args:
       program: of the file.
-      host_bytes: the least arena in which the file loads with reference kernels on this machine.
+      model: the file.
+      host_bytes: the least arena in which it loads with reference kernels on this machine.
+      measured: on boards; what was measured of another file does not count.
     """
+    enough = _enough_bytes(program, host_bytes)
+    if measured is None or measured.model_sha256 != sha256(model):
+        return Arena(enough, enough)
+    boards = [size for board, size in measured.least_arena_bytes.items() if board != "host"]
+    return Arena(enough, _stepped(MARGIN * max(boards)) if boards else enough)
+
+
+def sha256(model: bytes) -> str:
+    """What tells a file from another."""
+    return hashlib.sha256(model).hexdigest()
+
+
+def write(path: Path, measured: Measured) -> None:
+    """As JSON."""
+    write_json(path, dataclasses.asdict(measured))
+
+
+def read(path: Path) -> Measured | None:
+    """What `write` wrote; None where nothing was measured. BadInput for something else."""
+    if not path.exists():
+        return None
+    try:
+        return Measured(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: not what was measured on boards ({error})") from error
+
+
+def _stepped(size: float) -> int:
+    return math.ceil(size / STEP_BYTES) * STEP_BYTES
+
+
+def _enough_bytes(program: Program, host_bytes: int) -> int:
     calls = [op for op in program.operations if op.inputs]
     scratch = max((_scratch_bytes(program, op) for op in calls), default=0)
-    return host_bytes + scratch + sum(_kept_bytes(program, op) for op in calls)
+    kept = sum(_kept_bytes(program, op) for op in calls)
+    return _stepped(host_bytes + scratch + kept)
 
 
 def _scratch_bytes(program: Program, op: Operation) -> int:

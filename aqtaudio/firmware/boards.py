@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from aqtaudio.errors import BadInput
 
 EMULATOR = "qemu-system-arm"
+EXACT_SINCE = "90b983c (2026-08-20)"
+"""Commit of TensorFlow Lite Micro that bundles were compared with."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,18 +9,17 @@ import numpy as np
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write
 from aqtaudio.firmware import readme
+from aqtaudio.firmware.arena import Arena
 from aqtaudio.program import flatbuffer
 from aqtaudio.program.c_text import lines, literal, table
 from aqtaudio.program.program import Edge, Program
-
-ARENA_ALIGNMENT_BYTES = 16
 
 
 def write_bundle(
     folder: Path,
     program: Program,
     model: bytes,
-    arena_bytes: int,
+    arena: Arena,
     inputs: np.ndarray,
     outputs: np.ndarray,
     block_ms: float | None = None,
@@ -31,7 +30,7 @@ def write_bundle(
       folder: made if missing.
       program: whose input and output edges the constants describe.
       model: the TFLite file of the program; states of a stream are resource variables in it.
-      arena_bytes: tensor arena that TFLite Micro needs on a device.
+      arena: that the bundle states.
       inputs: golden input codes [N, ...], of the input edge's type; of a stream's program,
         consecutive blocks from its beginning.
       outputs: the program's output codes for them [N, ...].
@@ -54,7 +53,7 @@ def write_bundle(
     contents = {
         "model_data.h": _model_header(model),
         "model_data.cc": _model_source(model),
-        "model_settings.h": _settings(program, arena_bytes, block),
+        "model_settings.h": _settings(program, arena, block),
         "model_operators.h": _resolver(operators),
         "model_golden.h": _golden(inputs, outputs, bool(block)),
         "README.md": readme.text(operators, inputs, len(program.states), block),
@@ -116,9 +115,8 @@ alignas(16) const unsigned char kModel[kModelBytes] = {{
 """
 
 
-def _settings(program: Program, arena_bytes: int, block: str) -> str:
+def _settings(program: Program, arena: Arena, block: str) -> str:
     source, target = program.edges[program.inputs[0]], program.edges[program.outputs[0]]
-    arena = -(-arena_bytes // ARENA_ALIGNMENT_BYTES) * ARENA_ALIGNMENT_BYTES
     return f"""\
 // real value = (code - zero point) * scale
 #pragma once
@@ -127,7 +125,8 @@ def _settings(program: Program, arena_bytes: int, block: str) -> str:
 
 namespace aqtaudio {{
 // Enough with TensorFlow Lite Micro's reference kernels and with CMSIS-NN; README.md, "Memory".
-constexpr std::size_t kArenaBytes = {arena};
+constexpr std::size_t kArenaBytes =
+    sizeof(void*) == 8 ? {arena.wide_bytes} : {arena.narrow_bytes};
 {_edge_constants("Input", source)}
 {_edge_constants("Output", target)}
 // Streams: what a model remembers is in so many tflite::MicroResourceVariables.

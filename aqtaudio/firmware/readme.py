@@ -5,8 +5,7 @@ from importlib import resources
 
 import numpy as np
 
-EXACT_SINCE = "90b983c (2026-08-20)"
-"""Commit of TensorFlow Lite Micro that bundles were compared with."""
+from aqtaudio.firmware.boards import EXACT_SINCE
 
 
 def text(operators: list[str], inputs: np.ndarray, states: int, block: str) -> str:

@@ -103,10 +103,12 @@ def _compile(
 
 
 def _arena_bytes(bundle: Path) -> int:
-    found = re.search(r"kArenaBytes = (\d+)", (bundle / "model_settings.h").read_text())
+    """The larger of the two that a bundle states."""
+    text = (bundle / "model_settings.h").read_text()
+    found = re.search(r"kArenaBytes =\s+sizeof\(void\*\) == 8 \? (\d+) : (\d+)", text)
     if found is None:
         raise BadInput(f"{bundle}: model_settings.h has no kArenaBytes")
-    return int(found[1])
+    return max(int(found[1]), int(found[2]))
 
 
 def _require_success(command: list, bundle: Path) -> None:

@@ -8,14 +8,13 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder, write, write_arrays, write_json
-from aqtaudio.firmware import sums
-from aqtaudio.firmware.arena import device_arena_bytes
+from aqtaudio.firmware import arena, sums
 from aqtaudio.frontends import named
 from aqtaudio.program.check import Report, check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.parity import random_codes, recorded_codes
-from aqtaudio.runs.run import EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
+from aqtaudio.runs.run import BOARDS, EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
 
 GOLDEN_CLIPS = 16
 FIRMWARE = "firmware"
@@ -67,8 +66,9 @@ def _write_firmware(
     setup = run.experiment.setup
     block_ms = setup.block_ms if setup.streams else None
     folder.mkdir(parents=True, exist_ok=True)
-    arena = device_arena_bytes(run.program, report.arena_bytes or 0)
-    write_bundle(folder, run.program, run.model, arena, codes, executor(codes), block_ms)
+    measured = arena.read(run.path / BOARDS)
+    size = arena.stated(run.program, run.model, report.arena_bytes or 0, measured)
+    write_bundle(folder, run.program, run.model, size, codes, executor(codes), block_ms)
 
 
 def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:

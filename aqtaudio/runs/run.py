@@ -24,9 +24,10 @@ EVALUATION = "evaluation.tsv"
 COMPANIONS = "companions.npz"
 GOLDEN = "golden.npz"
 PROGRAM_JSON = "program.json"
-FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, "row.json")
+BOARDS = "boards.json"
+FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, BOARDS, "row.json")
 """What an artifact has of its run, beside its evaluation list. Not all runs have companions, or
-golden inputs."""
+golden inputs, or were measured on boards."""
 
 
 @dataclasses.dataclass(frozen=True)

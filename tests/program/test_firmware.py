@@ -16,7 +16,8 @@ from stream_cases import BANDS, STREAMS
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
-from aqtaudio.program import firmware
+from aqtaudio.firmware import bundle as firmware
+from aqtaudio.firmware.arena import Arena
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
@@ -24,7 +25,7 @@ from aqtaudio.recipe import W8A8
 from aqtaudio.vocabulary.recording import record
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
-ARENA_BYTES = 24_010
+ARENA = Arena(24_016, 20_000)
 CLIPS = 3
 BLOCK_FRAMES = 4
 
@@ -93,8 +94,10 @@ STUBS = {
         #include <cstddef>
         namespace tflite {
         struct MicroAllocator {
-          static MicroAllocator* Create(unsigned char*, std::size_t) {
+          std::size_t bytes;
+          static MicroAllocator* Create(unsigned char*, std::size_t bytes) {
             static MicroAllocator one;
+            one.bytes = bytes;
             return &one;
           }
         };
@@ -120,27 +123,33 @@ STUBS = {
         #include <cstddef>
         #include "model_golden.h"
         #include "tensorflow/lite/micro/micro_resource_variable.h"
-        struct TfLiteTensor { union { std::int8_t* int8; } data; };
+        #ifndef LEAST
+        #define LEAST 1
+        #endif
+        #ifdef ALL_RIGHT
+        constexpr int kWrong = -1;
+        #else
+        constexpr int kWrong = 1;  // a code of the second clip
+        #endif
+        struct TfLiteTensor { union { void* data; } data; };
         namespace tflite {
         struct MicroInterpreter {
           std::int8_t codes[sizeof aqtaudio::kGoldenInputs[0]];
           std::int8_t answer[sizeof aqtaudio::kGoldenOutputs[0]];
           TfLiteTensor in, out;
+          std::size_t bytes;
           int clip = 0, variables = 0;
           template <typename Resolver>
-          MicroInterpreter(const void*, Resolver&, unsigned char*, std::size_t) {
-            in.data.int8 = codes;
-            out.data.int8 = answer;
-          }
-          template <typename Resolver>
-          MicroInterpreter(const void* model, Resolver& resolver, MicroAllocator*,
+          MicroInterpreter(const void*, Resolver&, MicroAllocator* allocator,
                            MicroResourceVariables* resources)
-              : MicroInterpreter(model, resolver, static_cast<unsigned char*>(nullptr), 0) {
-            variables = resources->count;
+              : bytes(allocator->bytes), variables(resources ? resources->count : 0) {
+            in.data.data = codes;
+            out.data.data = answer;
           }
           TfLiteStatus AllocateTensors() {
-            return variables == STATES ? kTfLiteOk : kTfLiteError;
+            return variables == STATES && bytes >= LEAST ? kTfLiteOk : kTfLiteError;
           }
+          std::size_t arena_used_bytes() const { return 100; }
           TfLiteStatus Reset() {
             clip = 0;
             return kTfLiteOk;
@@ -150,7 +159,7 @@ STUBS = {
           TfLiteStatus Invoke() {
             for (std::size_t i = 0; i < sizeof answer; ++i)
               answer[i] = aqtaudio::kGoldenOutputs[clip][i];
-            answer[0] += clip++ == 1;  // one wrong code in the second clip
+            answer[0] += clip++ == kWrong;
             return kTfLiteOk;
           }
         };
@@ -158,9 +167,12 @@ STUBS = {
     """,
 }
 
-MAIN = """
-    #include <cstdio>
+DUMP = """
     #include <cstdint>
+    #include <cstdio>
+    #include "model_data.h"
+    #include "model_golden.h"
+    #include "model_settings.h"
     int main() {
       using namespace aqtaudio;
       if (reinterpret_cast<std::uintptr_t>(kModel) % 16) return 1;
@@ -168,7 +180,7 @@ MAIN = """
       std::fwrite(kGoldenInputs, 1, sizeof kGoldenInputs, stdout);
       std::fwrite(kGoldenOutputs, 1, sizeof kGoldenOutputs, stdout);
       const float scales[] = {kInputScale, kOutputScale};
-      const int others[] = {kInputZeroPoint, kOutputZeroPoint, int(kArenaBytes), Mismatches()};
+      const int others[] = {kInputZeroPoint, kOutputZeroPoint, int(kArenaBytes)};
       std::fwrite(scales, 1, sizeof scales, stdout);
       std::fwrite(others, 1, sizeof others, stdout);
     }
@@ -185,8 +197,9 @@ def golden() -> tuple[np.ndarray, np.ndarray]:
 def bundle(tmp_path_factory: pytest.TempPathFactory, golden: tuple) -> Path:
     folder = tmp_path_factory.mktemp("export") / "firmware"
     program, model = exports.program("int8"), exports.model("int8")
-    written = firmware.write_bundle(folder, program, model, ARENA_BYTES, *golden)
-    assert sorted(written) == sorted(folder.iterdir())
+    written = firmware.write_bundle(folder, program, model, ARENA, *golden)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sorted(written) == sorted(files)
     return folder
 
 
@@ -205,51 +218,95 @@ def stream_bundle(tmp_path_factory: pytest.TempPathFactory, stream: Program) -> 
     folder = tmp_path_factory.mktemp("stream") / "firmware"
     codes = programs.random_codes((CLIPS, BLOCK_FRAMES, 1, BANDS), seed=0)
     outputs = Executor(stream)(codes)
-    firmware.write_bundle(folder, stream, to_tflite(stream), ARENA_BYTES, codes, outputs, 40.0)
+    firmware.write_bundle(folder, stream, to_tflite(stream), ARENA, codes, outputs, 40.0)
     return folder
 
 
-def run_example(bundle: Path, states: int, main: str, folder: Path) -> bytes:
-    """What `main` prints, compiled with the README's example and the stubs."""
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def compiled(folder: Path, bundle: Path, sources: list[Path], *flags: str) -> Path:
+    """A program of these sources, the model and the stubs."""
     for name, text in STUBS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (example,) = re.findall(r"```cpp\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL)
-    # The stub of the interpreter wants the resolver's types first.
-    (folder / "main.cc").write_text('#include "model_operators.h"\n' + example + main)
     program = folder / "program"
     subprocess.run(
-        [COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-DSTATES={states}"]
-        + ["-I", bundle, "-I", folder, folder / "main.cc", bundle / "model_data.cc", "-o", program],
+        [COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", *flags, "-I", bundle]
+        + ["-I", bundle / "boards", "-I", folder, *sources, bundle / "model_data.cc"]
+        + ["-o", program],
         check=True,
+        capture_output=True,
     )
-    return subprocess.run([program], check=True, capture_output=True).stdout
+    return program
 
 
-@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def self_test(bundle: Path, states: int, folder: Path, *flags: str) -> tuple[int, str]:
+    """Status and text of the bundle's self-test with the stubs."""
+    sources = [bundle / "main.cc", bundle / "boards/host.cc"]
+    flags = (f"-DSTATES={states}", "-DTF_LITE_STATIC_MEMORY", *flags)
+    ran = subprocess.run([compiled(folder, bundle, sources, *flags)], capture_output=True)
+    return ran.returncode, ran.stdout.decode()
+
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+
+
+@needs_compiler
 def test_the_compiler_reads_back_what_was_written(bundle: Path, golden: tuple, tmp_path: Path):
-    content = run_example(bundle, 0, MAIN, tmp_path)
+    (tmp_path / "dump.cc").write_text(DUMP)
+    program = compiled(tmp_path, bundle, [tmp_path / "dump.cc"])
+    content = subprocess.run([program], check=True, capture_output=True).stdout
     edges = exports.program("int8").edges
     source, target = edges["input"], edges["logits"]
-    numbers = [source.zero_point, target.zero_point, 24_016, 1]
+    numbers = [source.zero_point, target.zero_point, 24_016]
     expected = exports.model("int8") + golden[0].tobytes() + golden[1].tobytes()
     expected += np.float32([source.scale, target.scale]).tobytes() + np.int32(numbers).tobytes()
     assert content == expected
 
 
-@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
-def test_the_compiler_reads_back_a_stream(stream: Program, stream_bundle: Path, tmp_path: Path):
+@needs_compiler
+def test_the_self_test_finds_a_wrong_code(bundle: Path, tmp_path: Path):
+    status, text = self_test(bundle, 0, tmp_path)
+    assert status == 1 and "mismatches: 1 \n" in text and text.endswith("failed: codes differ\n")
+    assert "arena_bytes: 24016 \n" in text and "arena_used_bytes: 100 \n" in text
+    assert f"outputs: {CLIPS * 8} \n" in text and "arena_least_bytes" not in text
+
+
+@needs_compiler
+def test_the_self_test_passes(bundle: Path, tmp_path: Path):
+    status, text = self_test(bundle, 0, tmp_path, "-DALL_RIGHT")
+    assert status == 0 and text.endswith("mismatches: 0 \npassed\n")
+
+
+@needs_compiler
+def test_the_self_test_finds_the_least_arena(bundle: Path, tmp_path: Path):
+    status, text = self_test(
+        bundle, 0, tmp_path, "-DALL_RIGHT", "-DLEAST=120", "-DAQTAUDIO_ARENA_LIMIT_BYTES=30000"
+    )
+    assert status == 0 and "arena_least_bytes: 128 \n" in text
+
+
+@needs_compiler
+def test_the_self_test_says_that_a_model_does_not_load(bundle: Path, tmp_path: Path):
+    status, text = self_test(bundle, 0, tmp_path, "-DLEAST=24017")
+    assert status == 2 and text.endswith("failed: the model does not load in this arena\n")
+
+
+@needs_compiler
+def test_a_stream_is_run_twice(stream: Program, stream_bundle: Path, tmp_path: Path):
     """One wrong code in each of the two rounds."""
-    main = """
-        #include <cstdio>
-        int main() {
-          using namespace aqtaudio;
-          int numbers[] = {kBlockFrames, kResourceVariables, kGoldenBlocks, Mismatches()};
-          for (int number : numbers) std::printf("%d ", number);
-        }
-    """
     assert len(stream.states) == 2
-    assert run_example(stream_bundle, 2, main, tmp_path) == b"4 2 3 2 "
+    status, text = self_test(stream_bundle, 2, tmp_path)
+    assert status == 1 and "mismatches: 2 \n" in text
+
+
+@needs_compiler
+def test_other_layouts_of_tensors_do_not_compile(bundle: Path, tmp_path: Path):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        compiled(tmp_path, bundle, [bundle / "main.cc", bundle / "boards/host.cc"], "-DSTATES=0")
+    assert b"TF_LITE_STATIC_MEMORY" in error.value.stderr
 
 
 def test_the_readme_of_a_stream_says_how_much_a_call_takes(stream_bundle: Path):
@@ -268,7 +325,7 @@ def test_the_resolver_of_a_stream_has_the_operators_of_all_subgraphs(stream_bund
 
 def test_the_methods_of_the_resolver_are_those_of_tflite_micro(golden: tuple, tmp_path: Path):
     model = chains.chain(list(METHODS), ["INT8"] * (len(METHODS) + 1))
-    firmware.write_bundle(tmp_path / "all", exports.program("int8"), model, 1, *golden)
+    firmware.write_bundle(tmp_path / "all", exports.program("int8"), model, ARENA, *golden)
     text = (tmp_path / "all/model_operators.h").read_text()
     assert re.findall(r"resolver\.(\w+)\(\)", text) == list(METHODS.values())
 
@@ -285,10 +342,10 @@ def test_the_resolver_lists_the_operators_of_the_file(bundle: Path):
 
 
 def test_writing_again_replaces_the_files(bundle: Path, golden: tuple):
-    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    before = contents(bundle)
     program, model = exports.program("int8"), exports.model("int8")
-    firmware.write_bundle(bundle, program, model, ARENA_BYTES, *golden)
-    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    firmware.write_bundle(bundle, program, model, ARENA, *golden)
+    assert contents(bundle) == before
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -297,6 +354,6 @@ def test_golden_codes_of_another_shape_are_refused(golden: tuple, tmp_path: Path
     codes[which] = codes[which][..., :-1] if which else codes[which].astype(np.int16)
     with pytest.raises(BadInput, match="golden"):
         firmware.write_bundle(
-            tmp_path / "firmware", exports.program("int8"), exports.model("int8"), 1, *codes
+            tmp_path / "firmware", exports.program("int8"), exports.model("int8"), ARENA, *codes
         )
     assert not (tmp_path / "firmware").exists()
