@@ -28,6 +28,7 @@ ALLOWED = {
     "detection": LEAVES,
     "study": LEAVES,  # knows rows, and no models, runs or tasks
     "frontends": LEAVES | {"program.c_text"},
+    "firmware": LEAVES | {"program"},
     "vocabulary": LEAVES | {"recipe", "program"},
     "compression": LEAVES | {"recipe", "vocabulary"},
     "models": LEAVES | {"vocabulary"},

@@ -11,7 +11,7 @@ HEAD = f"""\
 # Boards
 
 Written by `aqtaudio firmware boards`: the self-test of every artifact, built against TensorFlow
-Lite Micro {EXACT_SINCE} and run on this machine (`host`, 64-bit) and on boards that QEMU 7.2 emulates:
+Lite Micro {EXACT_SINCE}, run on this machine (`host`, 64-bit) and on boards that QEMU emulates:
 `mps3-an547`, a Cortex-M55 with vectors (MVE), and `mps2-an386`, a Cortex-M4 with DSP instructions.
 "differ": golden output codes that differ, of so many. "stated": `kArenaBytes` of the bundle;
 "used": after loading; "least": in which the model loads; "over": stated over least. Instructions

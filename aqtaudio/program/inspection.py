@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import flatbuffer, kernel_libraries, operator_view, remedies, traps
+from aqtaudio.program import flatbuffer, kernel_traps, operator_view, remedies, traps
 from aqtaudio.program.flatbuffer import schema
+from aqtaudio.program.kernel_libraries import LIBRARIES
 from aqtaudio.program.operator_view import EdgeFacts, Operator, Tensor
 
 
@@ -26,7 +27,7 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
       float_reasons: one line per stretch of such operators.
       trap_reasons: one line per trap of TFLite Micro's kernels (`program.traps`).
       kernel_reasons: by kernel library, one line per operator that it gets wrong
-        (`program.kernel_libraries`).
+        (`program.kernel_traps`).
       weight_bytes: of the constants, each counted once.
 
     Raises ValueError, and whatever else Python raises on a damaged file.
@@ -50,11 +51,8 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
 
 
 def _kernel_reasons(operators: list[Operator]) -> dict[str, list[str]]:
-    found = [kernel_libraries.reasons(operator) for operator in operators]
-    return {
-        library: [line for lines in found for line in lines[library]]
-        for library in kernel_libraries.LIBRARIES
-    }
+    found = [kernel_traps.reasons(operator) for operator in operators]
+    return {library: [line for lines in found for line in lines[library]] for library in LIBRARIES}
 
 
 def _weight_bytes(model: schema.ModelT) -> int:

@@ -88,6 +88,7 @@ def costs(run: Run) -> dict[str, Any]:
     return totals | {
         "file_bytes": report.file_bytes,
         "arena_bytes": report.arena_bytes,
+        "arena_used_bytes": report.arena_used_bytes,
         "look_ahead_ms": look_ahead_ms(run.experiment, program),
     }
 

@@ -182,6 +182,8 @@ CHECK_KEYS = {
     "float_ops",
     "unsupported",
     "arena_bytes",
+    "arena_used_bytes",
+    "kernels",
     "file_bytes",
     "weight_bytes",
 }

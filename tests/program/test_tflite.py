@@ -107,7 +107,7 @@ def test_operators_are_the_expected_ones_and_no_tensor_is_float(variant: str):
 def test_size(variant: str, file_bytes: int, arena_bytes: int):
     assert len(exports.model(variant)) <= file_bytes
     with Micro(exports.model(variant)) as micro:
-        assert micro.arena_bytes <= arena_bytes
+        assert micro.arena_used_bytes <= arena_bytes
 
 
 def test_slimming_twice_changes_nothing():

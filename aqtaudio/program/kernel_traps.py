@@ -1,0 +1,92 @@
+"""Which operators of a TFLite file a kernel library gets wrong, and what to do instead."""
+
+from collections.abc import Iterator
+
+from aqtaudio.program.kernel_libraries import (
+    TRANSPOSED_AXES,
+    Library,
+    difference_is_one,
+    four_bit_depthwise_is_right,
+)
+from aqtaudio.program.operator_view import Operator
+from aqtaudio.program.traps import Finding, Rule
+
+
+def reasons(operator: Operator) -> dict[Library, list[str]]:
+    """By library, one line per finding of its rules."""
+    return {
+        library: [
+            f"{operator.name} ({operator.place}): {tensor.label} {wrong}; {remedy}"
+            for rule in rules
+            for tensor, wrong, remedy in rule(operator)
+        ]
+        for library, rules in RULES.items()
+    }
+
+
+def _four_bits(library: Library, what: str, remedy: str) -> Rule:
+    def rule(operator: Operator) -> Iterator[Finding]:
+        source, weights, target = operator.input(0), operator.input(1), operator.output
+        if operator.name != "DEPTHWISE_CONV_2D" or not (source and weights and target):
+            return
+        if weights.type == "INT4" and source.shape and target.shape:
+            inputs, outputs = source.shape[-1], target.shape[-1]
+            dilated = operator.dilation != (1, 1)
+            if not four_bit_depthwise_is_right(inputs, outputs, dilated, library):
+                yield weights, f"is INT4, {inputs} channels to {outputs}: {what}", remedy
+
+    return rule
+
+
+def _groups(operator: Operator) -> Iterator[Finding]:
+    source, weights = operator.input(0), operator.input(1)
+    if operator.name == "CONV_2D" and source and weights and source.type == "INT16":
+        if source.shape and weights.shape and source.shape[-1] != weights.shape[-1]:
+            wrong = "has groups beside int16 activations: CMSIS-NN crashes, or is wrong silently"
+            yield weights, wrong, "use a convolution per group and a concatenation"
+
+
+def _many_scales(operator: Operator) -> Iterator[Finding]:
+    source, weights = operator.input(0), operator.input(1)
+    if operator.name == "FULLY_CONNECTED" and source and weights and source.type == "INT16":
+        if weights.scale_count > 1:
+            wrong = "has a scale per channel beside int16 activations, which CMSIS-NN refuses"
+            yield weights, wrong, "use one scale, or a 1x1 convolution"
+
+
+def _many_axes(operator: Operator) -> Iterator[Finding]:
+    source = operator.input(0)
+    if operator.name == "TRANSPOSE" and source and source.type == "INT8":
+        if len(source.shape) > TRANSPOSED_AXES:
+            wrong = (
+                f"has {len(source.shape)} axes: CMSIS-NN leaves garbage beyond {TRANSPOSED_AXES}"
+            )
+            yield source, wrong, "reshape to fewer axes first: axes of one element go free"
+
+
+def _difference(operator: Operator) -> Iterator[Finding]:
+    tensors = [operator.input(0), operator.input(1), operator.output]
+    a, b, y = (tensor if tensor and tensor.is_quantized else None for tensor in tensors)
+    if operator.name == "SUB" and a and b and y:
+        if not difference_is_one(a.grid[0], b.grid[0], y.grid[0], y.type == "INT16"):
+            wrong = "has a scale whose ratios TFLite Micro's releases round differently"
+            yield y, wrong, "add the negative, or use scales that are powers of two apart"
+
+
+RULES: dict[Library, tuple[Rule, ...]] = {
+    "reference": (),
+    "cmsis-nn": (
+        _four_bits(
+            "cmsis-nn", "CMSIS-NN computes it wrong", "use int8, or an even number of inputs"
+        ),
+        _groups,
+        _many_scales,
+        _many_axes,
+        _difference,
+    ),
+    "litert": (
+        _four_bits(
+            "litert", "LiteRT computes it wrong", "use int8, or a multiple of 8 undilated ones"
+        ),
+    ),
+}
