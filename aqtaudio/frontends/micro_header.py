@@ -1,4 +1,4 @@
-"""What an artifact says about its front end: frontend.json, and C++ headers for the device."""
+"""What an artifact says about its front end: headers for the device, for C and C++."""
 
 from typing import Any
 
@@ -56,63 +56,68 @@ def golden_samples(frontend: MicroFrontend) -> np.ndarray:
 
 
 def golden_header(frontend: MicroFrontend) -> str:
-    """C++ text with samples and features."""
+    """C and C++ text with samples and features."""
     samples = golden_samples(frontend)
     features, _ = frontend.integers(
         jnp.asarray(samples, jnp.int32)[None], frontend.initial_state(1)
     )
     rows = np.asarray(features[0])
-    return f"""\
+    return _guarded(f"""\
 // Samples, from a silent start, and the front end's features of them before anything else.
-#pragma once
-
-#include <cstdint>
-
-namespace aqtaudio {{
-{c_text.array("constexpr std::int16_t", "kFrontendGoldenSamples", samples)}
-{c_text.table("constexpr std::uint16_t", "kFrontendGoldenFeatures", rows)}
-}}  // namespace aqtaudio
-"""
+{c_text.array("static const int16_t", "kFrontendGoldenSamples", samples)}
+{c_text.table("static const uint16_t", "kFrontendGoldenFeatures", rows)}
+""")
 
 
 def header(frontend: MicroFrontend, tables: Tables, codes: np.ndarray) -> str:
-    """C++ text with settings, tables and input codes [channels or 1, values]."""
+    """C and C++ text with settings, tables and input codes [channels or 1, values]."""
     library = "the C library" if frontend.variant == "c" else "TFLite Micro's signal operators"
     row = "channel" if len(codes) > 1 else "0"
-    return f"""\
+    return _guarded(f"""\
 // The front end that this model was trained on: TensorFlow's micro front end, {library}.
-#pragma once
-
-#include <cstdint>
-
-namespace aqtaudio {{
-constexpr int kFrontendSampleRateHz = {frontend.sample_rate_hz};
-constexpr int kFrontendWindowSamples = {frontend.window_samples};
-constexpr int kFrontendHopSamples = {frontend.hop_samples};
-constexpr int kFrontendChannels = {frontend.channels};
+enum {{
+  kFrontendSampleRateHz = {frontend.sample_rate_hz},
+  kFrontendWindowSamples = {frontend.window_samples},
+  kFrontendHopSamples = {frontend.hop_samples},
+  kFrontendChannels = {frontend.channels},
+}};
 
 // Fills the C library's FrontendConfig; then FrontendPopulateState(config, state,
 // kFrontendSampleRateHz).
-template <typename Config>
-void FillFrontendConfig(Config* config) {{
 {_config(frontend)}
-}}
 
 // What a device must compute in its tables. Mathematics libraries differ: compare, or copy them.
-{c_text.array("constexpr std::int16_t", "kFrontendWindow", tables.window)}
-{c_text.array("constexpr std::int16_t", "kFrontendGains", _library_layout(tables.gains))}
+{c_text.array("static const int16_t", "kFrontendWindow", tables.window)}
+{c_text.array("static const int16_t", "kFrontendGains", _library_layout(tables.gains))}
 // Spectrum bin kFrontendFirstBin + i lies in interval i of these: 0 ends where filter 0 is highest.
 // It has its weight (falling) in the filter before, its unweight (rising) in the interval's.
-constexpr int kFrontendFirstBin = {tables.filters.start};
-{c_text.array("constexpr std::int16_t", "kFrontendFilterIntervals", tables.filters.intervals)}
-{c_text.array("constexpr std::int16_t", "kFrontendFilterWeights", tables.filters.falling)}
-{c_text.array("constexpr std::int16_t", "kFrontendFilterUnweights", tables.filters.rising)}
+enum {{ kFrontendFirstBin = {tables.filters.start} }};
+{c_text.array("static const int16_t", "kFrontendFilterIntervals", tables.filters.intervals)}
+{c_text.array("static const int16_t", "kFrontendFilterWeights", tables.filters.falling)}
+{c_text.array("static const int16_t", "kFrontendFilterUnweights", tables.filters.rising)}
 
 // The model's input code of a feature: kInputCodes[{row}][feature < kInputCodeValues ? feature :
 // kInputCodeValues - 1].
-constexpr int kInputCodeValues = {codes.shape[1]};
-{c_text.table(f"constexpr std::{codes.dtype.name}_t", "kInputCodes", codes)}
+enum {{ kInputCodeValues = {codes.shape[1]} }};
+{c_text.table(f"static const {codes.dtype.name}_t", "kInputCodes", codes)}
+""")
+
+
+def _guarded(text: str) -> str:
+    """A header for C, and for C++, where it is in the namespace."""
+    return f"""\
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+namespace aqtaudio {{
+#endif
+
+{text}
+#ifdef __cplusplus
 }}  // namespace aqtaudio
+#endif
 """
 
 
@@ -123,10 +128,10 @@ def _library_layout(gains: np.ndarray) -> np.ndarray:
 
 
 def _config(frontend: MicroFrontend) -> str:
-    """The body of FillFrontendConfig; it does not compile where the library cannot do this."""
+    """AQTAUDIO_FILL_FRONTEND_CONFIG and, in C++, FillFrontendConfig; neither compiles where the
+    library cannot do this.
+    """
     f = frontend
-    if reason := _refusal(f):
-        return f'  static_assert(sizeof(Config) == 0, "{reason}");\n  (void)config;'
     values = {
         "window.size_ms": f"{f.window_ms:g}",
         "window.step_size_ms": f"{f.hop_ms:g}",
@@ -144,7 +149,26 @@ def _config(frontend: MicroFrontend) -> str:
         "log_scale.enable_log": int(f.log),
         "log_scale.scale_shift": f.scale_shift,
     }
-    return "\n".join(f"  config->{name} = {value};" for name, value in values.items())
+    body = [f"(config)->{name} = {value};" for name, value in values.items()]
+    if reason := _refusal(f):
+        body = [f'AQTAUDIO_STATIC_ASSERT(sizeof(*(config)) == 0, "{reason}");']
+    lines = " \\\n".join(f"    {line}" for line in body)
+    return f"""\
+#ifdef __cplusplus
+#define AQTAUDIO_STATIC_ASSERT static_assert
+#else
+#define AQTAUDIO_STATIC_ASSERT _Static_assert
+#endif
+#define AQTAUDIO_FILL_FRONTEND_CONFIG(config) \\
+  do {{ \\
+{lines} \\
+  }} while (0)
+#ifdef __cplusplus
+template <typename Config>
+void FillFrontendConfig(Config* config) {{
+  AQTAUDIO_FILL_FRONTEND_CONFIG(config);
+}}
+#endif"""
 
 
 def _refusal(frontend: MicroFrontend) -> str:

@@ -12,6 +12,7 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.program.kernels.call import Call, Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import carrier_dot, integer_dot
 from aqtaudio.program.program import Operation, Program
+from aqtaudio.program.support import require_litert
 
 Constants = dict[str, Any]
 State = dict[str, jax.Array]
@@ -31,6 +32,9 @@ class Executor:
           integer: int8 dots, the faster (`benchmarks/execution.py`); False: exact float32 carriers.
             The codes are the same.
           target: whose arithmetic, TFLite Micro's or LiteRT's.
+
+        Raises:
+          BadInput: LiteRT computes an operation wrong.
         """
         self.program = program
         engine = Engine(integer_dot if integer else carrier_dot, target)
@@ -39,6 +43,7 @@ class Executor:
             for op in program.operations
         ]
         if target != "micro":  # whose constants are in the program
+            require_litert(program)
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine))
         self._loop = compiled(functools.partial(_loop, program, engine))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.program.kernel_libraries import four_bit_depthwise_is_right
 from aqtaudio.program.kernels import KINDS
 from aqtaudio.program.kernels.softmax import SOFTMAX_FINEST_SCALE, SOFTMAX_WIDTH_LIMIT
 from aqtaudio.program.kernels.transcendental import INPUT_SCALE_LIMIT
@@ -56,6 +57,21 @@ def require(program: Program) -> None:
     for op in program.operations:
         if op.kind not in SOURCES:
             _require_values(program, op)
+
+
+def require_litert(program: Program) -> None:
+    """Raises Unsupported, naming the layer, for what LiteRT computes wrong and we don't follow."""
+    for op in program.operations:
+        if op.kind == "depthwise_conv2d" and op.attributes["weight_bits"] == 4:
+            channels = [program.edges[name].shape[-1] for name in (op.inputs[0], op.output)]
+            dilated = op.attributes["dilation"] != (1, 1)
+            if not four_bit_depthwise_is_right(*channels, dilated, "litert"):
+                raise Unsupported(
+                    op.name,
+                    f"LiteRT computes this 4-bit depthwise convolution ({channels[1]} channels"
+                    f"{', dilated' if dilated else ''}) wrong; use 8 bits, or a multiple of 8 "
+                    "channels without dilation",
+                )
 
 
 def require_form(program: Program) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, identity
-from aqtaudio.runs.renew import measured, renew
+from aqtaudio.runs.renew import measured, renew, shape_key
 from aqtaudio.runs.run import Run
 from aqtaudio.settings import overlay
 from aqtaudio.study.plan import plan
@@ -40,6 +40,7 @@ def renew_study(
     if not rows:
         raise BadInput(f"{store.rows_path} has no rows: name the folder of a study")
     experiments = _experiments(studies, folder)
+    sizes: dict[str, Costs] = {}
     artifacts = {path.name: path for path in sorted((folder / "artifacts").glob("*/"))}
     unknown = []
     for row in rows:
@@ -49,9 +50,12 @@ def renew_study(
             kept = renew(Run(artifacts[name]))
             row |= {key: kept[key] for key in ("costs", "bits") if key in row}
         elif name in experiments:
-            say(f"{name} {row['name']}: measured untrained")
-            sizes = measured(experiments[name], row.get("ranks", {}))
-            row["costs"] = row["costs"] | sizes
+            experiment, ranks = experiments[name], row.get("ranks", {})
+            key = shape_key(experiment, ranks)
+            if key not in sizes:
+                say(f"{name} {row['name']}: measured untrained")
+                sizes[key] = measured(experiment, ranks)
+            row["costs"] = row["costs"] | sizes[key]
         else:
             row["costs"] = row["costs"] | dict.fromkeys(SIZES)
             unknown.append(name)

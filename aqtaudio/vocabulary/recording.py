@@ -117,6 +117,8 @@ def record_real(
     program = notebook.program([float(scale) for scale in scales], constants)
     with _blaming(recipe):
         support.require(program)
+        if recipe.target == "litert":
+            support.require_litert(program)
     return program, real
 
 

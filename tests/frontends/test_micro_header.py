@@ -26,6 +26,7 @@ from aqtaudio.runs.train import train
 pytestmark = pytest.mark.optimized(False)
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
+C_COMPILER = shutil.which("gcc") or shutil.which("cc")
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
 HEARING: Experiment = dataclasses.replace(
     EXPERIMENT, frontend=MICRO, optimizer=dataclasses.replace(EXPERIMENT.optimizer, steps=10)
@@ -127,13 +128,35 @@ def test_the_compiler_reads_settings_and_tables(artifact, tmp_path):
     assert int(values[-1]) == found.window.sum() + gains
 
 
+@pytest.mark.skipif(C_COMPILER is None, reason="no C compiler")
+def test_it_is_c_too(artifact, tmp_path):
+    source, program = tmp_path / "main.c", tmp_path / "main"
+    config = LIBRARY[LIBRARY.index("struct Config") : LIBRARY.index("int main")]
+    source.write_text(f"""
+        #include "frontend.h"
+        #include "frontend_golden.h"
+        #include <stdio.h>
+        {config}
+        int main(void) {{
+          struct Config c;
+          AQTAUDIO_FILL_FRONTEND_CONFIG(&c);
+          printf("%d %d %d", c.window.size_ms, kFrontendChannels, kInputCodes[0][0]);
+          return kFrontendGoldenSamples[0] == kFrontendWindow[0];
+        }}
+    """)
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{artifact / 'firmware'}"]
+    subprocess.run([C_COMPILER, *flags, source, "-o", program], check=True)
+    values = subprocess.run([program], capture_output=True, text=True).stdout.split()
+    assert [int(value) for value in values[:2]] == [30, MICRO.channels]
+
+
 def test_header_holds_the_filters(artifact):
     text = (artifact / "firmware" / "frontend.h").read_text()
     found = tables(MICRO).filters
     assert np.array_equal(array(text, "kFrontendFilterIntervals"), found.intervals)
     assert np.array_equal(array(text, "kFrontendFilterWeights"), found.falling)
     assert np.array_equal(array(text, "kFrontendFilterUnweights"), found.rising)
-    assert f"kFrontendFirstBin = {found.start};" in text
+    assert f"kFrontendFirstBin = {found.start} }};" in text
 
 
 def test_what_the_c_library_cannot_be_does_not_compile():
@@ -143,9 +166,10 @@ def test_what_the_c_library_cannot_be_does_not_compile():
         frontend = dataclasses.replace(MICRO, hop_ms=10, **changes)
         return header(frontend, tables(frontend), np.zeros((1, 1), np.int8))
 
-    assert "size_ms = 25;" in text(window_ms=25.0) and "static_assert" not in text(window_ms=25.0)
+    refusal = "AQTAUDIO_STATIC_ASSERT("
+    assert "size_ms = 25;" in text(window_ms=25.0) and refusal not in text(window_ms=25.0)
     assert "size_ms" not in text(window_ms=25.5) and "has 25.5 every 10" in text(window_ms=25.5)
-    assert "static_assert" in text(variant="tflm")
+    assert refusal in text(variant="tflm")
 
 
 def test_golden_vectors_of_a_long_window_hold_a_frame():

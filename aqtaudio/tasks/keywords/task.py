@@ -1,6 +1,7 @@
 """Keyword spotting: which of some words a clip holds, another word, or silence."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.errors import BadInput
+from aqtaudio.program import c_text
+from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks.keywords import loss as of_logits
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
@@ -190,12 +194,31 @@ class Keywords(Task):
         from_silence = of_logits.metrics(logits, classes, self.classes)["accuracy"]
         return found | {"stream": {"accuracy_from_silence": from_silence}}
 
+    def device_files(self, setup: Setup, executor: Executor) -> Mapping[str, str]:
+        """And the classes, in the order of the outputs."""
+        labels = {"firmware/model_labels.h": labels_header(self.classes)}
+        return {**super().device_files(setup, executor), **labels}
+
     def show(self, scores: Mapping[str, Any]) -> list[str]:
         """Accuracy over all and per class."""
         return [
             f"accuracy {scores['accuracy']:.4f}",
             *(f"{name:>10} {share:.4f}" for name, share in scores["per_class"].items()),
         ]
+
+
+def labels_header(classes: Sequence[str]) -> str:
+    """C and C++ text: names of the classes, and where a detector's threshold begins."""
+    names = ", ".join(json.dumps(name, ensure_ascii=False) for name in classes)
+    return f"""\
+// The classes, in the order of the outputs. A detection: the softmax of the outputs, smoothed as
+// `aqtaudio listen` does it, rises to the threshold; `aqtaudio detect` finds the threshold for a
+// number of false alarms per hour.
+#pragma once
+
+static const char* const kModelLabels[{len(classes)}] = {{{names}}};
+static const float kModelThreshold = {c_text.literal(DetectorSettings().threshold)};
+"""
 
 
 def _logits(network: Network, clips: np.ndarray, setup: Setup) -> np.ndarray:
