@@ -11,6 +11,7 @@ import numpy as np
 import programs
 import pytest
 import reference
+import tflm_stubs
 from initial import initial
 from stream_cases import BANDS, STREAMS
 
@@ -60,111 +61,6 @@ METHODS = {
     "TANH": "AddTanh",
     "TRANSPOSE": "AddTranspose",
     "VAR_HANDLE": "AddVarHandle",
-}
-
-# The part of TFLite Micro's interface that the bundle touches, playing back the golden outputs.
-STUBS = {
-    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """
-        #pragma once
-        enum TfLiteStatus { kTfLiteOk, kTfLiteError };
-        #define TF_LITE_ENSURE_STATUS(call) if ((call) != kTfLiteOk) return kTfLiteError
-        namespace tflite {
-        template <unsigned count> struct MicroMutableOpResolver {
-          unsigned added = 0;
-          TfLiteStatus Add() { return ++added <= count ? kTfLiteOk : kTfLiteError; }
-          TfLiteStatus AddConv2D() { return Add(); }
-          TfLiteStatus AddDepthwiseConv2D() { return Add(); }
-          TfLiteStatus AddAveragePool2D() { return Add(); }
-          TfLiteStatus AddFullyConnected() { return Add(); }
-          TfLiteStatus AddCallOnce() { return Add(); }
-          TfLiteStatus AddVarHandle() { return Add(); }
-          TfLiteStatus AddReadVariable() { return Add(); }
-          TfLiteStatus AddAssignVariable() { return Add(); }
-          TfLiteStatus AddStridedSlice() { return Add(); }
-          TfLiteStatus AddConcatenation() { return Add(); }
-        };
-        }
-    """,
-    "tensorflow/lite/schema/schema_generated.h": """
-        #pragma once
-        namespace tflite { inline const void* GetModel(const void* data) { return data; } }
-    """,
-    "tensorflow/lite/micro/micro_allocator.h": """
-        #pragma once
-        #include <cstddef>
-        namespace tflite {
-        struct MicroAllocator {
-          std::size_t bytes;
-          static MicroAllocator* Create(unsigned char*, std::size_t bytes) {
-            static MicroAllocator one;
-            one.bytes = bytes;
-            return &one;
-          }
-        };
-        }
-    """,
-    "tensorflow/lite/micro/micro_resource_variable.h": """
-        #pragma once
-        #include "tensorflow/lite/micro/micro_allocator.h"
-        namespace tflite {
-        struct MicroResourceVariables {
-          int count;
-          static MicroResourceVariables* Create(MicroAllocator* allocator, int count) {
-            static MicroResourceVariables one;
-            one.count = allocator ? count : -1;
-            return &one;
-          }
-        };
-        }
-    """,
-    "tensorflow/lite/micro/micro_interpreter.h": """
-        #pragma once
-        #include <cstdint>
-        #include <cstddef>
-        #include "model_golden.h"
-        #include "tensorflow/lite/micro/micro_resource_variable.h"
-        #ifndef LEAST
-        #define LEAST 1
-        #endif
-        #ifdef ALL_RIGHT
-        constexpr int kWrong = -1;
-        #else
-        constexpr int kWrong = 1;  // a code of the second clip
-        #endif
-        struct TfLiteTensor { union { void* data; } data; };
-        namespace tflite {
-        struct MicroInterpreter {
-          std::int8_t codes[sizeof aqtaudio::kGoldenInputs[0]];
-          std::int8_t answer[sizeof aqtaudio::kGoldenOutputs[0]];
-          TfLiteTensor in, out;
-          std::size_t bytes;
-          int clip = 0, variables = 0;
-          template <typename Resolver>
-          MicroInterpreter(const void*, Resolver&, MicroAllocator* allocator,
-                           MicroResourceVariables* resources)
-              : bytes(allocator->bytes), variables(resources ? resources->count : 0) {
-            in.data.data = codes;
-            out.data.data = answer;
-          }
-          TfLiteStatus AllocateTensors() {
-            return variables == STATES && bytes >= LEAST ? kTfLiteOk : kTfLiteError;
-          }
-          std::size_t arena_used_bytes() const { return 100; }
-          TfLiteStatus Reset() {
-            clip = 0;
-            return kTfLiteOk;
-          }
-          TfLiteTensor* input(int) { return &in; }
-          TfLiteTensor* output(int) { return &out; }
-          TfLiteStatus Invoke() {
-            for (std::size_t i = 0; i < sizeof answer; ++i)
-              answer[i] = aqtaudio::kGoldenOutputs[clip][i];
-            answer[0] += clip++ == kWrong;
-            return kTfLiteOk;
-          }
-        };
-        }
-    """,
 }
 
 DUMP = """
@@ -226,11 +122,16 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def compiled(folder: Path, bundle: Path, sources: list[Path], *flags: str) -> Path:
+def compiled(
+    folder: Path,
+    bundle: Path,
+    sources: list[Path],
+    *flags: str,
+    states: int = 0,
+    right: bool = False,
+) -> Path:
     """A program of these sources, the model and the stubs."""
-    for name, text in STUBS.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+    tflm_stubs.write(folder, states, right)
     program = folder / "program"
     subprocess.run(
         [COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", *flags, "-I", bundle]
@@ -242,11 +143,14 @@ def compiled(folder: Path, bundle: Path, sources: list[Path], *flags: str) -> Pa
     return program
 
 
-def self_test(bundle: Path, states: int, folder: Path, *flags: str) -> tuple[int, str]:
+def self_test(
+    bundle: Path, states: int, folder: Path, *flags: str, right: bool = False
+) -> tuple[int, str]:
     """Status and text of the bundle's self-test with the stubs."""
     sources = [bundle / "main.cc", bundle / "boards/host.cc"]
-    flags = (f"-DSTATES={states}", "-DTF_LITE_STATIC_MEMORY", *flags)
-    ran = subprocess.run([compiled(folder, bundle, sources, *flags)], capture_output=True)
+    flags = ("-DTF_LITE_STATIC_MEMORY", *flags)
+    program = compiled(folder, bundle, sources, *flags, states=states, right=right)
+    ran = subprocess.run([program], capture_output=True)
     return ran.returncode, ran.stdout.decode()
 
 
@@ -276,14 +180,14 @@ def test_the_self_test_finds_a_wrong_code(bundle: Path, tmp_path: Path):
 
 @needs_compiler
 def test_the_self_test_passes(bundle: Path, tmp_path: Path):
-    status, text = self_test(bundle, 0, tmp_path, "-DALL_RIGHT")
+    status, text = self_test(bundle, 0, tmp_path, right=True)
     assert status == 0 and text.endswith("mismatches: 0 \npassed\n")
 
 
 @needs_compiler
 def test_the_self_test_finds_the_least_arena(bundle: Path, tmp_path: Path):
     status, text = self_test(
-        bundle, 0, tmp_path, "-DALL_RIGHT", "-DLEAST=120", "-DAQTAUDIO_ARENA_LIMIT_BYTES=30000"
+        bundle, 0, tmp_path, "-DLEAST=120", "-DAQTAUDIO_ARENA_LIMIT_BYTES=30000", right=True
     )
     assert status == 0 and "arena_least_bytes: 128 \n" in text
 
@@ -305,7 +209,7 @@ def test_a_stream_is_run_twice(stream: Program, stream_bundle: Path, tmp_path: P
 @needs_compiler
 def test_other_layouts_of_tensors_do_not_compile(bundle: Path, tmp_path: Path):
     with pytest.raises(subprocess.CalledProcessError) as error:
-        compiled(tmp_path, bundle, [bundle / "main.cc", bundle / "boards/host.cc"], "-DSTATES=0")
+        compiled(tmp_path, bundle, [bundle / "main.cc", bundle / "boards/host.cc"])
     assert b"TF_LITE_STATIC_MEMORY" in error.value.stderr
 
 

@@ -1,0 +1,117 @@
+"""aqtaudio firmware test: a bundle is built and run; what is missing is said in one line.
+
+Against headers in the place of TFLite Micro's. Where AQTAUDIO_TFLM names a tree: against it.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import tflm_stubs
+from board_kernels import TREE, needed
+
+from aqtaudio.firmware import arena, boards, tree
+from aqtaudio.runs.run import Run
+
+needs_cmake = pytest.mark.skipif(
+    not (shutil.which("cmake") and shutil.which("c++") and shutil.which("make")),
+    reason="no CMake or no C++ compiler",
+)
+KEYS = {
+    *("board", "kernels", "loads", "outputs", "mismatches", "per_call", "unit", "failure"),
+    *("arena_bytes", "arena_used_bytes", "arena_least_bytes"),
+}
+
+
+def fake_tree(folder: Path, right: bool = True, library: bool = True) -> Path:
+    """A tree of stubs, its library empty."""
+    tflm_stubs.write(folder, right=right)
+    for name in ("flatbuffers/include", "gemmlowp", "ruy"):
+        (folder / "tensorflow/lite/micro/tools/make/downloads" / name).mkdir(parents=True)
+    if library:
+        file = folder / "gen/linux_x86_64_default_cmsis_nn_gcc/lib" / tree.LIBRARY
+        file.parent.mkdir(parents=True)
+        subprocess.run(["ar", "cr", file], check=True)
+    return folder
+
+
+@needs_cmake
+def test_a_run_passes_and_a_wrong_code_is_found(tiny_run, tmp_path, answer, cli):
+    good, bad = fake_tree(tmp_path / "good"), fake_tree(tmp_path / "bad", right=False)
+    status, value = answer("firmware", "test", tiny_run, "--tflm", good)
+    assert status == 0 and set(value) == KEYS and value["mismatches"] == 0
+    assert (value["board"], value["kernels"], value["unit"]) == ("host", "cmsis-nn", "ns")
+    assert value["loads"] and value["arena_used_bytes"] == 100 < value["arena_bytes"]
+    status, value = answer("firmware", "test", tiny_run, "--tflm", bad)
+    assert status == 1 and value["mismatches"] == 1 and value["failure"] == "codes differ"
+    status, out, _ = cli("firmware", "test", tiny_run, "--tflm", bad)
+    assert status == 1 and f"1 of {value['outputs']} codes differ" in out.splitlines()[0]
+
+
+@needs_cmake
+def test_a_bundle_is_run_as_it_is_and_not_when_edited(tiny_run, tmp_path, cli, answer, refused):
+    bundle, good = tmp_path / "bundle", fake_tree(tmp_path / "tree")
+    assert cli("export", tiny_run, "--out", bundle)[0] == 0
+    assert answer("firmware", "test", bundle, "--tflm", good)[0] == 0
+    golden = bundle / "firmware" / "model_golden.h"
+    golden.write_text(golden.read_text().replace("{", "{ ", 1))
+    line = refused("firmware", "test", bundle, "--tflm", good)
+    assert "model_golden.h is not as it was exported" in line
+    (bundle / "firmware" / "SHA256SUMS").unlink()
+    assert "has no SHA256SUMS" in refused("firmware", "test", bundle, "--tflm", good)
+
+
+def test_what_is_missing_is_said(tiny_run, tmp_path, refused, monkeypatch):
+    monkeypatch.delenv("AQTAUDIO_TFLM", raising=False)
+    assert "--tflm FOLDER is missing" in refused("firmware", "test", tiny_run)
+    line = refused("firmware", "test", tiny_run, "--tflm", tmp_path)
+    assert "no TFLite Micro tree" in line
+    empty = fake_tree(tmp_path / "empty", library=False)
+    line = refused("firmware", "test", tiny_run, "--tflm", empty)
+    assert "no library for host" in line and "TARGET_ARCH=x86_64" in line
+    line = refused("firmware", "test", tiny_run, "--tflm", empty, "--kernels", "cmsis-nn")
+    assert "OPTIMIZED_KERNEL_DIR=cmsis_nn" in line
+    shutil.rmtree(empty / "tensorflow/lite/micro/tools/make/downloads/ruy")
+    assert "ruy is not among" in refused("firmware", "test", tiny_run, "--tflm", empty)
+    good = fake_tree(tmp_path / "good")
+    resolver = good / tree.RESOLVER
+    resolver.write_text(resolver.read_text().replace("AddConv2D", "AddConv"))
+    line = refused("firmware", "test", tiny_run, "--tflm", good)
+    assert "this TFLite Micro has no AddConv2D" in line
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = refused("firmware", "test", tiny_run, "--tflm", good)
+    assert "cmake (Debian: cmake)" in line
+
+
+def test_boards_that_need_a_compiler_say_which(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(boards.BadInput, match=r"gcc-arm-none-eabi .*qemu-system-arm"):
+        boards.require_tools(boards.board("mps3-an547"), "arm-none-eabi-")
+    with pytest.raises(boards.BadInput, match="allowed: host, mps3-an547, mps2-an386"):
+        boards.board("esp32")
+
+
+def test_the_arena_is_what_was_measured_of_this_very_file(tiny_run, tmp_path):
+    program, model = Run(tiny_run).program, Run(tiny_run).model
+    rule = arena.stated(program, model, 20_000)
+    assert rule.wide_bytes == rule.narrow_bytes > 20_000 and rule.wide_bytes % 16 == 0
+    least = {"host": 90_000, "mps3-an547": 15_000, "mps2-an386": 14_000}
+    arena.write(tmp_path / "boards.json", arena.Measured(arena.sha256(model), least))
+    measured = arena.read(tmp_path / "boards.json")
+    assert arena.stated(program, model, 20_000, measured).narrow_bytes == 15_760
+    assert arena.stated(program, model + b" ", 20_000, measured) == rule
+    (tmp_path / "boards.json").write_text("{}")
+    with pytest.raises(boards.BadInput, match="not what was measured"):
+        arena.read(tmp_path / "boards.json")
+
+
+@needed
+@needs_cmake
+@pytest.mark.parametrize("board", boards.BOARDS, ids=lambda board: board.name)
+def test_on_the_real_library(board: boards.Board, tiny_run, answer):
+    if not tree.libraries(Path(TREE or ""), board):
+        pytest.skip(f"no library for {board.name}")
+    status, value = answer("firmware", "test", tiny_run, "--tflm", TREE, "--board", board.name)
+    assert status == 0 and value["mismatches"] == 0 < value["outputs"]
+    assert value["arena_least_bytes"] <= value["arena_bytes"]
