@@ -1,17 +1,34 @@
 """Weighted operations in every number of channels from 1 to 17: where kernels take other ways."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from initial import initial
 from operation_cases import RECIPES, Net
+from operation_programs import TABLED, codes
 
-from aqtaudio.recipe import Recipe
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.program import execute
+from aqtaudio.program.child import MicroError
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.program import Program
+from aqtaudio.program.tflite import to_tflite
 from aqtaudio.vocabulary import layers as L
+from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal
 
 CHANNELS = tuple(range(1, 18))
 IMAGE = (6, 5, CHANNELS[-1])
 PRECISIONS = ("w8a8", "w4a8", "w8a16")
+INPUTS = 24
+WHAT = f"""Weighted operations of {CHANNELS[0]} to {CHANNELS[-1]} input channels, {INPUTS} inputs each.
+Recorded with `recipe.kernels` "reference": which numbers of channels a runtime gets wrong, or that
+it refuses the model; then what becomes of the same layers with "everywhere"."""
 BARE = {"relu": False, "norm": False}
 
 Branch = Callable[[Signal, int, str], Signal]
@@ -82,6 +99,37 @@ def model(name: str) -> nn.Module:
     return Net(IMAGE, body)
 
 
-def recipe(precision: str) -> Recipe:
-    """As the cases of operations."""
-    return RECIPES[precision]
+@functools.cache
+def program(name: str, precision: str, kernels: str) -> Program:
+    """The recorded program of a shape's model, with parameters that are not zeros."""
+    recipe = dataclasses.replace(RECIPES[precision], kernels=kernels)
+    x = np.random.default_rng(0).normal(size=(4, *IMAGE)).astype(np.float32)
+    whole, noise = model(name), np.random.default_rng(1)
+    params = initial(whole, x)["params"]
+    params = jax.tree.map(lambda p: p + 0.1 * noise.normal(size=p.shape).astype("f"), params)
+    ranges = calibrate(whole, params, [x], recipe)
+    return record(whole, {"params": params, "ranges": ranges}, IMAGE, recipe)
+
+
+@functools.cache
+def tflite(name: str, precision: str, kernels: str) -> bytes:
+    """Its TFLite file."""
+    return to_tflite(program(name, precision, kernels))
+
+
+def wrong_channels(name: str, precision: str, runtime: str, kernels: str) -> str:
+    """ "wrong: 1, 3, 5" where a runtime of `TABLED` gives other codes, "refused", or nothing."""
+    made, (target, interpreter) = program(name, precision, kernels), TABLED[runtime]
+    inputs = codes(made, INPUTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "require_litert", lambda program: None)
+        ours = Executor(made, target=target)(inputs)
+    try:
+        with interpreter(tflite(name, precision, kernels)) as running:
+            different = running.invoke(inputs)[0] != ours
+    except MicroError:
+        return "refused"
+    sizes = [made.edges[f"flat_{c}"].shape[0] for c in CHANNELS]
+    parts = np.split(different, np.cumsum(sizes)[:-1], axis=1)
+    wrong = [str(c) for c, part in zip(CHANNELS, parts, strict=True) if part.any()]
+    return f"wrong: {', '.join(wrong)}" if wrong else ""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from board_kernels import CmsisNN, needed
 from operation_programs import RUNTIMES, codes
 from random_models import FEATURES, models, recipes
 
@@ -17,6 +18,7 @@ from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
 
 INPUTS = 64
+MANY_INPUTS = 512
 
 
 def recorded(model, recipe, seed: int) -> Program:
@@ -61,3 +63,25 @@ def test_random_programs(model, recipe, seed):
 @given(models, recipes, st.integers(0, 2**31 - 1))
 def test_many_random_programs(model, recipe, seed):
     assert assert_exact(model, recipe, seed)
+
+
+@needed
+@pytest.mark.slow
+def test_random_programs_on_cmsis_nn():
+    """A million codes; docs/boards.md has the figure."""
+    compared = programs = 0
+
+    @settings(slowly, max_examples=400)
+    @given(models, recipes, st.integers(0, 2**31 - 1))
+    def run(model, recipe, seed):
+        nonlocal compared, programs
+        program = recorded(model, recipe, seed)
+        inputs = codes(program, MANY_INPUTS)
+        with CmsisNN(to_tflite(program)) as board:
+            found = board.invoke(inputs)[0]
+        np.testing.assert_array_equal(Executor(program)(inputs), found)
+        compared, programs = compared + found.size, programs + 1
+
+    run()
+    print(f"{compared:,} codes of {programs} programs on CMSIS-NN: 0 differ")
+    assert compared > 10**6
