@@ -26,9 +26,9 @@ CHANNELS = tuple(range(1, 18))
 IMAGE = (6, 5, CHANNELS[-1])
 PRECISIONS = ("w8a8", "w4a8", "w8a16")
 INPUTS = 24
-WHAT = f"""Weighted operations of {CHANNELS[0]} to {CHANNELS[-1]} input channels, {INPUTS} inputs each.
-Recorded with `recipe.kernels` "reference": which numbers of channels a runtime gets wrong, or that
-it refuses the model; then what becomes of the same layers with "everywhere"."""
+WHAT = f"""Weighted operations of {CHANNELS[0]} to {CHANNELS[-1]} channels, {INPUTS} inputs each.
+Recorded with `recipe.kernels` "reference": which numbers of channels a runtime gets wrong, or
+that it refuses the model; then what becomes of the same layers with "everywhere"."""
 BARE = {"relu": False, "norm": False}
 
 Branch = Callable[[Signal, int, str], Signal]

@@ -54,7 +54,7 @@ Written by `python tests/program/test_operations_parity.py`; the tests compare. 
 model around the operation, recorded, exported, and run on {COUNT} inputs: in TFLite Micro's
 reference kernels ("micro"), in those of CMSIS-NN (on a host, without vector instructions;
 docs/boards.md has boards), in LiteRT. "exact" means that no output code differs from the program's,
-executed in JAX in that target's arithmetic. "{NONE}": the operation has no weights, so 4 bits change
+executed in JAX in that target's arithmetic. "{NONE}": it has no weights, so 4 bits change
 nothing.
 
 Models are recorded with `recipe.kernels` "everywhere": where a library of kernels is wrong, the

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from board_kernels import CmsisNN, needed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from board_kernels import CmsisNN, needed
 from operation_programs import RUNTIMES, codes
 from random_models import FEATURES, models, recipes
 
@@ -18,7 +18,7 @@ from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
 
 INPUTS = 64
-MANY_INPUTS = 512
+MANY_INPUTS = 4096
 
 
 def recorded(model, recipe, seed: int) -> Program:
@@ -71,7 +71,7 @@ def test_random_programs_on_cmsis_nn():
     """A million codes; docs/boards.md has the figure."""
     compared = programs = 0
 
-    @settings(slowly, max_examples=400)
+    @settings(slowly, max_examples=60)
     @given(models, recipes, st.integers(0, 2**31 - 1))
     def run(model, recipe, seed):
         nonlocal compared, programs
