@@ -109,7 +109,7 @@ def end_of(space: dict, place: int) -> dict:
 
 
 def settings_of(parent: Delta):
-    """Of a float run."""
+    """The experiment of a float run, from its delta without the name."""
     return overlay(EXPERIMENT, {k: v for k, v in parent.items() if k != "name"})
 
 

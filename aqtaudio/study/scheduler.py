@@ -75,7 +75,7 @@ class How:
     there are results already. work_dir: where run directories are; default `<out_dir>/work`, which
     git is told to ignore. environment: variables for the commands, beside those of the machine that
     they run on. console: where progress goes; default standard error. display: shows it; made like
-    a `Display`.
+    a `Display`. again: is told when it is stopped: how to go on.
     """
 
     overlay: Overlay
@@ -89,6 +89,7 @@ class How:
     environment: Mapping[str, str] | None = None
     console: Console | None = None
     display: Callable[..., Display] = Display
+    again: str = "--resume goes on from here"
 
     def __post_init__(self):
         if self.batch < 1:
@@ -154,7 +155,7 @@ class _Sweep:
                 if self.jobs:
                     time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
-            display.event("stopped; --resume goes on from here", "yellow")
+            display.event(f"stopped; {how.again}", "yellow")
             raise
         finally:
             self.engine.stop(job.attempt for job in self.jobs)

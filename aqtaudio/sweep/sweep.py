@@ -32,11 +32,12 @@ def sweep(
     resume: bool = False,
     display: Callable[..., Display] = Display,
     say: Callable[[str], None] = lambda text: None,
+    again: str = How.again,
 ) -> list[str]:
     """Runs what `study` still needs, then writes artifacts and report into `out`.
 
     engine: where the jobs run; default this machine. batch: runs of a job at most. display: shows
-    the runs. say: is told what follows them.
+    the runs. say: is told what follows them. again: what a stopped one tells.
 
     Returns:
       Ids of the runs that failed or were left out.
@@ -50,6 +51,7 @@ def sweep(
         group=_program_of,
         resume=resume,
         display=display,
+        again=again,
     )
     if isinstance(study, Search):
         metric = experiment_of(study).task.headlines.fronts[0]
