@@ -63,12 +63,13 @@ def require_litert(program: Program) -> None:
     """Raises Unsupported, naming the layer, for what LiteRT computes wrong and we don't follow."""
     for op in program.operations:
         if op.kind == "depthwise_conv2d" and op.attributes["weight_bits"] == 4:
-            channels = [program.edges[name].shape[-1] for name in (op.inputs[0], op.output)]
+            inputs = program.edges[op.inputs[0]].shape[-1]
+            outputs = program.edges[op.output].shape[-1]
             dilated = op.attributes["dilation"] != (1, 1)
-            if not four_bit_depthwise_is_right(*channels, dilated, "litert"):
+            if not four_bit_depthwise_is_right(inputs, outputs, dilated, "litert"):
                 raise Unsupported(
                     op.name,
-                    f"LiteRT computes this 4-bit depthwise convolution ({channels[1]} channels"
+                    f"LiteRT computes this 4-bit depthwise convolution ({outputs} channels"
                     f"{', dilated' if dilated else ''}) wrong; use 8 bits, or a multiple of 8 "
                     "channels without dilation",
                 )

@@ -116,7 +116,7 @@ def run_study(study: Study, data: Sequence[Path], out_dir: Path, how: How) -> Ou
         console = how.console or Console(stderr=True)
         hint = f"figures of every run: tensorboard --logdir {work_dir}"
         with how.display(console, sweep.counts, sweep.active, hint) as shown:
-            sweep.run(_Batches(keys, how.batch), shown)
+            sweep.run(_Batches(keys, how.batch), shown, how.again)
     return sweep.outcome
 
 
@@ -147,7 +147,7 @@ class _Sweep:
         self.lost: Counter[str] = Counter()
         self.outcome = Outcome(skipped=[key for key in specs if key in self.entered])
 
-    def run(self, batches: _Batches, display: Display) -> None:
+    def run(self, batches: _Batches, display: Display, again: str) -> None:
         try:
             while self.waiting or self.jobs:
                 self._start(batches, display)
@@ -155,7 +155,7 @@ class _Sweep:
                 if self.jobs:
                     time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
-            display.event(f"stopped; {how.again}", "yellow")
+            display.event(f"stopped; {again}", "yellow")
             raise
         finally:
             self.engine.stop(job.attempt for job in self.jobs)
