@@ -11,14 +11,13 @@ The frames of an unrolled recurrent layer share its weights, which are counted a
 
 import dataclasses
 import math
-import re
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.program.program import FRAME, Edge, Operation, Program
 from aqtaudio.program.support import WEIGHTED
 
 
@@ -58,10 +57,6 @@ class Cost:
             "state_bytes": self.state_bytes,
             "operations": [dataclasses.asdict(op) for op in self.operations],
         }
-
-
-FRAME = re.compile(r"/t\d+$")
-"""What the name of a frame's operation ends in (`vocabulary.recurrent`)."""
 
 
 def cost(program: Program) -> Cost:

@@ -18,7 +18,7 @@ from aqtaudio.program import kernels, support
 from aqtaudio.program.kernel_libraries import difference_is_one, four_bits_everywhere
 from aqtaudio.program.kernels.call import Call, Engine
 from aqtaudio.program.kernels.weighted import integer_dot
-from aqtaudio.program.program import Edge, Operation, Program
+from aqtaudio.program.program import FRAME, Edge, Operation, Program
 
 MOST_JOINED = 10
 """Inputs of a concatenation (tflite-micro, concatenation.cc: kMaxInputNum)."""
@@ -74,6 +74,12 @@ def _rewrite(program: Program, op: Operation) -> Any:
     return None
 
 
+def _part(output: str, name: str) -> str:
+    """The name of an edge inside of what makes `output`; a frame's number stays at the end."""
+    frame = FRAME.search(output)
+    return f"{output}/{name}" if frame is None else f"{output[: frame.start()]}/{name}{frame[0]}"
+
+
 class _Building:
     """A program in the making."""
 
@@ -115,8 +121,10 @@ def _split_groups(building: _Building, op: Operation) -> None:
     depth, width = source.shape[-1] // groups, target.shape[-1] // groups
     parts = []
     for group in range(groups):
-        name = f"{op.output}/group_{group}"
-        given = dataclasses.replace(source, name=f"{name}_in", shape=(*source.shape[:2], depth))
+        name = _part(op.output, f"group_{group}")
+        given = dataclasses.replace(
+            source, name=_part(op.output, f"group_{group}_in"), shape=(*source.shape[:2], depth)
+        )
         begin, end = (0, 0, group * depth), (*source.shape[:2], (group + 1) * depth)
         building.add("slice", op.inputs, given, begin=begin, end=end, strides=(1, 1, 1))
         channels = slice(group * width, (group + 1) * width)
@@ -137,7 +145,7 @@ def _join(building: _Building, parts: list[str], target: Edge, axis: int) -> Non
         stage += 1
         batches = [parts[i : i + MOST_JOINED] for i in range(0, len(parts), MOST_JOINED)]
         parts = [
-            _joined(building, batch, f"{target.name}/join_{stage}_{number}", target, axis)
+            _joined(building, batch, _part(target.name, f"join_{stage}_{number}"), target, axis)
             for number, batch in enumerate(batches)
         ]
     _joined(building, parts, target.name, target, axis)
@@ -156,8 +164,10 @@ def _as_convolution(building: _Building, op: Operation) -> None:
     source, target = building.edges[op.inputs[0]], building.old.edges[op.output]
     *lead, depth = source.shape
     rows = math.prod(lead)
-    image = dataclasses.replace(source, name=f"{op.output}/image", shape=(rows, 1, depth))
-    made = dataclasses.replace(target, name=f"{op.output}/conv", shape=(rows, 1, target.shape[-1]))
+    image = dataclasses.replace(source, name=_part(op.output, "image"), shape=(rows, 1, depth))
+    made = dataclasses.replace(
+        target, name=_part(op.output, "conv"), shape=(rows, 1, target.shape[-1])
+    )
     building.add("reshape", op.inputs, image, shape=image.shape)
     window = {"strides": (1, 1), "dilation": (1, 1), "padding": "VALID"}
     constants = dict(op.constants) | {"weights": op.constants["weights"][None, None]}
@@ -175,8 +185,8 @@ def _fewer_axes(building: _Building, op: Operation) -> None:
     for number, (shape, permutation) in enumerate(
         _steps(source.shape, op.attributes["permutation"])
     ):
-        stem = f"{op.output}/step_{number}"
-        given = dataclasses.replace(source, name=f"{stem}_in", shape=shape)
+        stem = _part(op.output, f"step_{number}")
+        given = dataclasses.replace(source, name=_part(op.output, f"step_{number}_in"), shape=shape)
         made = dataclasses.replace(
             source, name=stem, shape=tuple(shape[axis] for axis in permutation)
         )
@@ -244,10 +254,10 @@ def _as_sum(building: _Building, op: Operation) -> None:
     edge = building.edges[b]
     wide = edge.bits == 16
     # Not 1 * -1: int16 products need an output scale above the product of the inputs' scales.
-    one = Edge(f"{op.output}/minus_one", (1,) * len(edge.shape), 0.5, 0, 16 if wide else 8)
+    one = Edge(_part(op.output, "minus_one"), (1,) * len(edge.shape), 0.5, 0, 16 if wide else 8)
     codes = np.full(one.shape, -2, one.dtype)
     building.add("constant", (), one, {"codes": codes}, trained=False)
-    name, zero_point = f"{op.output}/negative", 0 if wide else -1 - edge.zero_point
+    name, zero_point = _part(op.output, "negative"), 0 if wide else -1 - edge.zero_point
     negative = dataclasses.replace(edge, name=name, zero_point=zero_point, bits=16 if wide else 8)
     lowest, highest = negative.grid.lowest, negative.grid.highest
     building.add("mul", (b, one.name), negative, low=lowest, high=highest)

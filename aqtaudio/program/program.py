@@ -9,6 +9,7 @@ Shapes exclude the batch axis. Real value = (code - zero_point) * scale.
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from aqtaudio.files import write, write_arrays
 from aqtaudio.program.kernels.call import Grid
 
 FORMAT = 1
+FRAME = re.compile(r"/t\d+$")
+"""What the names of a frame's edges end in (`vocabulary.recurrent`)."""
 SOURCES = ("constant", "read_state")
 """Kinds of operations without inputs."""
 

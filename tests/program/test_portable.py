@@ -165,3 +165,9 @@ def test_powers_of_two_apart_every_release_derives_the_same_multipliers(wide: bo
         for a, b, y in itertools.product(powers, repeat=3)
     )
     assert not difference_is_one(0.1, 0.07, 0.05, wide)
+
+
+def test_frames_share_weights_in_this_form_too():
+    """A frame's number stays at the end of names: costs count shared weights once by it."""
+    assert portable._part("gru/cell/t12", "conv") == "gru/cell/conv/t12"
+    assert portable._part("gru/t1x", "conv") == "gru/t1x/conv"
