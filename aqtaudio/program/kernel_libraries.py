@@ -39,9 +39,21 @@ def difference_is_one(a: float, b: float, y: float, wide: bool) -> bool:
     first, second, target = np.float32(a), np.float32(b), np.float32(y)
     most, shift = 2 * max(first, second), np.float32(2**15 if wide else 2**20)
     ratios = ((first, most), (second, most), (most, shift * target))
-    return all(
-        _multiplier(float(up / down)) == _multiplier(float(up) / float(down)) for up, down in ratios
+    return all(_ratio_is_one(up, down) for up, down in ratios)
+
+
+def slopes_are_one(x: float, y: float, alpha: float = 1.0) -> bool:
+    """As `difference_is_one`, of a RELU or LEAKY_RELU (its slope `alpha`) from scale x to y."""
+    source, target, slope = np.float32(x), np.float32(y), np.float32(alpha)
+    below = float(source) * float(slope) / float(target)
+    return _ratio_is_one(source, target) and (
+        _multiplier(float(source * slope / target)) == _multiplier(below)
     )
+
+
+def _ratio_is_one(up: np.float32, down: np.float32) -> bool:
+    """Whether a quotient in float32 and in float64 are the same multiplier."""
+    return _multiplier(float(up / down)) == _multiplier(float(up) / float(down))
 
 
 def _multiplier(ratio: float) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from aqtaudio.program.kernel_libraries import (
     Library,
     difference_is_one,
     four_bit_depthwise_is_right,
+    slopes_are_one,
 )
 from aqtaudio.program.operator_view import Operator
 from aqtaudio.program.traps import Finding, Rule
@@ -73,6 +74,16 @@ def _difference(operator: Operator) -> Iterator[Finding]:
             yield y, wrong, "add the negative, or use scales that are powers of two apart"
 
 
+def _slopes(operator: Operator) -> Iterator[Finding]:
+    source, target = operator.input(0), operator.output
+    if operator.name not in ("RELU", "LEAKY_RELU") or not (source and target):
+        return
+    if source.type == target.type == "INT16" and source.is_quantized and target.is_quantized:
+        if not slopes_are_one(source.grid[0], target.grid[0]):
+            wrong = "has a scale whose ratio TFLite Micro's releases round differently"
+            yield target, wrong, "use PRELU with a constant slope, or scales a power of two apart"
+
+
 RULES: dict[Library, tuple[Rule, ...]] = {
     "reference": (),
     "cmsis-nn": (
@@ -83,6 +94,7 @@ RULES: dict[Library, tuple[Rule, ...]] = {
         _many_scales,
         _many_axes,
         _difference,
+        _slopes,
     ),
     "litert": (
         _four_bits(

@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 
 from aqtaudio.program import kernels, support
-from aqtaudio.program.kernel_libraries import difference_is_one, four_bits_everywhere
+from aqtaudio.program.kernel_libraries import (
+    difference_is_one,
+    four_bits_everywhere,
+    slopes_are_one,
+)
 from aqtaudio.program.kernels.call import Call, Engine
 from aqtaudio.program.kernels.weighted import integer_dot
 from aqtaudio.program.program import FRAME, Edge, Operation, Program
@@ -45,6 +49,7 @@ def changes(program: Program) -> Iterator[tuple[str, str]]:
         _as_convolution: "a 1x1 convolution: CMSIS-NN refuses 16x8 dense layers of many scales",
         _fewer_axes: "fewer axes: CMSIS-NN transposes at most four",
         _as_sum: "a sum: releases of TFLite Micro differ in SUB's multipliers",
+        _as_prelu: "a PReLU: releases of TFLite Micro differ in 16-bit RELU's multipliers",
         _as_bytes: "8-bit storage: CMSIS-NN and LiteRT compute some 4-bit ones wrong",
     }
     for op in program.operations:
@@ -67,6 +72,9 @@ def _rewrite(program: Program, op: Operation) -> Any:
     if op.kind == "sub":
         a, b = (program.edges[name].scale for name in op.inputs)
         return None if difference_is_one(a, b, target.scale, wide) else _as_sum
+    if op.kind in ("relu", "leaky_relu") and wide:
+        alpha = op.attributes.get("alpha", 1.0)
+        return None if slopes_are_one(source.scale, target.scale, alpha) else _as_prelu
     if op.kind == "depthwise_conv2d" and op.attributes["weight_bits"] == 4:
         dilated = op.attributes["dilation"] != (1, 1)
         right = four_bits_everywhere(op.kind, source.shape[-1], target.shape[-1], dilated)
@@ -262,6 +270,21 @@ def _as_sum(building: _Building, op: Operation) -> None:
     lowest, highest = negative.grid.lowest, negative.grid.highest
     building.add("mul", (b, one.name), negative, low=lowest, high=highest)
     building.add("add", (a, name), building.old.edges[op.output], **op.attributes)
+
+
+def _as_prelu(building: _Building, op: Operation) -> None:
+    """A relu with a constant slope below zero, 0 or `alpha`.
+
+    As with SUB, releases form the ratios of RELU and LEAKY_RELU in float32 or in float64, those of
+    PRELU in float64. In int8 the difference is too small to be seen.
+    """
+    (x,) = op.inputs
+    alpha = np.float32(op.attributes.get("alpha", 0.0))
+    shape = (1,) * len(building.edges[x].shape)
+    slope = Edge(_part(op.output, "slope"), shape, float(alpha) or 1.0, 0, 8)
+    codes = np.full(shape, 1 if alpha else 0, np.int8)
+    building.add("constant", (), slope, {"codes": codes}, trained=False)
+    building.add("prelu", (x, slope.name), building.old.edges[op.output])
 
 
 def _as_bytes(building: _Building, op: Operation) -> None:

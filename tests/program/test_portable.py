@@ -46,6 +46,8 @@ CASES = {
     "transpose of one frame": (EIGHT, (1, 5, 4, 6), op(L.Transpose, (0, 2, 1, 3)), "fewer axes"),
     "sub": (EIGHT, (4, 6), _difference, ""),
     "sub, wide": (WIDE, (4, 6), _difference, "1x1 convolution"),
+    "relu, wide": (WIDE, (4, 6), op(L.Relu), ""),
+    "leaky relu, wide": (WIDE, (4, 6), op(L.LeakyRelu, 0.2), ""),
     "depthwise of one channel": (
         FOUR,
         (6, 5, 1),
