@@ -165,7 +165,10 @@ RECIPES = {
 # What costs a compilation of its own and says little that "mixed" does not.
 EACH_RECIPE = pytest.mark.parametrize(
     "recipe",
-    [pytest.param(name, marks=pytest.mark.slow if name == "w4a4" else ()) for name in RECIPES],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("w4a8", "w4a4") else ())
+        for name in RECIPES
+    ],
 )
 
 

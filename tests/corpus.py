@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.matchbox_net import MatchboxNet
@@ -48,6 +50,8 @@ STREAM = dataclasses.replace(
     optimizer=dataclasses.replace(EXPERIMENT.optimizer, steps=150),
     stream_block_frames=2,
 )
+# As many frames and features as EXPERIMENT's own front end.
+MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
 
 
 def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Path:
@@ -115,6 +119,17 @@ def tiny_float(once, tone_corpus, tiny_run) -> Path:
 def tiny_artifact(once, tone_corpus, tiny_run) -> Path:
     """Its artifact folder. Not to be written to."""
     return once("art", lambda folder: export(Run(tiny_run), folder, [tone_corpus]))
+
+
+@pytest.fixture(scope="session")
+def tiny_hearing(once, tone_corpus, tiny_run) -> Path:
+    """What `recalibrate` writes where `tiny_run` is to hear MICRO without a step of training.
+
+    Not to be written to.
+    """
+    still = TrainingSettings(steps=0, finetune_steps=0)
+    data, quiet = [tone_corpus], lambda text: None
+    return once("hear", lambda at: recalibrate(Run(tiny_run), MICRO, data, at, still, quiet))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""Parameters to start from. What is verified begins after them, so they are compiled quickly."""
+"""Parameters and ranges to start from. What is verified begins after them: they compile quickly."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
@@ -19,3 +22,16 @@ def initial(model: nn.Module, features: np.ndarray | jax.Array, seed: int = 0) -
     """The variables of model.init."""
     init = jax.jit(model.init, compiler_options=QUICKLY)
     return init(jax.random.key(seed), start(jnp.asarray(features), Floating()))
+
+
+def calibrated(
+    model: nn.Module, params: dict[str, Any], batches: Iterable[Any], recipe: Recipe
+) -> dict[str, Any]:
+    """The ranges of `calibrate`, which makes a program of its own each time."""
+    setting = "jax_disable_most_optimizations"
+    before = jax.config.read(setting)
+    jax.config.update(setting, True)
+    try:
+        return calibrate(model, params, batches, recipe)
+    finally:
+        jax.config.update(setting, before)

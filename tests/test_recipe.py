@@ -2,9 +2,11 @@
 
 import pytest
 from cases import SMALL
-from trained import folded, random_features
+from initial import initial
+from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
+from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.recipe import LowRank, Recipe, Rule, quantile
 
@@ -23,9 +25,14 @@ def test_patterns_match_whole_paths(path: str):
 
 
 def test_an_unmatched_layer_is_an_error_that_names_it():
-    recipe = Recipe(rules=(Rule("input|conv|logits|depthwise.*"),))
+    recipe, features = (
+        Recipe(rules=(Rule("input|conv|logits|depthwise.*"),)),
+        random_features(SMALL),
+    )
+    fresh = initial(SMALL.model, features)
+    params = fold(fresh["params"], fresh["batch_stats"])
     with pytest.raises(BadInput, match="no rule matches layer 'pointwise_1'"):
-        calibrate(SMALL.model, folded(SMALL, Recipe()), [random_features(SMALL)], recipe)
+        calibrate(SMALL.model, params, [features], recipe)
 
 
 @pytest.mark.parametrize(

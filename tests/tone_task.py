@@ -17,6 +17,7 @@ import optax
 
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.settings import overlay
 from aqtaudio.study.space import Study, param
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import Batch, Beside, Companion, Headlines, Network, Scores, Task
@@ -186,4 +187,5 @@ EXPERIMENT = Experiment(
     evaluate_every=100,
     checkpoint_every=20,
 )
-STUDY = Study("tones", EXPERIMENT, param("seed", 0, 1))
+SHORT = overlay(EXPERIMENT, {"optimizer.steps": 20, "finetune.steps": 4})
+STUDY = Study("tones", SHORT, param("seed", 0, 1))

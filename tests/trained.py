@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from cases import RECIPES, SMALL, Case
-from initial import QUICKLY, initial
+from initial import QUICKLY, calibrated, initial
 
 from aqtaudio.compression import low_rank
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Program
@@ -79,6 +78,16 @@ def folded(case: Case, recipe: Recipe) -> dict[str, Any]:
     return fold(low_rank.truncate(params, recipe.low_rank), variables["batch_stats"])
 
 
+@functools.cache
+def untrained(case: Case = SMALL, recipe_name: str = "w8a8") -> Program:
+    """The program of initial weights, for what does not ask how good they are."""
+    recipe, features = RECIPES[recipe_name], random_features(case)
+    fresh = initial(case.model, features)
+    params = fold(fresh["params"], fresh.get("batch_stats", {}))
+    ranges = calibrated(case.model, params, [features], recipe)
+    return record(case.model, {"params": params, "ranges": ranges}, case.features, recipe)
+
+
 @dataclasses.dataclass(frozen=True)
 class Quant:
     """A quantized model and its jitted training step.
@@ -117,7 +126,7 @@ def quantized(recipe_name: str = "w8a8", case: Case = SMALL) -> Quant:
 def fine_tuned(case: Case, recipe: Recipe, batches: list[np.ndarray]) -> Quant:
     """The float model folded, calibrated on `batches`, and trained on them."""
     params = folded(case, recipe)
-    ranges = calibrate(case.model, params, batches, recipe)
+    ranges = calibrated(case.model, params, batches, recipe)
     step = training_step(case, Quantized(recipe), ranges)
     optimizer = OPTIMIZER.init(params)
     for number, features in enumerate(batches):

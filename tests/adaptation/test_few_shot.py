@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -31,7 +32,7 @@ TWICE = dataclasses.replace(SETTINGS, draws=2)
 def short():
     """Some steps of both phases."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(few_shot, "EVALUATE_EVERY", 5)
+        patch.setattr(few_shot, "EVALUATE_EVERY", 20)
         for name, steps in (("FLOAT_PHASE", 60), ("QUANTIZED_PHASE", 10)):
             phase = getattr(few_shot, name)
             changes = {"steps": steps, "batch_size": 16, "learning_rate": 0.01}
@@ -137,15 +138,18 @@ def test_draws_have_other_recordings_and_none_that_is_evaluated(twice, few_shot_
 
 def test_what_was_killed_goes_on(twice, tiny_float, few_shot_corpus, tmp_path):
     """Killed as the second draw begins: the figures are those of one that was not."""
+    out = tmp_path / "out"
+    for name in ("draw_0", "recordings"):
+        shutil.copytree(twice[0] / name, out / name)
 
     def say(text: str) -> None:
         if "draw_1" in text:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        adapt(Run(tiny_float), [few_shot_corpus], TWICE, tmp_path / "out", say)
-    assert not (tmp_path / "out" / "adaptation.json").exists()
-    again = adapt(Run(tiny_float), [few_shot_corpus], TWICE, tmp_path / "out", lambda text: None)
+        adapt(Run(tiny_float), [few_shot_corpus], TWICE, out, say)
+    assert not (out / "adaptation.json").exists()
+    again = adapt(Run(tiny_float), [few_shot_corpus], TWICE, out, lambda text: None)
     pairs = zip(again.pop("draws"), twice[1]["draws"], strict=True)
     assert again == {key: child for key, child in twice[1].items() if key != "draws"}
     for ours, theirs in pairs:
@@ -180,8 +184,10 @@ def test_augmentation_is_never_weaker():
 # --- the command
 
 
-def test_the_same_words_in_another_accent(cli, tiny_float, few_shot_corpus, tmp_path):
+def test_the_same_words_in_another_accent(cli, tiny_float, few_shot_corpus, tmp_path, monkeypatch):
     """The logits are kept, and before is the run as it is; here a float one."""
+    few_steps = dataclasses.replace(few_shot.FLOAT_PHASE, steps=5)
+    monkeypatch.setattr(few_shot, "FLOAT_PHASE", few_steps)
     status, text, _ = few(cli, tiny_float, few_shot_corpus, tmp_path / "out", "--json")
     value = json.loads(text)
     assert status == 0 and value["knows_the_words"] and value["runtime"] == "float"

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import SMALL
-from trained import folded, quantized, random_features
+from cases import RECIPES, SMALL
+from trained import folded, random_features
 
 from aqtaudio.compression.calibrate import calibrate, unobserved
 from aqtaudio.recipe import Recipe, Rule
@@ -73,10 +73,13 @@ def test_silent_edges_keep_a_positive_scale():
 
 
 def test_every_edge_that_owns_a_range_has_one():
-    recipe_parts = {name: set(parts) for name, parts in quantized("low_rank").ranges.items()}
+    recipe = RECIPES["low_rank"]
+    params = folded(SMALL, recipe)
+    ranges = calibrate(SMALL.model, params, BATCHES, recipe)
+    recipe_parts = {name: set(parts) for name, parts in ranges.items()}
     assert recipe_parts["conv"] == {"output"}
     assert {"pool", "flatten"}.isdisjoint(recipe_parts)
-    cut = [name for name, layer in quantized("low_rank").params.items() if "down" in layer]
+    cut = [name for name, layer in params.items() if "down" in layer]
     assert cut and all(recipe_parts[name] == {"down", "up"} for name in cut)
 
 

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 from cases import SMALL_ENHANCERS, SMALL_KEYWORDS, Case, denoising_recipe
-from initial import initial
+from initial import calibrated, initial
 from trained import random_features
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
+from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
@@ -22,7 +22,16 @@ from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
 
 CLIPS = 4
-CASES = {case.name: case for case in (*SMALL_KEYWORDS, *SMALL_ENHANCERS)}
+# Every layer of the enhancers, each as small as it gets.
+TINY_ENHANCER = Case(
+    "deep_filter_tiny",
+    DeepFilterNet3(
+        bands=4, filtered_bins=2, taps=1, channels=2, encoder_units=4, gain_units=4, filter_units=4,
+        gain_layers=1, filter_layers=1, encoder_groups=1, groups=1, filter_groups=1,
+    ),
+    (1, 8), 0, 0,
+)  # fmt: skip
+CASES = {case.name: case for case in (*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER)}
 # Frames per block: what the strides of a model leave as one frame.
 BLOCKS = {
     "ds_cnn_small_causal": 2,
@@ -36,8 +45,10 @@ BLOCKS = {
     "conformer_small": 4,
     "deep_filter_small": 1,
     "deep_filter_small_compact": 1,
+    "deep_filter_tiny": 1,
 }
-FAST = ("matchbox_net_small_causal", "gru_small")
+FAST = ("matchbox_net_small_causal",)
+FAST_IN_MICRO = (*FAST, "deep_filter_tiny")
 SLOW = [name for name in BLOCKS if name not in FAST]
 PAIRS = [(name, 1) for name in FAST]
 PAIRS += [pytest.param(name, 1, marks=pytest.mark.slow) for name in SLOW]
@@ -46,7 +57,7 @@ PAIRS += [pytest.param(name, 2, marks=pytest.mark.slow) for name in BLOCKS]
 
 def recipe(name: str) -> Recipe:
     """One of the models mixes widths."""
-    return denoising_recipe() if name == "deep_filter_small" else W8A8
+    return denoising_recipe() if name in ("deep_filter_small", "deep_filter_tiny") else W8A8
 
 
 def frames_of(case: Case) -> int:
@@ -70,7 +81,7 @@ def variables(name: str) -> dict[str, Any]:
         lambda p: p + 0.05 * rng.normal(size=p.shape).astype(np.float32),
         fold(fresh["params"], fresh.get("batch_stats", {})),
     )
-    found = {"params": params, "ranges": calibrate(case.model, params, [x], recipe(name))}
+    found = {"params": params, "ranges": calibrated(case.model, params, [x], recipe(name))}
     return found | clip(case.model, found, x.shape[1:])
 
 
@@ -124,8 +135,8 @@ def test_integers(name: str, factor: int):
 @pytest.mark.parametrize(
     "name",
     [
-        *FAST,
-        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+        *FAST_IN_MICRO,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW if name not in FAST_IN_MICRO),
     ],
 )
 def test_micro_runs_the_stream(name: str):

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import programs
 import pytest
 import reference
 from cases import RECIPES, SMALL
-from trained import quantized
+from trained import quantized, untrained
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.program import Program, load, save
@@ -48,15 +49,19 @@ def test_round_trip(program: Program, saved: Path):
     np.testing.assert_array_equal(reference.run(loaded, codes), reference.run(program, codes))
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", "low_rank"])
-def test_recorded_programs_round_trip(recipe: str, tmp_path: Path):
-    program = quantized(recipe).program
+@pytest.mark.parametrize(
+    "made",
+    [untrained, pytest.param(lambda: quantized("low_rank").program, marks=pytest.mark.slow)],
+    ids=("whole", "thin"),
+)
+def test_recorded_programs_round_trip(made: Callable[[], Program], tmp_path: Path):
+    program = made()
     save(program, tmp_path / "program.npz")
     assert_equal(load(tmp_path / "program.npz"), program)
 
 
 def test_a_recorded_program_says_what_it_is():
-    program, recipe = quantized("w8a8").program, RECIPES["w8a8"]
+    program, recipe = untrained(), RECIPES["w8a8"]
     assert program.inputs == ("input",) and program.outputs == ("logits",)
     assert program.edges["input"].shape == (*SMALL.features, 1)
     assert [op.name for op in program.operations] == list(program.edges)[1:]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initial import initial
 
 from aqtaudio.compression import low_rank
 from aqtaudio.experiment import Experiment
@@ -34,10 +35,10 @@ def trained():
     """Variables whose batch statistics are not those of initialization."""
     model = EXPERIMENT.built_model()
     features = jax.random.normal(jax.random.key(0), (32, *EXPERIMENT.setup.feature_shape)) * 2 + 0.5
-    variables = model.init(jax.random.key(1), start(features, Floating()))
+    variables = initial(model, features, 1)
+    heard = jax.jit(lambda v: model.apply(v, start(features, Floating()), mutable=["batch_stats"]))
     for _ in range(3):
-        _, updated = model.apply(variables, start(features, Floating()), mutable=["batch_stats"])
-        variables = {**variables, **updated}
+        variables = {**variables, **heard(variables)[1]}
     return model, variables, features
 
 
@@ -52,7 +53,7 @@ def test_the_file_computes_the_float_model(trained, decomposed):
     with LiteRT(blob) as interpreter:
         codes = np.asarray(features)[..., None]
         found = interpreter.invoke(codes)[0]
-    wanted = model.apply(variables, start(features, Floating())).real()
+    wanted = jax.jit(model.apply)(variables, start(features, Floating())).real()
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
@@ -74,7 +75,8 @@ def test_models_of_frames_and_constants(model):
     with LiteRT(to_float_tflite(*float_model.recorded(experiment, variables))) as interpreter:
         shape = interpreter.input_details[0].shape[1:]
         found = interpreter.invoke(features.reshape(-1, *shape))[0]
-    wanted = experiment.built_model().apply(variables, start(features, Floating())).real()
+    apply = jax.jit(experiment.built_model().apply)
+    wanted = apply(variables, start(features, Floating())).real()
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 

@@ -103,9 +103,11 @@ def test_training_a_finished_run_again_changes_nothing(tiny_run, tone_corpus, tm
     assert again | {"seconds": 0} == once | {"seconds": 0}
 
 
-def test_low_rank_run(tone_corpus, tiny_run, tmp_path):
+def test_low_rank_run(tone_corpus, tiny_run, tmp_path, monkeypatch):
     """From recordings to a file of thin factors, with the other laws intact."""
-    experiment = overlay(LOW_RANK, {"init_from": str(tiny_run)})
+    monkeypatch.setattr("aqtaudio.runs.row.ROW_PARITY_INPUTS", 100)
+    few = {"optimizer.steps": 12, "finetune.steps": 4}
+    experiment = overlay(LOW_RANK, {"init_from": str(tiny_run), **few})
     run = train(experiment, [tone_corpus], tmp_path / "run", say=lambda text: None)
     row = json.loads((run.path / "row.json").read_text())
     assert row["precision"] == "w8a8_low_rank" and row["svd_penalty"] == 0.02

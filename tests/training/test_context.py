@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from cases import SMALL_KEYWORDS
 from corpus import RATE_HZ, STREAM
-from initial import initial
+from initial import calibrated, initial
 from trained import random_features
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.micro import MicroFrontend
@@ -34,7 +33,7 @@ def trained(name: str):
     case, x = CASES[name], random_features(CASES[name], 4)
     fresh = initial(case.model, x)
     params = fold(fresh["params"], fresh.get("batch_stats", {}))
-    return case, x, {"params": params, "ranges": calibrate(case.model, params, [x], W8A8)}
+    return case, x, {"params": params, "ranges": calibrated(case.model, params, [x], W8A8)}
 
 
 @functools.cache
@@ -48,9 +47,9 @@ def streamed(name: str) -> Executor:
 @pytest.mark.parametrize(
     ("name", "clips"),
     [
-        ("matchbox_net_small_causal", 0),
         ("matchbox_net_small_causal", 2),
-        ("gru_small", 2),
+        pytest.param("matchbox_net_small_causal", 0, marks=pytest.mark.slow),
+        pytest.param("gru_small", 2, marks=pytest.mark.slow),
         pytest.param("gru_small", 0, marks=pytest.mark.slow),
     ],
 )
@@ -108,8 +107,9 @@ def test_front_ends_that_remember_have_heard_the_clips_before():
     experiment = dataclasses.replace(STREAM, frontend=frontend)
     rng = np.random.default_rng(0)
     audio = (0.1 * rng.standard_normal((3, experiment.setup.clip_samples))).astype(np.float32)
-    _, state = frontend.push(audio[:1], frontend.initial_state(1))
-    expected, _ = frontend.push(audio[1:2], state)
+    push = jax.jit(frontend.push)
+    _, state = push(audio[:1], frontend.initial_state(1))
+    expected, _ = push(audio[1:2], state)
     found = experiment.setup.features(audio, clips_before=1)
     np.testing.assert_array_equal(found[1], expected[0][-experiment.setup.feature_shape[0] :])
     assert not np.array_equal(found[1], experiment.setup.features(audio)[1])

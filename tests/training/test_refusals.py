@@ -12,7 +12,6 @@ from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.program.program import load
-from aqtaudio.recipe import FLOAT
 from aqtaudio.runs.row import precision
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
@@ -62,14 +61,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step(tmp_path, tone_cor
     assert all(np.isfinite(json.loads(line).get("loss", 0)) for line in lines.splitlines())
 
 
-def test_a_moved_parent_is_the_same_experiment(tmp_path, tone_corpus, tiny_run):
-    parent = shutil.copytree(tiny_run, tmp_path / "parent")
-    changes = {"init_from": str(parent), "optimizer.steps": 0, "recipe": FLOAT}
-    child = overlay(EXPERIMENT, changes)
-    run = train(child, [tone_corpus], tmp_path / "child", quiet)
-    moved = shutil.move(parent, tmp_path / "elsewhere")
+def test_a_moved_parent_is_the_same_experiment(tmp_path, tone_corpus, tiny_run, tiny_float):
+    moved = shutil.copytree(tiny_run, tmp_path / "elsewhere")
+    run = shutil.copytree(tiny_float, tmp_path / "child")
+    child = load_config(run / "config.json")
+    assert child.init_from == str(tiny_run)
     again = overlay(child, {"init_from": str(moved)})
-    train(again, [tone_corpus], run.path, quiet)
+    train(again, [tone_corpus], run, quiet)
 
 
 def test_precision_is_what_the_program_holds(tiny_run):

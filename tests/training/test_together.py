@@ -27,7 +27,7 @@ pytestmark = pytest.mark.optimized(False)
 MIXED = Recipe(
     rules=(
         Rule("pointwise_1", weight_bits=4, activation_bits=4),
-        Rule("conv|logits", weight_bits=4),
+        Rule("conv|depthwise_1", weight_bits=4),
         Rule(),
     )
 )
@@ -80,17 +80,26 @@ def assert_close(ours, theirs, atol=TOLERANCE):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=atol, rtol=1e-3)
 
 
-@pytest.fixture(scope="module")
-def alone(data, tmp_path_factory):
-    """Folder and results of the runs, each by itself."""
-    folder = tmp_path_factory.mktemp("alone")
-    return folder, [trainer(one, data, folder / name).train() for name, one in ALIKE.items()]
+EACH = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == WILD else pytest.mark.slow) for name in ALIKE],
+)
 
 
 @pytest.fixture(scope="module")
-def together(data, tmp_path_factory):
+def job(tone_corpus, tmp_path_factory):
+    """Folder and results of one job: the runs, and one that cannot be trained."""
     folder = tmp_path_factory.mktemp("together")
-    return folder, train_all(ALIKE, data, folder)
+    runs = [(one, folder / name) for name, one in ALIKE.items()]
+    bad = overlay(SHORT, {"recipe": Recipe(rules=(Rule("conv"),))})
+    return folder, train_runs([*runs, (bad, folder / "bad")], [tone_corpus], print)
+
+
+@pytest.fixture(scope="module")
+def together(job):
+    """Folder and variables of the runs, trained side by side."""
+    folder, (*runs, _) = job
+    return folder, [(run.variables("float"), run.variables("quantized")) for run in runs]
 
 
 def test_runs_that_differ_in_traced_values_only_are_one_program():
@@ -117,21 +126,23 @@ def test_other_runs_are_another_program(changes):
     assert signature(overlay(SHORT, changes)) != signature(SHORT)
 
 
-def test_runs_together_are_the_runs_alone(alone, together):
-    for name, one, other in zip(ALIKE, alone[1], together[1], strict=True):
-        assert_close(other[0], one[0])
-        assert_close(other[1]["ranges"], one[1]["ranges"])
-        pair = together[0] / name, alone[0] / name
-        np.testing.assert_allclose(*(logged(at, "loss") for at in pair), rtol=2e-2)
-        # One of 42 clips is 0.024.
-        np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
+@EACH
+def test_runs_together_are_the_runs_alone(name, data, together, tmp_path):
+    folder, results = together
+    one, other = trainer(ALIKE[name], data, tmp_path).train(), results[list(ALIKE).index(name)]
+    assert_close(other[0], one[0])
+    assert_close(other[1]["ranges"], one[1]["ranges"])
+    pair = folder / name, tmp_path
+    np.testing.assert_allclose(*(logged(at, "loss") for at in pair), rtol=2e-2)
+    # One of 42 clips is 0.024.
+    np.testing.assert_allclose(*(logged(at, "val_accuracy") for at in pair), atol=0.05)
 
 
 @pytest.mark.optimized(True)
-def test_16_bits_stay_the_recipes(alone):
+def test_16_bits_stay_the_recipes(together):
     wide = Recipe(rules=(Rule("conv", activation_bits=16), Rule(weight_bits=4)))
     assert signature(overlay(SHORT, {"recipe": wide})) != signature(SHORT)
-    variables = alone[1][0][1]
+    variables = together[1][0][1]
     bits = traced_bits(variables, wide)
     assert "conv" not in bits and bits["logits"] == {"weights": 4, "activations": 8}
     mate = dataclasses.replace(wide, rules=(wide.rules[0], Rule()))
@@ -153,13 +164,10 @@ def test_bits_of_another_target_are_another_program():
 
 
 @pytest.mark.optimized(True)
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=() if name == WILD else pytest.mark.slow) for name in ALIKE],
-)
-def test_from_the_same_state_the_integers_are_the_same(name, alone, data):
+@EACH
+def test_from_the_same_state_the_integers_are_the_same(name, together):
     """Forward passes of all runs side by side, bits traced, against each alone, bits static."""
-    experiments, results = list(ALIKE.values()), alone[1]
+    experiments, results = list(ALIKE.values()), together[1]
     place = list(ALIKE).index(name)
     model = experiments[0].built_model()
     features = np.random.default_rng(0).normal(size=(16, *SHORT.setup.feature_shape))
@@ -236,14 +244,12 @@ def test_after_a_kill_each_goes_on_from_its_own_checkpoint(data, tmp_path, toget
         assert_close(result[1]["ranges"], other[1]["ranges"])
 
 
-def test_a_job_of_several_runs_writes_every_row(tone_corpus, tmp_path):
-    runs = [(one, tmp_path / name) for name, one in ALIKE.items()]
-    bad = overlay(SHORT, {"recipe": Recipe(rules=(Rule("conv"),))})
-    results = train_runs([*runs, (bad, tmp_path / "bad")], [tone_corpus], print)
-    assert isinstance(results[-1], BadInput) and "no rule matches" in str(results[-1])
-    for (experiment, folder), run in zip(runs, results, strict=False):
-        row = json.loads((folder / "row.json").read_text())
-        assert run.path == folder and row["seed"] == experiment.seed
+def test_a_job_of_several_runs_writes_every_row(job):
+    folder, (*runs, bad) = job
+    assert isinstance(bad, BadInput) and "no rule matches" in str(bad)
+    for (name, experiment), run in zip(ALIKE.items(), runs, strict=True):
+        row = json.loads((folder / name / "row.json").read_text())
+        assert run.path == folder / name and row["seed"] == experiment.seed
         assert row["trained_together"] == len(ALIKE)
         assert row["parity"]["mismatches"] == 0
         for layer, (weight_bits, _) in row["bits"].items():

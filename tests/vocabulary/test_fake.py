@@ -11,6 +11,8 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.signal import start
 
+W4A8 = pytest.param("w4a8", marks=pytest.mark.slow)
+
 
 def fake_logits(recipe: str, features: np.ndarray) -> np.ndarray:
     trained = quantized(recipe)
@@ -19,7 +21,7 @@ def fake_logits(recipe: str, features: np.ndarray) -> np.ndarray:
     return np.asarray(jax.jit(lambda v: SMALL.model.apply(v, signal).real())(variables))
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", "w4a8"])
+@pytest.mark.parametrize("recipe", ["w8a8", W4A8])
 def test_only_a_baseline(recipe: str):
     features = random_features(SMALL, 512, seed=3)
     program = quantized(recipe).program
@@ -32,7 +34,7 @@ def test_only_a_baseline(recipe: str):
     assert np.mean(apart) < 2 and apart.max() < 10 < np.ptp(expected) / 10
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", "w4a8", "low_rank"])
+@pytest.mark.parametrize("recipe", ["w8a8", W4A8, "low_rank"])
 def test_gradients_reach_every_parameter(recipe: str):
     trained = quantized(recipe)
     features = jnp.asarray(random_features(SMALL))

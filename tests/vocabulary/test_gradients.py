@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import EACH_RECIPE, SMALL
+from initial import QUICKLY, calibrated
 from jax import lax
 from trained import BATCH, OPTIMIZER, Quant, by_edge, quantized, random_features, training_step
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights
 from aqtaudio.vocabulary.floating import Floating
@@ -118,12 +118,14 @@ def test_layers_have_the_float_maps_gradient_at_the_rounded_point(pair: str, bit
     model, recipe = Two(*PAIRS[pair]), Recipe(rules=(Rule(weight_bits=bits, calibration="max"),))
     rng = np.random.default_rng(0)
     features = jnp.float32(rng.normal(size=(4, *SHAPE)))
-    out, variables = jax.jit(model.init_with_output)(jax.random.key(1), start(features, Floating()))
+    signal = start(features, Floating())
+    init = jax.jit(model.init_with_output, compiler_options=QUICKLY)
+    out, variables = init(jax.random.key(1), signal)
     params = jax.tree.map(
         lambda p: p + 0.05 * jnp.float32(rng.normal(size=p.shape)), variables["params"]
     )
     g = jnp.float32(rng.normal(size=out.values.shape))
-    ranges = calibrate(model, params, [1.2 * features], recipe)  # so that nothing clips
+    ranges = calibrated(model, params, [1.2 * features], recipe)  # so that nothing clips
     variables = {"params": params, "ranges": ranges}
     found, edges = native_gradients(model, variables, recipe, features, g)
     expected = float_gradients(model, params, bits, edges, g)
@@ -158,7 +160,7 @@ def test_int8_gradients_are_the_float_models():
         assert 0.9 < np.linalg.norm(found) / np.linalg.norm(expected[name]) < 1.1, name
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "low_rank"])
+@pytest.mark.parametrize("recipe", [pytest.param("w4a8", marks=pytest.mark.slow), "low_rank"])
 def test_coarser_gradients_follow(recipe: str):
     trained = quantized(recipe)
     expected = gradients(trained, FLOATING)

@@ -10,7 +10,7 @@ import optax
 import pytest
 from cases import RECIPES, SMALL
 from flax.traverse_util import flatten_dict
-from initial import initial
+from initial import calibrated, initial
 from trained import (
     Quant,
     cross_entropy,
@@ -20,7 +20,6 @@ from trained import (
     training_step,
 )
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.experiment import Experiment
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
@@ -58,7 +57,7 @@ def net(bits: int, shrink: dict[str, float] | None = None):
     features = jnp.float32(rng.normal(size=(16, *FEATURES)))
     params = initial(Net(), features, 1)["params"]
     params = jax.tree.map(lambda p: p + 0.1 * jnp.float32(rng.normal(size=p.shape)), params)
-    ranges = calibrate(Net(), params, [features], recipe_of(bits))
+    ranges = calibrated(Net(), params, [features], recipe_of(bits))
     for name, factor in (shrink or {}).items():
         ranges[name]["output"]["scale"] *= np.float32(factor)
     return {"params": params, "ranges": ranges}, features
@@ -205,7 +204,7 @@ def fine_tuned(recipe: Recipe, steps: int = 4) -> tuple[Quant, dict]:
     phase = quantized_phase(overlay(Experiment(), {"recipe": recipe, "finetune.steps": steps}))
     params = folded(SMALL, recipe)
     batches = [random_features(SMALL, seed=seed) for seed in range(3)]
-    ranges = calibrate(SMALL.model, params, batches, recipe)
+    ranges = calibrated(SMALL.model, params, batches, recipe)
     variables, optimizer = {"params": params, "ranges": ranges}, optax.adam(2e-3)
 
     @compiled
@@ -258,14 +257,17 @@ def test_relu6_ends_at_six_at_most():
 
     features = 9 * jnp.float32(np.random.default_rng(0).normal(size=(4, 4, 4, 2)))
     params = initial(Six(), features)["params"]
-    ranges = calibrate(Six(), params, [features], recipe_of(8))
+    ranges = calibrated(Six(), params, [features], recipe_of(8))
     ranges["conv"]["output"]["scale"] *= 3
     signal = start(features, Quantized(recipe_of(8)))
-    out, seen = Six().apply(
-        {"params": params, "ranges": ranges}, signal, capture_intermediates=True
-    )
-    (conv,) = seen["intermediates"]["conv"]["__call__"]
-    assert conv.real().max() == pytest.approx(6)
+
+    @jax.jit
+    def conv(ranges):
+        variables = {"params": params, "ranges": ranges}
+        _, seen = Six().apply(variables, signal, capture_intermediates=True)
+        return seen["intermediates"]["conv"]["__call__"][0].real()
+
+    assert conv(ranges).max() == pytest.approx(6)
 
 
 def test_ranges_of_products_and_of_scans_learn():
@@ -277,7 +279,7 @@ def test_ranges_of_products_and_of_scans_learn():
 
     features = jnp.float32(np.random.default_rng(0).normal(size=(4, 5, 6)))
     params = initial(Both(), features)["params"]
-    ranges = calibrate(Both(), params, [features], recipe_of(8))
+    ranges = calibrated(Both(), params, [features], recipe_of(8))
 
     def loss(ranges):
         signal = start(features, Quantized(recipe_of(8)))

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from initial import initial
+from initial import calibrated, initial
 from operation_cases import CASES, RECIPES
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
@@ -64,7 +63,7 @@ def parameters(name: str) -> dict[str, Any]:
 @functools.cache
 def ranges(name: str, precision: str) -> dict[str, Any]:
     batches = [1.2 * jnp.asarray(features(name))]  # so that nothing clips
-    return calibrate(CASES[name].model, parameters(name), batches, RECIPES[precision])
+    return calibrated(CASES[name].model, parameters(name), batches, RECIPES[precision])
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from trained import (
     random_classes,
     random_features,
     training_step,
+    untrained,
 )
 
 from aqtaudio.recipe import Recipe
@@ -71,7 +72,7 @@ def test_per_tensor_codes_have_one_scale(bits: int):
 
 
 def test_dense_int4_is_per_tensor_all_else_per_channel():
-    for op in quantized("w4a8").program.operations:
+    for op in untrained(recipe_name="w4a8").operations:
         if "weights" in op.constants:
             channels = op.constants["bias"].size
             assert op.constants["weight_scale"].size == (1 if op.kind == "dense" else channels)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from cases import SMALL
 from corpus import EXPERIMENT
-from initial import initial
+from initial import calibrated, initial
 from jax.flatten_util import ravel_pytree
 from trained import BATCH, by_edge, cross_entropy, quantized, random_features
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
@@ -183,7 +182,7 @@ class Sequence(nn.Module):
 def test_products_and_scans_round_their_gradients():
     features = jnp.float32(np.random.default_rng(0).normal(size=(8, 3, 4)))
     params = initial(Sequence(), features)["params"]
-    ranges = calibrate(Sequence(), params, [features], Recipe())
+    ranges = calibrated(Sequence(), params, [features], Recipe())
 
     def gradients(recipe: Recipe):
         def loss(params, key):

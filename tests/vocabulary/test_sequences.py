@@ -5,11 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from initial import initial
+from initial import calibrated, initial
 from jax import lax
 from operation_cases import CASES, RECIPES
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
 from aqtaudio.program.cost import cost
 from aqtaudio.recipe import Recipe, Rule
@@ -62,7 +61,7 @@ def test_calibration_takes_the_largest_of_a_batch_of_frames():
     recipe = Recipe()  # mean over batches of the largest magnitude
 
     def step(*batches: jax.Array) -> float:
-        found = calibrate(Frames(), params, batches, recipe)["gru"]["cell"]
+        found = calibrated(Frames(), params, batches, recipe)["gru"]["cell"]
         assert found["away"]["batches"] == len(batches)
         return float(found["recurrent_kernel"]["output"]["scale"])
 
@@ -74,7 +73,7 @@ def test_calibration_takes_the_largest_of_a_batch_of_frames():
 def test_frames_share_arrays():
     x = jax.random.normal(jax.random.key(2), (4, 3, 3))
     params = initial(Frames(), x, 1)["params"]
-    variables = {"params": params, "ranges": calibrate(Frames(), params, [x], Recipe())}
+    variables = {"params": params, "ranges": calibrated(Frames(), params, [x], Recipe())}
     program = record(Frames(), variables, (3, 3), Recipe())
     frames = [op for op in program.operations if op.name.startswith("gru/cell/recurrent_kernel")]
     assert [op.name[-3:] for op in frames] == ["/t0", "/t1", "/t2"]
@@ -100,7 +99,7 @@ def test_hidden_frames_get_nothing(window: tuple[int, int]):
     model = Attending(window)
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
     params = initial(model, x, 1)["params"]
-    variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
+    variables = {"params": params, "ranges": calibrated(model, params, [x], Recipe())}
 
     @jax.jit
     def probabilities(x):
@@ -121,7 +120,7 @@ def test_a_hidden_frame_changes_no_code():
     model = Attending((FRAMES, 0))
     x = jax.random.normal(jax.random.key(0), (16, FRAMES, 8))
     params = initial(model, x, 1)["params"]
-    variables = {"params": params, "ranges": calibrate(model, params, [x], Recipe())}
+    variables = {"params": params, "ranges": calibrated(model, params, [x], Recipe())}
     output = jax.jit(lambda x: model.apply(variables, start(x, Quantized(Recipe()))).values)
     other = x.at[:, 4:].multiply(-3)
     np.testing.assert_array_equal(output(x)[:, :4], output(other)[:, :4])
@@ -133,7 +132,7 @@ def test_wide_scores_cannot_be_masked():
     x = jnp.ones((1, FRAMES, 8))
     params = initial(model, x, 1)["params"]
     recipe = Recipe(rules=(Rule(activation_bits=16),))
-    variables = {"params": params, "ranges": calibrate(model, params, [x], recipe)}
+    variables = {"params": params, "ranges": calibrated(model, params, [x], recipe)}
     with pytest.raises(BadInput, match="layer op: scores of 16 bits .* op/scores"):
         jax.eval_shape(lambda v: model.apply(v, start(x, Quantized(recipe))), variables)
 
@@ -143,7 +142,7 @@ def test_a_memory_may_have_16_bits():
     case = CASES["lstm"]
     x = jnp.ones((1, *case.features))
     params = initial(case.model, x, 1)["params"]
-    ranges = calibrate(case.model, params, [x], RECIPES["memory_16"])
+    ranges = calibrated(case.model, params, [x], RECIPES["memory_16"])
     codes = jax.eval_shape(
         lambda v: case.model.apply(v, start(x, Quantized(RECIPES["memory_16"])), mutable=["codes"])[
             1

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from initial import initial
+from initial import calibrated, initial
 from operation_programs import RUNTIMES
 from stream_cases import BANDS, STREAMS, Streamed
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
@@ -69,7 +68,7 @@ def variables(name: str) -> dict[str, Any]:
     params = initial(model, x)["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
-    return {"params": params, "ranges": calibrate(model, params, [x], RECIPE)}
+    return {"params": params, "ranges": calibrated(model, params, [x], RECIPE)}
 
 
 @functools.cache
