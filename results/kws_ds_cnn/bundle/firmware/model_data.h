@@ -4,6 +4,6 @@
 #include <cstddef>
 
 namespace aqtaudio {
-constexpr std::size_t kModelBytes = 10464;
+constexpr std::size_t kModelBytes = 10208;
 extern const unsigned char kModel[kModelBytes];
 }  // namespace aqtaudio

@@ -1,10 +1,11 @@
 // Input codes, and the output codes that this model must give for them: equal, not close.
+// The calls are clips.
 #pragma once
 
 #include <cstdint>
 
 namespace aqtaudio {
-constexpr int kGoldenClips = 16;
+constexpr int kGoldenCalls = 16;
 constexpr std::int8_t kGoldenInputs[16][490] = {
 {
     -10, 3, 1, -13, -6, 14, 2, 8, 13, 13, -10, 2, 5, -11, -7, 8,
