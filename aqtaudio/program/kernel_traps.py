@@ -41,10 +41,14 @@ def _four_bits(library: Library, what: str, remedy: str) -> Rule:
 
 def _groups(operator: Operator) -> Iterator[Finding]:
     source, weights = operator.input(0), operator.input(1)
-    if operator.name == "CONV_2D" and source and weights and source.type == "INT16":
-        if source.shape and weights.shape and source.shape[-1] != weights.shape[-1]:
-            wrong = "has groups beside int16 activations: CMSIS-NN crashes, or is wrong silently"
-            yield weights, wrong, "use a convolution per group and a concatenation"
+    if operator.name != "CONV_2D" or not (source and weights and source.shape and weights.shape):
+        return
+    if source.shape[-1] == weights.shape[-1]:
+        return
+    beside = {"INT16": "beside int16 activations", "INT4": "of INT4"}
+    for kind in {source.type, weights.type} & set(beside):
+        wrong = f"has groups {beside[kind]}: CMSIS-NN crashes, or is wrong silently"
+        yield weights, wrong, "use a convolution per group and a concatenation"
 
 
 def _many_scales(operator: Operator) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def portable(program: Program) -> Program:
 def changes(program: Program) -> Iterator[tuple[str, str]]:
     """(operation, what becomes of it) where `portable` changes anything."""
     texts = {
-        _split_groups: "one convolution per group: CMSIS-NN has no grouped 16x8 convolution",
+        _split_groups: "one convolution per group: CMSIS-NN has none of 16x8 or 4 bits",
         _as_convolution: "a 1x1 convolution: CMSIS-NN refuses 16x8 dense layers of many scales",
         _fewer_axes: "fewer axes: CMSIS-NN transposes at most four",
         _as_sum: "a sum: releases of TFLite Micro differ in SUB's multipliers",
@@ -63,8 +63,8 @@ def _rewrite(program: Program, op: Operation) -> Any:
         return None
     source, target = program.edges[op.inputs[0]], program.edges[op.output]
     wide = target.bits == 16
-    if op.kind == "conv2d" and wide and "groups" in op.attributes:
-        return _split_groups
+    if op.kind == "conv2d" and "groups" in op.attributes:
+        return _split_groups if wide or op.attributes["weight_bits"] == 4 else None
     if op.kind == "dense" and wide and op.constants["weight_scale"].size > 1:
         return _as_convolution
     if op.kind == "transpose" and len(source.shape) > LAYOUT_AXES:

@@ -41,6 +41,7 @@ def _difference(x):
 # name: recipe, shape of an input, body, what is said of it
 CASES = {
     "grouped": (WIDE, (6, 5, 24), op(L.Conv2D, 36, (3, 1), groups=12, **BARE), "per group"),
+    "grouped, 4 bits": (FOUR, (6, 5, 8), op(L.Conv2D, 12, (3, 1), groups=4, **BARE), "per group"),
     "dense": (WIDE, (4, 7), op(L.Dense, 5), "1x1 convolution"),
     "transpose": (EIGHT, (3, 2, 4, 5), op(L.Transpose, (3, 1, 0, 2)), "fewer axes"),
     "transpose of one frame": (EIGHT, (1, 5, 4, 6), op(L.Transpose, (0, 2, 1, 3)), "fewer axes"),
