@@ -4,10 +4,10 @@ import functools
 
 import jax
 import numpy as np
-from initial import initial
+import shared_child
+from initial import calibrated, initial
 from operation_cases import CASES, RECIPES
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.kernels.call import Target
 from aqtaudio.program.litert import LiteRT
@@ -33,7 +33,7 @@ def program(name: str, precision: str) -> Program:
     params = initial(model, features(name))["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
-    ranges = calibrate(model, params, [features(name)], recipe)
+    ranges = calibrated(model, params, [features(name)], recipe)
     return record(model, {"params": params, "ranges": ranges}, CASES[name].features, recipe)
 
 
@@ -59,6 +59,5 @@ def differences(name: str, precision: str, target: Target, count: int) -> np.nda
     """Codes of the program minus those of the runtime, [count, ...]."""
     made = program(name, precision)
     inputs = codes(made, count)
-    with RUNTIMES[target](tflite(name, precision)) as runtime:
-        theirs = runtime.invoke(inputs)[0].astype(int)
+    theirs = shared_child.invoke(target, tflite(name, precision), inputs).astype(int)
     return Executor(made, target=target)(inputs).astype(int) - theirs
