@@ -48,7 +48,7 @@ slowly = settings(
 )
 
 
-@settings(slowly, max_examples=2)
+@settings(slowly, max_examples=3)
 @given(models, recipes, st.integers(0, 2**31 - 1))
 def test_random_programs(model, recipe, seed):
     assert assert_exact(model, recipe, seed)
