@@ -4,11 +4,11 @@ import functools
 
 import jax
 import numpy as np
+import shared_child
 from board_kernels import CmsisNN
-from initial import initial
+from initial import calibrated, initial
 from operation_cases import CASES, RECIPES
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import Micro
@@ -36,7 +36,7 @@ def program(name: str, precision: str) -> Program:
     params = initial(model, features(name))["params"]
     rng = np.random.default_rng(5)
     params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
-    ranges = calibrate(model, params, [features(name)], recipe)
+    ranges = calibrated(model, params, [features(name)], recipe)
     return record(model, {"params": params, "ranges": ranges}, CASES[name].features, recipe)
 
 
@@ -62,6 +62,10 @@ def differences(name: str, precision: str, runtime: str, count: int) -> np.ndarr
     """Codes of the program minus those of a runtime of `TABLED`, [count, ...]."""
     made, (target, interpreter) = program(name, precision), TABLED[runtime]
     inputs = codes(made, count)
-    with interpreter(tflite(name, precision)) as running:
-        theirs = running.invoke(inputs)[0].astype(int)
+    if runtime in RUNTIMES:
+        theirs = shared_child.invoke(target, tflite(name, precision), inputs)
+    else:
+        with interpreter(tflite(name, precision)) as running:
+            theirs = running.invoke(inputs)[0]
+    theirs = theirs.astype(int)
     return Executor(made, target=target)(inputs).astype(int) - theirs

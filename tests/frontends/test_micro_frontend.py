@@ -319,7 +319,7 @@ def test_in_a_larger_program_it_is_the_same():
     """Under jit with what surrounds it, and in a scan over pushes."""
     samples = signals(np.random.default_rng(3), 2000, 16_000)
     audio = jnp.asarray(samples / 32768, jnp.float32)
-    alone = SMALL.normalised(SMALL.integers(samples.astype(np.int32), SMALL.initial_state(8))[0])
+    alone = SMALL.normalised(quickly_compiled(SMALL, samples)[0])
 
     @jax.jit
     def within(audio):

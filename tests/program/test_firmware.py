@@ -12,10 +12,9 @@ import programs
 import pytest
 import reference
 import tflm_stubs
-from initial import initial
+from initial import calibrated, initial
 from stream_cases import BANDS, STREAMS
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
 from aqtaudio.firmware import bundle as firmware
 from aqtaudio.firmware.arena import Arena
@@ -104,7 +103,7 @@ def stream() -> Program:
     model = STREAMS["strided"].model
     x = np.random.default_rng(0).normal(size=(4, 12, BANDS)).astype(np.float32)
     params = initial(model, x)["params"]
-    ranges = calibrate(model, params, [x], W8A8)
+    ranges = calibrated(model, params, [x], W8A8)
     shape = (BLOCK_FRAMES, BANDS)
     return record(model, {"params": params, "ranges": ranges}, shape, W8A8, stream=True)
 

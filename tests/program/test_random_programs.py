@@ -6,16 +6,14 @@ import pytest
 from board_kernels import CmsisNN, needed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from initial import calibrated, initial
 from operation_programs import RUNTIMES, codes
 from random_models import FEATURES, models, recipes
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
-from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
-from aqtaudio.vocabulary.signal import start
 
 INPUTS = 64
 MANY_INPUTS = 4096
@@ -24,9 +22,9 @@ MANY_INPUTS = 4096
 def recorded(model, recipe, seed: int) -> Program:
     rng = np.random.default_rng(seed)
     features = rng.normal(0, rng.uniform(0.1, 5), (4, *FEATURES)).astype(np.float32)
-    params = model.init(jax.random.key(seed), start(features, Floating())).get("params", {})
+    params = initial(model, features, seed).get("params", {})
     params = jax.tree.map(lambda p: p + 0.2 * rng.normal(size=p.shape).astype(np.float32), params)
-    ranges = calibrate(model, params, [features], recipe)
+    ranges = calibrated(model, params, [features], recipe)
     return record(model, {"params": params, "ranges": ranges}, FEATURES, recipe)
 
 
@@ -52,7 +50,7 @@ slowly = settings(
 )
 
 
-@settings(slowly, max_examples=4)
+@settings(slowly, max_examples=3)
 @given(models, recipes, st.integers(0, 2**31 - 1))
 def test_random_programs(model, recipe, seed):
     assert assert_exact(model, recipe, seed)
