@@ -204,7 +204,7 @@ def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused,
 def test_golden_vectors_of_a_stream_fill_its_states(tiny_stream, tone_corpus, tmp_path):
     folder = export(Run(tiny_stream), tmp_path / "art", [tone_corpus])
     text = (folder / "firmware/model_golden.h").read_text()
-    assert "kGoldenBlocks = 24" in text  # two clips of 24 frames
+    assert "kGoldenCalls = 24" in text  # two clips of 24 frames
 
 
 def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
