@@ -138,6 +138,7 @@ ADDED = {
     "finetune.trains": "logits",
     "finetune.patience": 3,
     "task.unknown_per_keyword": 4.0,
+    "recipe.kernels": "reference",
 }
 
 
