@@ -35,7 +35,7 @@ def add(verbs: Verbs) -> None:
     text = "the artifacts of studies on every board that the tree has a library for, as a table"
     command = group.add("boards", on_boards, text)
     command.add_argument("folders", type=Path, nargs="+", metavar="results/STUDY")
-    command.add_argument("--tflm", type=Path, metavar="FOLDER", help=f"{tree}, or several")
+    command.add_argument("--tflm", type=Path, metavar="FOLDER", help=tree)
     _add_toolchain(command)
     command.add_argument("--out", type=Path, default=Path("docs/boards.md"))
 
@@ -102,7 +102,9 @@ def on_boards(options: argparse.Namespace) -> int:
             raise BadInput(f"{folder}: has no artifacts: name the folder of a study")
         for run in map(Run, artifacts):
             digest = arena.sha256(run.model)
-            found = [row for row in kept if row["model_sha256"] == digest]
+            # A file that is in several studies has the rows of each; one of a target is enough.
+            same = [row for row in kept if row["model_sha256"] == digest]
+            found = list({(row["board"], row["kernels"]): row for row in same}.values())
             if not found:
                 found = measure.on_boards(run, targets, tflm, options.toolchain, say)
             rows += [row | {"study": folder.name, "run_id": run.path.name} for row in found]

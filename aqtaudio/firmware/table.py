@@ -10,7 +10,7 @@ Row = Mapping[str, Any]
 HEAD = f"""\
 # Boards
 
-Written by `aqtaudio firmware boards`: the self-test of every artifact, built against TensorFlow
+Written by `aqtaudio firmware boards`: the self-test of artifacts, built against TensorFlow
 Lite Micro {EXACT_SINCE}, run on this machine (`host`, 64-bit) and on boards that QEMU emulates:
 `mps3-an547`, a Cortex-M55 with vectors (MVE), and `mps2-an386`, a Cortex-M4 with DSP instructions.
 "differ": golden output codes that differ, of so many. "stated": `kArenaBytes` of the bundle;
