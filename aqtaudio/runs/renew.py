@@ -18,7 +18,7 @@ from aqtaudio.files import write, write_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.check import check
 from aqtaudio.program.execute import Executor
-from aqtaudio.program.portable import portable
+from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_float_tflite, to_tflite
 from aqtaudio.runs import float_model
@@ -46,12 +46,13 @@ def renew(run: Run) -> dict[str, Any]:
     """
     old, recipe = run.program, run.experiment.recipe
     row = json.loads((run.path / "row.json").read_text())
-    new = portable(old) if recipe.kernels == "everywhere" else old
-    if NEWEST in row["costs"] and len(new.operations) == len(old.operations):
+    changed = recipe.kernels == "everywhere" and any(changes(old))
+    if NEWEST in row["costs"] and not changed:
         return row
+    new = portable(old) if changed else old
     model = to_tflite(new)
     _require_same(run, old, new, model)
-    if new != old:
+    if changed:
         programs.save(new, run.path / "program.npz")
         (run.path / "program.json").unlink(missing_ok=True)
     write(run.path / "model.tflite", model)
