@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from aqtaudio.errors import BadInput
@@ -67,7 +69,10 @@ class Checkpoints:
             raise BadInput(f"{self.directory}: no checkpoint")
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            # Not bound to a device, as fresh arrays are: bound ones beside fresh ones, and then
+            # the bound ones that a step makes of them, are two compilations of the step.
+            return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), restored)
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
             sys.unraisablehook = _without_stray_reads
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
