@@ -5,7 +5,8 @@ compiled function as constants.
 
 Conventions (these are what differs between libraries, so they are settings or fixed here):
 
-* HTK mel scale, 1127 ln(1 + f / 700), no area normalisation.
+* HTK mel scale, 1127 ln(1 + f / 700), or Slaney's, linear below 1 kHz (librosa's default).
+* Triangles of height 1, or of area 1 in Hz (Slaney's).
 * Triangles are straight in mel, with the zero-frequency bin dropped (tf.signal, kws_streaming), or
   straight in Hz (librosa, torchaudio).
 * Natural logarithm, floored by adding or by a maximum.
@@ -23,6 +24,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend, State, cut, per_feature
+from aqtaudio.settings import added
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
 # time that they take in one go. Accelerators have four large steps instead of one.
@@ -41,6 +43,8 @@ class LogMel(Frontend):
         lower_hz: where the lowest filter begins.
         upper_hz: where the highest filter ends.
         mel_triangles: "mel" or "hz", the scale on which the filters' edges are straight.
+        mel_scale: "htk" or "slaney", by which filters are spaced.
+        mel_norm: "height", or "area": triangles of area 1, in 1/Hz.
         window: "hann" or "hamming".
         window_periodic: whether the window is one period of a periodic function, or symmetric.
         spectrum: "magnitude" or "power", what the filters sum.
@@ -65,6 +69,8 @@ class LogMel(Frontend):
     log_floor_value: float = 1e-3
     mean: tuple[float, ...] = (-1.0,)
     scale: tuple[float, ...] = (2.5,)
+    mel_scale: Literal["htk", "slaney"] = added("htk")
+    mel_norm: Literal["height", "area"] = added("height")
 
     def __post_init__(self):
         for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
@@ -121,21 +127,47 @@ def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
     return 700.0 * np.expm1(np.asarray(mel, np.float64) / 1127.0)
 
 
+SLANEY_HZ_PER_MEL = 200 / 3
+SLANEY_LINEAR_TO_HZ = 1000.0
+SLANEY_OCTAVE_STEP = np.log(6.4) / 27
+"""Slaney's Auditory Toolbox: 15 mel are 1 kHz, from there 27 mel are a factor of 6.4."""
+
+
+def hz_to_slaney(frequency_hz: np.ndarray | float) -> np.ndarray:
+    """Returns Slaney's mel value of a frequency in Hz."""
+    hz = np.asarray(frequency_hz, np.float64)
+    above = np.log(np.maximum(hz, SLANEY_LINEAR_TO_HZ) / SLANEY_LINEAR_TO_HZ) / SLANEY_OCTAVE_STEP
+    return np.minimum(hz, SLANEY_LINEAR_TO_HZ) / SLANEY_HZ_PER_MEL + above
+
+
+def slaney_to_hz(mel: np.ndarray | float) -> np.ndarray:
+    """Returns the frequency in Hz of Slaney's mel value."""
+    mel, knee = np.asarray(mel, np.float64), SLANEY_LINEAR_TO_HZ / SLANEY_HZ_PER_MEL
+    below = np.minimum(mel, knee) * SLANEY_HZ_PER_MEL
+    return below * np.exp(SLANEY_OCTAVE_STEP * np.maximum(mel - knee, 0.0))
+
+
+SCALES = {"htk": (hz_to_mel, mel_to_hz), "slaney": (hz_to_slaney, slaney_to_hz)}
+
+
 def mel_matrix(settings: LogMel) -> np.ndarray:
     """Returns weights from spectrum bins to bands, float64 [fft_samples // 2 + 1, mel_bands]."""
     bins_hz = np.fft.rfftfreq(settings.fft_samples, 1 / settings.sample_rate_hz)
+    to_mel, to_hz = SCALES[settings.mel_scale]
     edges = np.linspace(
-        hz_to_mel(settings.lower_hz), hz_to_mel(settings.upper_hz), settings.mel_bands + 2
+        to_mel(settings.lower_hz), to_mel(settings.upper_hz), settings.mel_bands + 2
     )
-    bins = hz_to_mel(bins_hz)
+    edges_hz, bins = to_hz(edges), to_mel(bins_hz)
     if settings.mel_triangles == "hz":
-        edges, bins = mel_to_hz(edges), bins_hz
+        edges, bins = edges_hz, bins_hz
     widths = np.diff(edges)
     rising = (bins[:, None] - edges[:-2]) / widths[:-1]
     falling = (edges[2:] - bins[:, None]) / widths[1:]
     weights = np.maximum(0.0, np.minimum(rising, falling))
     if settings.mel_triangles == "mel":
         weights[0] = 0.0
+    if settings.mel_norm == "area":
+        weights = weights * (2.0 / (edges_hz[2:] - edges_hz[:-2]))
     return weights
 
 
@@ -170,6 +202,8 @@ def _check(settings: LogMel) -> None:
             f"lower_hz {s.lower_hz}, upper_hz {s.upper_hz} must rise within 0 to {nyquist_hz} Hz",
         ),
         (s.mel_triangles in ("mel", "hz"), f"mel_triangles {s.mel_triangles!r}: mel or hz"),
+        (s.mel_scale in SCALES, f"mel_scale {s.mel_scale!r}: {' or '.join(SCALES)}"),
+        (s.mel_norm in ("height", "area"), f"mel_norm {s.mel_norm!r}: height or area"),
         (s.window in ("hann", "hamming"), f"window {s.window!r}: hann or hamming"),
         (s.spectrum in ("magnitude", "power"), f"spectrum {s.spectrum!r}: magnitude or power"),
         (s.log_floor in ("add", "max"), f"log_floor {s.log_floor!r}: add or max"),

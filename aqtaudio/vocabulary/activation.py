@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 
-from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Own
+from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.signal import Signal
 
@@ -29,13 +29,15 @@ class Relu6(Layer):
 
 
 class LeakyRelu(Layer):
-    """x, or `slope` * x below zero."""
+    """x, or `slope` * x below zero; on a grid of its own, or on `edge`."""
 
     slope: float = 0.1
+    edge: Fixed | None = None
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        return x.reading.operation(self, "output", "leaky_relu", (x,), {"alpha": self.slope}, Own())
+        attributes, edge = {"alpha": self.slope}, self.edge or Own()
+        return x.reading.operation(self, "output", "leaky_relu", (x,), attributes, edge)
 
 
 class PRelu(Layer):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.errors import BadInput
 from aqtaudio.program.kernels.call import Grid
 
 
@@ -43,17 +44,40 @@ class Own:
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-    """An output edge whose grid the target prescribes: sigmoid, tanh, softmax."""
+    """An output edge whose grid the target prescribes (sigmoid, tanh, softmax), or the model.
+
+    Attributes:
+      scale, zero_point: of int8 codes.
+      wide_scale: of int16 codes; None: the edge has int8 codes only.
+      least: what smaller values become; the least code stands for it.
+    """
 
     scale: float
     zero_point: int
-    wide_scale: float
+    wide_scale: float | None
+    least: float = -math.inf
+
+    def activate(self, y: jax.Array) -> jax.Array:
+        """Real values as they leave the edge, but for its rounding and its end."""
+        return y if math.isinf(self.least) else jnp.maximum(y, self.least)
 
     def grid(self, wide: bool) -> Grid:
-        """In int8, or int16 (`wide`)."""
-        if wide:
-            return Grid(np.float32(self.wide_scale), 0, 16)
-        return Grid(np.float32(self.scale), self.zero_point)
+        """In int8, or int16 (`wide`). Raises BadInput where there is none."""
+        if not wide:
+            return Grid(np.float32(self.scale), self.zero_point)
+        if self.wide_scale is None:
+            raise BadInput(
+                f"an edge that ends at {self.least:g} has 8-bit activations; the recipe says 16"
+            )
+        return Grid(np.float32(self.wide_scale), 0, 16)
+
+
+def floored(least: float, levels: int) -> Fixed:
+    """An edge from `least`, below zero, up, with so many steps between it and zero.
+
+    So the floor costs nothing: it is where codes saturate.
+    """
+    return Fixed(-least / levels, levels - 128, None, least)
 
 
 Edge = Same | Own | Fixed

@@ -45,8 +45,8 @@ class Floating:
         """What leaves an output edge."""
         return y
 
-    def input(self, layer: Owner, x: Signal) -> Signal:  # noqa: D102
-        y = self.edge(layer, "output", x.values, Own())
+    def input(self, layer: Owner, x: Signal, edge: Own | Fixed) -> Signal:  # noqa: D102
+        y = self.edge(layer, "output", edge.activate(x.values), edge)
         return dataclasses.replace(x, values=y, owner=layer.label)
 
     def linear(  # noqa: D102
@@ -63,8 +63,7 @@ class Floating:
             y = layer.normalise(y, re.fullmatch(self.trains, layer.label) is not None)
         if bias is not None:
             y = linear_maps.add_bias(y, bias)
-        edge = Own(linear.relu, linear.most)
-        y = self.edge(layer, part, edge.activate(y), edge)
+        y = self.edge(layer, part, linear.edge.activate(y), linear.edge)
         return dataclasses.replace(x, values=y, owner=layer.edge_name(part))
 
     def operation(  # noqa: D102
@@ -81,9 +80,7 @@ class Floating:
         y = real(tuple(x.values for x in inputs), attributes)
         if isinstance(edge, Same):
             return dataclasses.replace(inputs[0], values=y)
-        if isinstance(edge, Own):
-            y = edge.activate(y)
-        y = self.edge(layer, part, y, edge)
+        y = self.edge(layer, part, edge.activate(y), edge)
         return dataclasses.replace(inputs[0], values=y, owner=layer.owner_name(part, edge))
 
     def past(self, layer: Owner, part: str, like: Signal, frames: int) -> Signal:  # noqa: D102

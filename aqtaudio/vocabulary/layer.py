@@ -5,7 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
-from aqtaudio.vocabulary.edges import Same
+from aqtaudio.vocabulary.edges import Fixed, Own, Same
 from aqtaudio.vocabulary.owner import Owner
 from aqtaudio.vocabulary.signal import Signal
 
@@ -57,11 +57,12 @@ class Layer(Owner):
 
 
 class Input(Layer):
-    """The model's input edge: signed, symmetric; `shape` is what the model reads it as."""
+    """The model's input edge: signed, symmetric, or `edge`; `shape` is what the model reads it as."""
 
     shape: tuple[int, ...]
+    edge: Fixed | None = None
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         values = x.values.reshape(x.values.shape[0], *self.shape)
-        return x.reading.input(self, dataclasses.replace(x, values=values))
+        return x.reading.input(self, dataclasses.replace(x, values=values), self.edge or Own())

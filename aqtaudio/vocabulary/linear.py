@@ -6,6 +6,7 @@ import math
 import jax
 
 from aqtaudio.program import linear as linear_maps
+from aqtaudio.vocabulary.edges import Fixed, Own
 
 Pair = tuple[int, int]
 """Rows and columns."""
@@ -22,6 +23,7 @@ class Linear:
       most: where a relu ends; 6 is relu6.
       norm: whether batch norm follows, in the floating reading, while the layer is not folded.
       groups: of a convolution's channels.
+      fixed: the output edge, where the model prescribes its grid.
     """
 
     kind: str
@@ -32,6 +34,12 @@ class Linear:
     norm: bool = False
     most: float = math.inf
     groups: int = 1
+    fixed: Fixed | None = None
+
+    @property
+    def edge(self) -> Own | Fixed:
+        """The output edge."""
+        return self.fixed or Own(self.relu, self.most)
 
     def __call__(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """The linear map on real values x [B, ...]."""

@@ -91,11 +91,14 @@ class Quantized:
     def frame(self, number: int) -> "Quantized":  # noqa: D102
         return dataclasses.replace(self, suffix=f"/t{number}")
 
-    def input(self, layer: Owner, x: Signal) -> Signal:  # noqa: D102
-        bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
-        grid = Grid(edge_scale(layer, "output"), 0, bits)
-        codes = kernels.quantize(x.values, grid, self._step(layer, "output", Own()))
-        return self._leave(layer, "output", codes, grid, layer.label)
+    def input(self, layer: Owner, x: Signal, edge: Own | Fixed) -> Signal:  # noqa: D102
+        if isinstance(edge, Fixed):
+            grid = self._grid(layer, "output", edge)
+        else:
+            bits = edge_grid(False, self.recipe.rule(layer.label).activation_bits).bits
+            grid = Grid(edge_scale(layer, "output"), 0, bits)
+        codes = kernels.quantize(x.values, grid, self._step(layer, "output", edge))
+        return self._leave(layer, "output", codes, grid, layer.owner_name("output", edge))
 
     def linear(  # noqa: D102
         self,
@@ -152,9 +155,11 @@ class Quantized:
             linear.kind, x.shape[-1], kernel.shape[-1], dilated
         ):
             weight_bits = 8
-        codes = edge_grid(linear.relu, activation_bits)
-        output = self._grid(layer, part, Own(linear.relu, linear.most))
-        attributes: dict[str, Any] = {"low": codes.low, "high": codes.high}
+        output = self._grid(layer, part, linear.edge)
+        attributes: dict[str, Any] = {"low": output.lowest, "high": output.highest}
+        if linear.fixed is None:
+            codes = edge_grid(linear.relu, activation_bits)
+            attributes = {"low": codes.low, "high": codes.high}
         attributes["weight_bits"] = most_bits(weight_bits)
         if linear.most < math.inf:
             attributes["most"] = linear.most
@@ -167,7 +172,7 @@ class Quantized:
         if linear.kind == "conv2d" and kernel.shape[2] != x.shape[-1]:
             attributes["groups"] = x.shape[-1] // kernel.shape[2]
         constants = _constants(x, kernel, bias, weight_bits, is_per_tensor(linear, rule, 4))
-        owner, step = layer.edge_name(part), self._step(layer, part, Own())
+        owner, step = layer.owner_name(part, linear.edge), self._step(layer, part, linear.edge)
         return self._run(layer, name, linear.kind, (x,), output, owner, attributes, constants, step)
 
     def operation(  # noqa: D102

@@ -76,7 +76,7 @@ class Reading(Protocol):
         """The reading of one frame of a sequence that is not scanned: edges are named by it."""
         ...
 
-    def input(self, layer: Owner, x: Signal) -> Signal:
+    def input(self, layer: Owner, x: Signal, edge: Own | Fixed) -> Signal:
         """The model's input: raw real values to a signal."""
         ...
 

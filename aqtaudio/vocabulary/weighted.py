@@ -9,7 +9,7 @@ import jax
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program import linear as linear_maps
-from aqtaudio.vocabulary.edges import Same
+from aqtaudio.vocabulary.edges import Fixed, Same
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.linear import ONE, Linear, Pair
 from aqtaudio.vocabulary.signal import Signal
@@ -42,8 +42,10 @@ class Weighted(Layer):
                 "have no svd_penalty"
             )
         if self.has_variable("params", "down"):
-            first = dataclasses.replace(linear, relu=False, norm=False)
-            second = Linear(linear.kind, relu=linear.relu, norm=linear.norm, most=linear.most)
+            first = dataclasses.replace(linear, relu=False, norm=False, fixed=None)
+            second = dataclasses.replace(
+                linear, strides=ONE, dilation=ONE, padding="VALID", groups=1
+            )
             x = reading.linear(self, "down", x, self._stored("down"), None, first)
             return reading.linear(self, "up", x, self._stored("up"), bias, second)
         if self.has_variable("params", "s"):
@@ -101,7 +103,8 @@ class Weighted(Layer):
 class Conv2D(Weighted):
     """2-D convolution of [H, W, C], bias (unless not `biased`), optional batch norm and relu.
 
-    Output channels are split into `groups`, each seeing its own group of input channels.
+    Output channels are split into `groups`, each seeing its own group of input channels. `edge` is
+    the output's grid, where the model prescribes it.
     """
 
     channels: int
@@ -114,6 +117,7 @@ class Conv2D(Weighted):
     groups: int = 1
     most: float = math.inf
     biased: bool = True
+    edge: Fixed | None = None
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -126,7 +130,7 @@ class Conv2D(Weighted):
         shape = (*self.kernel, x.shape[-1] // self.groups, self.channels)
         linear = Linear(
             "conv2d", self.strides, self.dilation, padding, self.relu, self.norm, self.most,
-            self.groups,
+            self.groups, self.edge,
         )  # fmt: skip
         return self.compute(x, shape, linear, self.biased)
 
