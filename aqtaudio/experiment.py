@@ -94,8 +94,8 @@ class Experiment:
 
     Training has a float phase (`optimizer`) and, unless `recipe.mode` is "float", a quantized one
     (`finetune`) that starts from the folded, calibrated float model. `init_from` is a run directory
-    whose float model the float phase starts from, or a file of published weights (.npz) that the
-    model can read; with `optimizer.steps` 0 it is taken as it is.
+    whose float model the float phase starts from, or a file of published weights (.npz, .h5 or
+    .h5.gz) that the model can read; with `optimizer.steps` 0 it is taken as it is.
     That run has the same model, task and front end but for what `init_differs` names.
 
     Attributes:

@@ -1,8 +1,14 @@
-"""Weights that the authors of a model published, from a file of arrays."""
+"""Weights that the authors of a model published, from a file of arrays.
+
+A model that reads them has `with_published`, from arrays by the authors' names to variables. One
+whose weights belong behind a certain normalisation of the input has `published_normalisation`, from
+the same arrays to its (mean, scale).
+"""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
@@ -10,18 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.models import keras_file
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.signal import start
 
-SUFFIX = ".npz"
+SUFFIXES = (".npz", *keras_file.SUFFIXES)
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.BadZipFile)
-"""What numpy raises of a file that holds no arrays, or others than asked for."""
+"""What is raised of a file that holds no arrays, or others than asked for."""
+SAME_NORMALISATION = 1e-3
+"""Of its scale: as near as settings that were written down come."""
+T = TypeVar("T")
 
 
 def is_published(file: str | None) -> bool:
     """Whether a path names a file of published weights instead of a run."""
-    return file is not None and Path(file).suffix == SUFFIX
+    return file is not None and Path(file).name.endswith(SUFFIXES)
 
 
 def read(model: nn.Module, file: str) -> dict[str, Any]:
@@ -31,12 +41,46 @@ def read(model: nn.Module, file: str) -> dict[str, Any]:
     """
     if not hasattr(model, "with_published"):
         raise BadInput(f"{file}: {type(model).__name__} reads no published weights")
+    variables = _read(model, file, model.with_published)  # type: ignore[arg-type]
+    for layer, parts in flatten(variables["params"]).items():
+        if not all(np.isfinite(part).all() for part in jax.tree.leaves(parts)):
+            raise BadInput(f"{file}: weights of layer {layer!r} are not finite")
+    return jax.tree.map(jnp.asarray, variables)
+
+
+def normalisation(model: nn.Module, file: str) -> tuple[float, float] | None:
+    """(mean, scale) of the input that the weights belong behind; None where the file says none.
+
+    Raises as `read` does.
+    """
+    if not hasattr(model, "published_normalisation"):
+        return None
+    return _read(model, file, model.published_normalisation)  # type: ignore[arg-type]
+
+
+def require_normalised(model: nn.Module, file: str, frontend: Any) -> None:
+    """Raises BadInput where a front end's `mean` and `scale` are not what the weights need."""
+    needed = normalisation(model, file)
+    if needed is None:
+        return
+    mean, scale = needed
+    for name, value in (("mean", mean), ("scale", scale)):
+        given = np.asarray(getattr(frontend, name, np.inf))
+        if np.abs(given - value).max() > SAME_NORMALISATION * scale:
+            raise BadInput(
+                f"{file}: its input has mean {mean:.7g} and scale {scale:.7g}; allowed: these as "
+                "frontend.mean and frontend.scale, or others with init_differs frontend"
+            )
+
+
+def _read(model: nn.Module, file: str, convert: Callable[[Any], T]) -> T:
     try:
+        if file.endswith(keras_file.SUFFIXES):
+            return convert(keras_file.read(file))
         with np.load(file, allow_pickle=False) as arrays:
-            variables = model.with_published(arrays)  # type: ignore[attr-defined]
+            return convert(arrays)
     except UNREADABLE as error:
         raise BadInput(f"{file}: not weights of {type(model).__name__}: {error}") from None
-    return jax.tree.map(jnp.asarray, variables)
 
 
 def require_layers(

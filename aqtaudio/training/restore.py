@@ -66,6 +66,8 @@ def published(experiment: Experiment) -> dict[str, Any]:
     file, model = str(experiment.init_from), experiment.built_model()
     try:
         variables = weights.read(model, file)
+        if "frontend" not in experiment.init_differs:
+            weights.require_normalised(model, file, experiment.frontend)
         if "model" in experiment.init_differs:
             return fitting(variables, experiment)
         weights.require_layers(variables, model, experiment.setup.feature_shape, file)
