@@ -23,7 +23,7 @@ MOVED: Mapping[str, str] = {
     "aqtaudio.compression.recipe:Rule": "aqtaudio.recipe:Rule",
     "aqtaudio.enhancement.filtering:Filtering": "aqtaudio.tasks.enhancement.filtering:Filtering",
     "aqtaudio.enhancement.loss:SpectralLoss": "aqtaudio.tasks.enhancement.loss:SpectralLoss",
-    "aqtaudio.enhancement.mixing:Mixing": "aqtaudio.tasks.enhancement.mixing:Mixing",
+    "aqtaudio.enhancement.mixing:Mixing": "aqtaudio.data.mixing:Mixing",
     "aqtaudio.enhancement.task:Enhancement": "aqtaudio.tasks.enhancement.task:Enhancement",
     "aqtaudio.experiment:Keywords": "aqtaudio.tasks.keywords.task:Keywords",
 }

@@ -14,7 +14,7 @@ from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.recipe import Recipe, Rule
-from aqtaudio.tasks.enhancement.mixing import Mixing
+from aqtaudio.data.mixing import Mixing
 from aqtaudio.tasks.enhancement.task import Enhancement
 
 # Int16 where int8 hurts: the edges of the program, gains and filters, the states of the GRUs.

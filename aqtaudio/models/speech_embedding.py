@@ -24,8 +24,9 @@ from aqtaudio.vocabulary.linear import Pair
 from aqtaudio.vocabulary.signal import Signal
 
 SLOPE, FLOOR = 0.2, -0.4
+QUIETEST = -0.4
 INPUT = Fixed(0.05, -120, None)
-"""-0.4 to 12.35: what logarithms of 16-bit samples' energies are in `FRONTEND`."""
+"""From QUIETEST to 12.35: what logarithms of 16-bit samples' energies are in `FRONTEND`."""
 WINDOW_FRAMES = 76
 """That one embedding depends on: 775 ms."""
 HOP_FRAMES = 8
@@ -43,13 +44,14 @@ FRONTEND = LogMel(
     mel_norm="area",
     spectrum="power",
     log_floor="max",
-    log_floor_value=float(1e-10 * np.exp(-_INT16_ENERGY)),
+    log_floor_value=float(10.0 ** (QUIETEST - 2) * np.exp(-_INT16_ENERGY)),
     mean=(float(-_INT16_ENERGY - 2 * np.log(10.0)),),
     scale=(float(np.log(10.0)),),
 )
 """log10 of energies of 16-bit samples, plus 2. The published transform is 512 samples long with the
-window in its middle, so its frames begin 56 samples before these; and it cuts off what is 80 dB
-below the loudest value of the whole input, which no stream knows."""
+window in its middle, so its frames begin 56 samples before these. It cuts off what is 80 dB below the
+loudest value of the whole input, which no stream knows; here the floor is fixed, where the rounding
+of samples is."""
 PUBLISHED_FRAME_LEAD_SAMPLES = 56
 
 
@@ -60,20 +62,25 @@ class SpeechEmbedding(nn.Module):
     windows of 76 frames.
 
     Attributes:
-      channels: of the five blocks; of the embedding the last one.
+      channels: of the five blocks.
+      dimensions: of the embedding.
       steps: of each layer's activation, between -0.4 and 0.
       dense: embeddings every 40 ms instead of 80, at the same weights: every other one is what 80 ms
         gives.
+      relu: convolutions with batch norm and a relu, which costs nothing on a device, instead of the
+        published activation: for students.
     """
 
     channels: tuple[int, int, int, int, int] = (24, 48, 72, 96, 96)
-    steps: tuple[int, ...] = (3, 3, 3, *(6,) * 16)
+    dimensions: int = 96
+    steps: tuple[int, ...] = (5, 5, 5, *(8,) * 16)
     dense: bool = False
+    relu: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, bands = x.shape
-        x = Input((frames, bands, 1), INPUT, name="input")(x)
+        x = Input((frames, bands, 1), None if self.relu else INPUT, name="input")(x)
         x = self._conv(x, 0, self.channels[0], (3, 3))
         x = self._pair(x, 1, self.channels[0])
         number = 3
@@ -85,10 +92,10 @@ class SpeechEmbedding(nn.Module):
                 x = self._pair(x, number, channels)
                 number += 2
         strides = (1, 2) if self.dense else (2, 2)
-        x = MaxPool((2, 2), strides, name="pool_5")(x)
+        x = MaxPool((2, 2), strides, causal=self.dense, name="pool_5")(x)
         dilation = (2, 1) if self.dense else (1, 1)
         x = Conv2D(
-            self.channels[-1], (3, 1), dilation=dilation, padding="CAUSAL", relu=False, norm=False,
+            self.dimensions, (3, 1), dilation=dilation, padding="CAUSAL", relu=False, norm=False,
             biased=False, name="embedding",
         )(x)  # fmt: skip
         return Reshape((x.shape[0], x.shape[1] * x.shape[2]), name="output")(x)
@@ -98,6 +105,8 @@ class SpeechEmbedding(nn.Module):
         return self._conv(self._conv(x, number, channels, (1, 3)), number + 1, channels, (3, 1))
 
     def _conv(self, x: Signal, number: int, channels: int, kernel: Pair) -> Signal:
+        if self.relu:
+            return Conv2D(channels, kernel, padding="CAUSAL", name=f"conv_{number}")(x)
         steps = self.steps[number]
         below = floored(FLOOR / SLOPE, round(steps / SLOPE))
         x = Conv2D(

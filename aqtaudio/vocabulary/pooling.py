@@ -20,10 +20,14 @@ class AveragePool(Layer):
 
 
 class MaxPool(Layer):
-    """Largest of windows of [H, W, C], VALID; `window` None: everything."""
+    """Largest of windows of [H, W, C], VALID; `window` None: everything.
+
+    `causal`: zeros come before the first rows, so that the first window ends with the first stride.
+    """
 
     window: Pair | None = None
     strides: Pair | None = None
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -42,6 +46,9 @@ def _pool(layer: AveragePool | MaxPool, kind: str, x: Signal) -> Signal:
                 f"{strides[0]}"
             )
         x = layer.recent(x, window[0] - strides[0])
+    elif layer.window and isinstance(layer, MaxPool) and layer.causal:
+        before = {"widths": ((window[0] - strides[0], 0), (0, 0), (0, 0))}
+        x = x.reading.operation(layer, "padded", "pad", (x,), before, Same())
     if any(size < least for size, least in zip(x.shape, window, strict=False)):
         raise ValueError(f"layer {layer.label}: a window of {window} does not fit {x.shape}")
     attributes = {"window": window, "strides": strides}

@@ -15,7 +15,7 @@ from aqtaudio.models import published
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.filtering import Filtering
-from aqtaudio.tasks.enhancement.mixing import NOMINAL_DBFS, SILENT_RMS
+from aqtaudio.data.mixing import NOMINAL_DBFS, SILENT_RMS
 from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.vocabulary.floating import Floating

@@ -14,10 +14,10 @@ import numpy as np
 from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.labels import SILENCE, class_of
 from aqtaudio.data.manifest import Recording
+from aqtaudio.data.mixing import NOISES
 from aqtaudio.errors import BadInput
 
 SPEECH = "speech"
-NOISES = 3  # beside each training clip
 EVALUATION_SNR_DB = (-5.0, 0.0, 5.0, 10.0, 15.0)
 EVALUATION_MS = 10_000  # DNSMOS scores windows of 9.01 s
 LOOP_PAUSE_MS = 500  # between repetitions of speech that is too short

@@ -22,7 +22,7 @@ from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results
 from aqtaudio.tasks.enhancement.loss import SpectralLoss, local_snr_db
-from aqtaudio.tasks.enhancement.mixing import Mixing, mix
+from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task, Tree

@@ -13,10 +13,10 @@ from speech_corpus import RATE_HZ, SPEAKERS
 
 from aqtaudio.data import items as item_lists
 from aqtaudio.data import manifest
+from aqtaudio.data.mixing import NOISES
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement.data import (
     EVALUATION_SNR_DB,
-    NOISES,
     EnhancementData,
     MixtureItem,
 )

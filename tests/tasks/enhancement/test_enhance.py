@@ -25,7 +25,7 @@ from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.tasks.enhancement import whole
-from aqtaudio.tasks.enhancement.mixing import Mixing
+from aqtaudio.data.mixing import Mixing
 from aqtaudio.tasks.enhancement.robustness import robustness
 from aqtaudio.tasks.enhancement.sound_file import Enhancers, enhance_file
 from aqtaudio.tasks.enhancement.stream import Enhancer

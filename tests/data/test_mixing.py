@@ -11,8 +11,8 @@ from speech_corpus import noise, speech
 
 from aqtaudio import settings
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement import reverberation
-from aqtaudio.tasks.enhancement.mixing import Mixing, mix
+from aqtaudio.data import reverberation
+from aqtaudio.data.mixing import Mixing, mix
 
 pytestmark = pytest.mark.optimized(False)
 

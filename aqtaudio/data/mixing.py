@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from scipy.fft import next_fast_len
 
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement import reverberation
-from aqtaudio.tasks.enhancement.data import NOISES
+from aqtaudio.data import reverberation
 
+NOISES = 3  # beside each training clip
 FULL_SCALE = 32768.0
 NOMINAL_DBFS = -25.0  # RMS of a mixture before its level is set
 QUIETEST_DBFS = -60.0  # of what a level step may lead to, unless level_dbfs starts lower

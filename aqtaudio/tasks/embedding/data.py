@@ -1,0 +1,233 @@
+"""What an embedding run hears: recordings of any kind, cut and joined to clips, and noise."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from aqtaudio.data import audio, crops, manifest
+from aqtaudio.data.labels import SILENCE, class_of
+from aqtaudio.data.manifest import Recording
+from aqtaudio.data.mixing import NOISES
+from aqtaudio.errors import BadInput
+
+LONGEST_PAUSE_MS = 600
+"""Between recordings that are joined."""
+LOUDNESS = 0.1
+"""Of the energy of a recording's loudest clip: clips are rarely pauses."""
+EVALUATED_PER_KIND = 24
+"""Clips of each kind of recording that figures are made on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipItem:
+    """A clip that is embedded.
+
+    Attributes:
+      path: of the recording, relative to its folder.
+      start_sample: first sample, at the run's rate; short recordings come at a clip's end.
+    """
+
+    path: str
+    start_sample: int
+
+
+class EmbeddingData:
+    """Recordings in memory, as int16 (`tasks.task.Data`).
+
+    Attributes:
+      sample_rate_hz: of all audio.
+      clip_samples: length of a clip.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        samples: Sequence[np.ndarray],
+        sample_rate_hz: int,
+        clip_samples: int,
+        foreground: str,
+    ):
+        self.sample_rate_hz, self.clip_samples = sample_rate_hz, clip_samples
+        order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
+        self._recordings = [recordings[row] for row in order]
+        self._samples = [samples[row] for row in order]
+        self._foreground = foreground
+        self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
+        self._starts: dict[int, np.ndarray] = {}
+        self._rounds: dict[tuple[int, int], np.ndarray] = {}
+
+    @classmethod
+    def load(
+        cls,
+        folders: Sequence[Path],
+        sample_rate_hz: int,
+        clip_samples: int,
+        splits: Sequence[str],
+        foreground: str,
+    ) -> "EmbeddingData":
+        """Reads recordings of the splits. Raises BadInput where one has no foreground."""
+        rows = [row for row in manifest.read_all(folders) if row.split in splits]
+        for split in splits:
+            if not any(row.split == split and is_foreground(row, foreground) for row in rows):
+                raise BadInput(
+                    f"split {split!r} of {', '.join(map(str, folders))} has no {foreground}; "
+                    "allowed: " + FOREGROUNDS[foreground]
+                )
+
+        def read(recording: Recording) -> np.ndarray:
+            return audio.load_int16(recording.file, sample_rate_hz)
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            samples = list(threads.map(read, rows))
+        return cls(rows, samples, sample_rate_hz, clip_samples, foreground)
+
+    # Evaluation.
+
+    def evaluation_list(self, split: str) -> list[ClipItem]:
+        """Clips of every kind (the folder of a path), in hash order: any prefix is a fair sample."""
+        found = []
+        rows = self._rows(split)
+        kinds = (str(Path(self._recordings[row].path).parent) for row in rows)
+        for kind in crops.grouped(kinds):
+            candidates = [item for row in rows[kind] for item in self._candidates(int(row))]
+            found += sorted(candidates, key=_turn)[:EVALUATED_PER_KIND]
+        return [item for _, _, item in sorted(found, key=_turn)]
+
+    def _candidates(self, row: int) -> list[tuple[int, int, ClipItem]]:
+        path = self._recordings[row].path
+        picks = crops.apart(self._places(row), self.clip_samples, 0, path)
+        return [
+            (turn, crops.hash_order(0, path, turn), ClipItem(path, int(place)))
+            for turn, place in enumerate(picks)
+        ]
+
+    def evaluation_arrays(self, items: Iterable[ClipItem]) -> tuple[np.ndarray]:
+        """Clips int16 [n, N]. Raises BadInput for items whose recordings are not loaded."""
+        clips = []
+        for item in items:
+            if item.path not in self._row:
+                raise BadInput(f"evaluation item {item.path!r} is not among the recordings loaded")
+            samples = self._padded(self._row[item.path])
+            clip = samples[item.start_sample : item.start_sample + self.clip_samples]
+            if len(clip) < self.clip_samples:
+                raise BadInput(f"{item.path!r} ends before the clip at {item.start_sample} does")
+            clips.append(clip)
+        return (np.stack(clips),)
+
+    def holds(self, items: Iterable[ClipItem]) -> bool:
+        """Whether every recording of a list is loaded."""
+        return all(item.path in self._row for item in items)
+
+    # Training.
+
+    def training_batch(
+        self, step: int, batch_size: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The clips of a step and noises for them: a pure function of its arguments.
+
+        An epoch has each recording as often as clips fit into it. Short ones are joined, with
+        pauses, to others of any kind.
+
+        Returns:
+          int16 [batch_size, N] and [batch_size, NOISES, N].
+        """
+        clips = np.empty((batch_size, self.clip_samples), np.int16)
+        noises = np.zeros((batch_size, NOISES, self.clip_samples), np.int16)
+        pool, noisy = self._pool(), self._noise_rows()
+        for index, place in enumerate(range(step * batch_size, (step + 1) * batch_size)):
+            number, within = divmod(place, len(pool))
+            rng = np.random.default_rng([seed, 1, place])
+            clips[index] = self._clip(self._round(number, seed)[within], pool, rng)
+            for noise in range(NOISES if len(noisy) else 0):
+                kind = noisy[rng.integers(len(noisy))]
+                noises[index, noise] = self._clip(rng.choice(kind), kind, rng)
+        return clips, noises
+
+    def _pool(self) -> np.ndarray:
+        """Rows of an epoch."""
+        rows = self._rows("train")
+        if not len(rows):
+            raise BadInput("split 'train' was not loaded")
+        counts = [max(1, round(len(self._samples[row]) / self.clip_samples)) for row in rows]
+        return np.repeat(rows, counts)
+
+    def _round(self, number: int, seed: int) -> np.ndarray:
+        """The order of an epoch."""
+        if (number, seed) not in self._rounds:
+            while len(self._rounds) > 1:
+                self._rounds.pop(next(iter(self._rounds)))
+            rng = np.random.default_rng([seed, 0, number])
+            self._rounds[number, seed] = rng.permutation(self._pool())
+        return self._rounds[number, seed]
+
+    def _clip(self, row: int, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A clip that holds a part of a recording, and of others where it is short."""
+        samples = self._samples[row]
+        if len(samples) >= self.clip_samples:
+            place = rng.choice(self._places(row))
+            return samples[place : place + self.clip_samples]
+        pause = LONGEST_PAUSE_MS * self.sample_rate_hz // 1000
+        pieces = [samples]
+        while sum(map(len, pieces)) < 2 * self.clip_samples:
+            pieces += [np.zeros(rng.integers(pause + 1), np.int16), self._samples[rng.choice(others)]]
+        joined = np.concatenate(pieces)
+        place = rng.integers(len(samples))
+        return joined[place : place + self.clip_samples]
+
+    # Rows and places.
+
+    def _rows(self, split: str) -> np.ndarray:
+        """Rows of the foreground."""
+        return np.asarray(
+            [
+                row
+                for row, recording in enumerate(self._recordings)
+                if recording.split == split and is_foreground(recording, self._foreground)
+            ],
+            np.int64,
+        )
+
+    def _noise_rows(self) -> list[np.ndarray]:
+        """Rows of background of each label; none where noise is the foreground."""
+        if self._foreground != "speech":
+            return []
+        rows = [
+            row
+            for row, recording in enumerate(self._recordings)
+            if recording.split == "train" and is_foreground(recording, "noise")
+        ]
+        labels = (self._recordings[row].label for row in rows)
+        return [np.asarray(rows)[kind] for kind in crops.grouped(labels)]
+
+    def _padded(self, row: int) -> np.ndarray:
+        """A recording, behind silence where it is shorter than a clip."""
+        samples = self._samples[row]
+        missing = self.clip_samples - len(samples)
+        return np.pad(samples, (missing, 0)) if missing > 0 else samples
+
+    def _places(self, row: int) -> np.ndarray:
+        """Where a clip may start."""
+        if row not in self._starts:
+            self._starts[row] = crops.starts(self._padded(row), self.clip_samples, LOUDNESS)
+        return self._starts[row]
+
+
+def _turn(candidate: tuple[int, int, ClipItem]) -> tuple[int, int]:
+    return candidate[:2]
+
+
+FOREGROUNDS = {
+    "speech": "recordings of words or of speech",
+    "noise": "recordings labelled noise:*, silence or _silence_",
+    "any": "recordings",
+}
+
+
+def is_foreground(recording: Recording, foreground: str) -> bool:
+    """Whether a recording is of what a run embeds."""
+    is_noise = class_of(recording.label, ()) == SILENCE
+    return foreground == "any" or is_noise == (foreground == "noise")

@@ -1,0 +1,217 @@
+"""Embeddings: a network that answers sound as a teacher does."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.data.audio import to_float
+from aqtaudio.data.mixing import Mixing, mix
+from aqtaudio.errors import BadInput
+from aqtaudio.tasks.embedding.agreement import agreement
+from aqtaudio.tasks.embedding.data import FOREGROUNDS, ClipItem, EmbeddingData
+from aqtaudio.tasks.embedding.teachers import (
+    Published,
+    Teacher,
+    in_deviations,
+    require_teaching,
+)
+from aqtaudio.tasks.setup import Setup
+from aqtaudio.tasks.stream import Stream
+from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Scores, Task
+
+VALIDATED_CLIPS = 64
+"""Clips that are embedded while training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding(Task):
+    """Regression of a teacher's vectors.
+
+    Attributes:
+      clip_ms: of a clip; for a teacher of single windows one window.
+      teacher: what is regressed.
+      teacher_hears: "clean", the clip as it was recorded, so that the student learns to leave out
+        rooms, noise and level; "noisy", what the student hears.
+      foreground: what clips are cut from: "speech" (words too; noise is mixed in), "noise" or "any".
+      mixing: how noise, rooms and levels are put on clips; None: not at all.
+      skipped: of a clip's answers so many first ones are not compared: they have heard less than
+        a window.
+    """
+
+    item: ClassVar[type] = ClipItem
+    headlines: ClassVar[Headlines] = Headlines(
+        ("centred_cosine",),
+        titles={
+            "cosine": "cosine to the teacher",
+            "centred_cosine": "cosine to the teacher, standardised",
+            "explained": "explained variance",
+        },
+    )
+    unused: ClassVar[tuple[str, ...]] = (
+        *("augmentation", "optimizer.label_smoothing", "finetune.label_smoothing"),
+    )
+
+    clip_ms: int = 2400
+    teacher: Teacher = Published()
+    teacher_hears: Literal["clean", "noisy"] = "noisy"
+    foreground: str = "speech"
+    mixing: Mixing | None = Mixing()
+    skipped: int = 9
+
+    def __post_init__(self):
+        rules = (
+            (self.clip_ms >= 100, f"clip_ms is {self.clip_ms}; at least 100 is needed"),
+            (
+                self.teacher_hears in ("clean", "noisy"),
+                f"teacher_hears is {self.teacher_hears!r}; allowed: clean, noisy",
+            ),
+            (
+                self.foreground in FOREGROUNDS,
+                f"foreground is {self.foreground!r}; allowed: {', '.join(FOREGROUNDS)}",
+            ),
+            (self.skipped >= 0, f"skipped is {self.skipped}; allowed: >= 0"),
+            (
+                self.mixing is None or self.foreground == "speech",
+                "mixing puts noise on speech; with another foreground it is None",
+            ),
+        )
+        for holds, message in rules:
+            if not holds:
+                raise BadInput(f"task.{message}")
+
+    # What fits.
+
+    def require_fit(self, setup: Setup) -> None:
+        """Teacher and front end hear the same samples."""
+        if setup.frontend.sample_rate_hz != self.teacher.sample_rate_hz:
+            raise BadInput(
+                f"the front end hears {setup.frontend.sample_rate_hz} Hz, the teacher "
+                f"{self.teacher.sample_rate_hz} Hz; allowed: the same"
+            )
+        if setup.clips_before:
+            raise BadInput(
+                "an embedding run is trained from silence: stream_context_clips must be 0; "
+                "task.skipped leaves out what has not heard enough"
+            )
+
+    def require_answers(self, shape: tuple[int, ...], setup: Setup) -> None:
+        """As many vectors of as many values as the teacher's, and some that count."""
+        vectors = shape[1:] if len(shape) == 3 else (1, *shape[1:])
+        require_teaching(self.teacher, vectors, setup.clip_samples)
+        if self.skipped >= vectors[0]:
+            raise BadInput(
+                f"task.skipped is {self.skipped}; allowed: less than {vectors[0]}, a clip's answers"
+            )
+
+    # Data.
+
+    def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> EmbeddingData:
+        """Foreground and noise."""
+        rate_hz = setup.frontend.sample_rate_hz
+        how = rate_hz, setup.clip_samples, splits, self.foreground
+        return EmbeddingData.load(folders, *how)
+
+    def given(self, data: Any) -> Any:
+        """The teacher's variables."""
+        return self._network.variables()
+
+    @property
+    def _network(self) -> Published:
+        if not isinstance(self.teacher, Published):
+            raise BadInput(
+                f"a training step cannot compute {type(self.teacher).__name__}; allowed: Published"
+            )
+        return self.teacher
+
+    # Training.
+
+    def examples(self, key: jax.Array, batch: Batch, given: Any, setup: Setup) -> tuple[Any, Any]:
+        """Features of clips as a device hears them, and the teacher's vectors [B, m, D]."""
+        clips, noises = (to_float(x) for x in batch)
+        clean, heard = clips, clips
+        if self.mixing is not None:
+            mixture = mix(key, clips, noises, self.mixing, setup.frontend.sample_rate_hz)
+            clean, heard = clips, mixture.noisy
+        taught = self._network.answers(given, clean if self.teacher_hears == "clean" else heard)
+        return setup.features(heard), taught
+
+    def objective(
+        self,
+        answers: jax.Array,
+        targets: jax.Array,
+        setup: Setup,
+        beside: Beside,
+        label_smoothing: Any,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Mean squared error over variance."""
+        loss = self.divergence(answers, targets, targets, setup)
+        return loss, {"unexplained": loss}
+
+    def divergence(
+        self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup
+    ) -> jax.Array:
+        """The same against another teacher."""
+        answers, taught = (x.reshape(len(x), -1, x.shape[-1]) for x in (answers, taught))
+        counts = jnp.arange(answers.shape[1]) >= self.skipped
+        return in_deviations(answers - taught, taught, counts)
+
+    # Figures.
+
+    def validation(
+        self,
+        network: Network,
+        arrays: tuple[np.ndarray, ...],
+        setup: Setup,
+        label_smoothing: float | None,
+    ) -> dict[str, float]:
+        """Agreement on a few clips as they were recorded, each from silence."""
+        clips = arrays[0][:VALIDATED_CLIPS]
+        ours = _vectors(network.whole(setup.features_of(clips), at_once=16))
+        found = agreement(*self._compared(ours, self.teacher.embed(clips)))
+        scores = {"val_explained": found["explained"], "val_cosine": found["centred_cosine"]}
+        return scores | ({"val_loss": 1 - found["explained"]} if label_smoothing is not None else {})
+
+    def scores(
+        self, network: Network, data: EmbeddingData, items: Sequence[ClipItem], setup: Setup
+    ) -> Scores:
+        """Agreement with the teacher; a stream hears clips one after the other, without a break."""
+        (clips,) = data.evaluation_arrays(items)
+        if not setup.streams:
+            ours = _vectors(network.whole(setup.features_of(clips), at_once=16))
+        else:
+            ours = _in_a_stream(network, clips, setup)
+        return agreement(*self._compared(ours, self.teacher.embed(clips)))
+
+    def _compared(self, ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What counts of vectors [n, m, D]: [n * m', D] each."""
+        most = min(ours.shape[1], theirs.shape[1])
+        kept = (x[:, self.skipped : most].reshape(-1, x.shape[-1]) for x in (ours, theirs))
+        ours, theirs = kept
+        return ours, theirs
+
+
+def _vectors(answers: np.ndarray) -> np.ndarray:
+    """[n, m, D] of a network's answers, in whatever shape its runtime gives them."""
+    return answers.reshape(len(answers), -1, answers.shape[-1])
+
+
+def _in_a_stream(network: Network, clips: np.ndarray, setup: Setup) -> np.ndarray:
+    """Vectors [n, m, D] of clips that follow each other.
+
+    Each starts with a block, so that its answers are where those of a clip from silence would be.
+    """
+    hop = setup.block_frames * setup.frontend.hop_samples
+    per_clip = math.ceil(clips.shape[1] / hop)
+    padded = np.pad(clips, ((0, 0), (0, per_clip * hop - clips.shape[1])))
+    stream = Stream(network, setup)
+    more = np.zeros(setup.frontend.window_samples, np.int16)  # so that the last block is answered
+    answers = stream.push(np.concatenate([padded.reshape(-1), more]))
+    answers = answers.reshape(-1, answers.shape[-1])
+    vectors = len(answers) // (len(padded) * per_clip) * per_clip
+    return answers[: len(padded) * vectors].reshape(len(padded), vectors, -1)
