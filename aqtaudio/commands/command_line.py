@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from aqtaudio import __version__
 from aqtaudio.commands import (
+    embedding,
     enhancement,
     firmware,
     front_ends,
@@ -23,7 +24,10 @@ from aqtaudio.commands import (
 from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
 from aqtaudio.errors import BadInput
 
-TOPICS = (studies, recordings, training, runs, firmware, front_ends, keywords, enhancement)
+TOPICS = (
+    *(studies, recordings, training, runs, firmware, front_ends),
+    *(keywords, enhancement, embedding),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

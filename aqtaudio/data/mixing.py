@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from scipy.fft import next_fast_len
 
-from aqtaudio.errors import BadInput
 from aqtaudio.data import reverberation
+from aqtaudio.errors import BadInput
 
 NOISES = 3  # beside each training clip
 FULL_SCALE = 32768.0

@@ -48,10 +48,10 @@ FRONTEND = LogMel(
     mean=(float(-_INT16_ENERGY - 2 * np.log(10.0)),),
     scale=(float(np.log(10.0)),),
 )
-"""log10 of energies of 16-bit samples, plus 2. The published transform is 512 samples long with the
-window in its middle, so its frames begin 56 samples before these. It cuts off what is 80 dB below the
-loudest value of the whole input, which no stream knows; here the floor is fixed, where the rounding
-of samples is."""
+"""log10 of energies of 16-bit samples, plus 2. The published transform is 512 samples long with
+the window in its middle, so its frames begin 56 samples before these. It cuts off what is 80 dB
+below the loudest value of the whole input, which no stream knows; here the floor is fixed, where
+the rounding of samples is."""
 PUBLISHED_FRAME_LEAD_SAMPLES = 56
 
 
@@ -65,10 +65,10 @@ class SpeechEmbedding(nn.Module):
       channels: of the five blocks.
       dimensions: of the embedding.
       steps: of each layer's activation, between -0.4 and 0.
-      dense: embeddings every 40 ms instead of 80, at the same weights: every other one is what 80 ms
-        gives.
-      relu: convolutions with batch norm and a relu, which costs nothing on a device, instead of the
-        published activation: for students.
+      dense: embeddings every 40 ms instead of 80, at the same weights: every other one is what
+        80 ms gives.
+      relu: convolutions with batch norm and a relu, which costs nothing on a device, instead of
+        the published activation: for students.
     """
 
     channels: tuple[int, int, int, int, int] = (24, 48, 72, 96, 96)

@@ -57,7 +57,10 @@ class Layer(Owner):
 
 
 class Input(Layer):
-    """The model's input edge: signed, symmetric, or `edge`; `shape` is what the model reads it as."""
+    """The model's input edge: signed, symmetric, or `edge`.
+
+    `shape` is what the model reads it as.
+    """
 
     shape: tuple[int, ...]
     edge: Fixed | None = None

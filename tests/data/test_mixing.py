@@ -10,9 +10,9 @@ import pytest
 from speech_corpus import noise, speech
 
 from aqtaudio import settings
-from aqtaudio.errors import BadInput
 from aqtaudio.data import reverberation
 from aqtaudio.data.mixing import Mixing, mix
+from aqtaudio.errors import BadInput
 
 pytestmark = pytest.mark.optimized(False)
 

@@ -7,10 +7,10 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
     """Figures of vectors [n, D] against the teacher's [n, D].
 
     Returns:
-      "cosine": mean of the cosines. "centred_cosine": of the vectors without the teacher's mean, in
-      its deviations, which is what a head sees that standardises. "relative_error": norm of the
-      error over that of the teacher's vectors. "explained": 1 - mean squared error over variance, the
-      average over coordinates.
+      "cosine": mean of the cosines. "centred_cosine": of the vectors without the teacher's mean,
+      in its deviations, which is what a head sees that standardises. "relative_error": norm of the
+      error over that of the teacher's vectors. "explained": 1 - mean squared error over variance,
+      the average over coordinates.
     """
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     error = ours - theirs

@@ -1,10 +1,12 @@
 """What an embedding run hears: recordings of any kind, cut and joined to clips, and noise."""
 
+import copy
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -57,6 +59,9 @@ class EmbeddingData:
         self._samples = [samples[row] for row in order]
         self._foreground = foreground
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
+        self._taught: dict[int, np.ndarray] | None = None
+        self._grid_samples = crops.HOP_SAMPLES
+        self._vectors_per_clip = 0
         self._starts: dict[int, np.ndarray] = {}
         self._rounds: dict[tuple[int, int], np.ndarray] = {}
 
@@ -88,7 +93,7 @@ class EmbeddingData:
     # Evaluation.
 
     def evaluation_list(self, split: str) -> list[ClipItem]:
-        """Clips of every kind (the folder of a path), in hash order: any prefix is a fair sample."""
+        """Clips of every kind (the folder of a path), in hash order."""
         found = []
         rows = self._rows(split)
         kinds = (str(Path(self._recordings[row].path).parent) for row in rows)
@@ -124,28 +129,63 @@ class EmbeddingData:
 
     # Training.
 
-    def training_batch(
-        self, step: int, batch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def taught(
+        self,
+        embed: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
+        hop_samples: int,
+        count: int,
+    ) -> Self:
+        """The same data, with a teacher's vectors of its training recordings beside clips.
+
+        Args:
+          embed: recordings, int16 [N] each, to vectors [m, D] that are `hop_samples` apart.
+          hop_samples: clips begin at multiples of it.
+          count: vectors of a clip.
+        """
+        rows = self._rows("train").tolist()
+        found = copy.copy(self)
+        vectors = embed([self._padded(row) for row in rows])
+        found._taught = dict(zip(rows, vectors, strict=True))
+        found._vectors_per_clip = count
+        found._grid_samples, found._starts = hop_samples, {}
+        return found
+
+    def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
         """The clips of a step and noises for them: a pure function of its arguments.
 
         An epoch has each recording as often as clips fit into it. Short ones are joined, with
-        pauses, to others of any kind.
+        pauses, to others of any kind; where a teacher's vectors of recordings are at hand, they
+        come behind silence instead.
 
         Returns:
-          int16 [batch_size, N] and [batch_size, NOISES, N].
+          int16 [batch_size, N] and [batch_size, NOISES, N], and maybe vectors
+          [batch_size, m, D].
         """
         clips = np.empty((batch_size, self.clip_samples), np.int16)
         noises = np.zeros((batch_size, NOISES, self.clip_samples), np.int16)
         pool, noisy = self._pool(), self._noise_rows()
+        vectors = []
         for index, place in enumerate(range(step * batch_size, (step + 1) * batch_size)):
             number, within = divmod(place, len(pool))
             rng = np.random.default_rng([seed, 1, place])
-            clips[index] = self._clip(self._round(number, seed)[within], pool, rng)
+            row = self._round(number, seed)[within]
+            if self._taught is None:
+                clips[index] = self._clip(row, pool, rng)
+            else:
+                clips[index], found = self._taught_clip(int(row), rng)
+                vectors.append(found)
             for noise in range(NOISES if len(noisy) else 0):
                 kind = noisy[rng.integers(len(noisy))]
                 noises[index, noise] = self._clip(rng.choice(kind), kind, rng)
-        return clips, noises
+        return (clips, noises, np.stack(vectors)) if vectors else (clips, noises)
+
+    def _taught_clip(self, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A clip of a recording, and the teacher's vectors of it."""
+        assert self._taught is not None
+        place = rng.choice(self._places(row))
+        first = place // self._grid_samples
+        vectors = self._taught[row][first : first + self._vectors_per_clip]
+        return self._padded(row)[place : place + self.clip_samples], vectors
 
     def _pool(self) -> np.ndarray:
         """Rows of an epoch."""
@@ -173,7 +213,10 @@ class EmbeddingData:
         pause = LONGEST_PAUSE_MS * self.sample_rate_hz // 1000
         pieces = [samples]
         while sum(map(len, pieces)) < 2 * self.clip_samples:
-            pieces += [np.zeros(rng.integers(pause + 1), np.int16), self._samples[rng.choice(others)]]
+            pieces += [
+                np.zeros(rng.integers(pause + 1), np.int16),
+                self._samples[rng.choice(others)],
+            ]
         joined = np.concatenate(pieces)
         place = rng.integers(len(samples))
         return joined[place : place + self.clip_samples]
@@ -212,7 +255,9 @@ class EmbeddingData:
     def _places(self, row: int) -> np.ndarray:
         """Where a clip may start."""
         if row not in self._starts:
-            self._starts[row] = crops.starts(self._padded(row), self.clip_samples, LOUDNESS)
+            places = crops.starts(self._padded(row), self.clip_samples, LOUDNESS)
+            on_grid = places[places % self._grid_samples == 0]
+            self._starts[row] = on_grid if len(on_grid) else np.zeros(1, np.int32)
         return self._starts[row]
 
 

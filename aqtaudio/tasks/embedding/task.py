@@ -14,6 +14,7 @@ from aqtaudio.data.audio import to_float
 from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.embedding.agreement import agreement
+from aqtaudio.tasks.embedding.cache import embedded
 from aqtaudio.tasks.embedding.data import FOREGROUNDS, ClipItem, EmbeddingData
 from aqtaudio.tasks.embedding.teachers import (
     Published,
@@ -37,8 +38,10 @@ class Embedding(Task):
       clip_ms: of a clip; for a teacher of single windows one window.
       teacher: what is regressed.
       teacher_hears: "clean", the clip as it was recorded, so that the student learns to leave out
-        rooms, noise and level; "noisy", what the student hears.
-      foreground: what clips are cut from: "speech" (words too; noise is mixed in), "noise" or "any".
+        rooms, noise and level; "noisy", what the student hears: both for teachers that a step can
+        compute. "recordings": whole recordings, once; their vectors are kept on disk
+        (`cache.default_folder`).
+      foreground: what clips are cut from: "speech" (words too; noise is mixed in), "noise", "any".
       mixing: how noise, rooms and levels are put on clips; None: not at all.
       skipped: of a clip's answers so many first ones are not compared: they have heard less than
         a window.
@@ -59,7 +62,7 @@ class Embedding(Task):
 
     clip_ms: int = 2400
     teacher: Teacher = Published()
-    teacher_hears: Literal["clean", "noisy"] = "noisy"
+    teacher_hears: Literal["clean", "noisy", "recordings"] = "noisy"
     foreground: str = "speech"
     mixing: Mixing | None = Mixing()
     skipped: int = 9
@@ -68,8 +71,13 @@ class Embedding(Task):
         rules = (
             (self.clip_ms >= 100, f"clip_ms is {self.clip_ms}; at least 100 is needed"),
             (
-                self.teacher_hears in ("clean", "noisy"),
-                f"teacher_hears is {self.teacher_hears!r}; allowed: clean, noisy",
+                self.teacher_hears in ("clean", "noisy", "recordings"),
+                f"teacher_hears is {self.teacher_hears!r}; allowed: clean, noisy, recordings",
+            ),
+            (
+                self.teacher_hears == "recordings" or self.teacher.in_step,
+                f"teacher_hears is {self.teacher_hears!r}, and a training step cannot compute "
+                f"{type(self.teacher).__name__}; allowed: recordings",
             ),
             (
                 self.foreground in FOREGROUNDS,
@@ -117,29 +125,34 @@ class Embedding(Task):
         how = rate_hz, setup.clip_samples, splits, self.foreground
         return EmbeddingData.load(folders, *how)
 
-    def given(self, data: Any) -> Any:
-        """The teacher's variables."""
-        return self._network.variables()
+    def prepared(self, data: EmbeddingData, setup: Setup) -> EmbeddingData:
+        """With the teacher's vectors of recordings, where it hears these."""
+        if self.teacher_hears != "recordings":
+            return data
+        clip, teacher = setup.clip_samples, self.teacher
+        one, more = (teacher.embed(np.zeros((1, n), np.int16)).shape[1] for n in (clip, 9 * clip))
+        hop = round(8 * clip / max(more - one, 1))
+        return data.taught(lambda clips: embedded(teacher, clips, say=print), hop, one)
 
-    @property
-    def _network(self) -> Published:
-        if not isinstance(self.teacher, Published):
-            raise BadInput(
-                f"a training step cannot compute {type(self.teacher).__name__}; allowed: Published"
-            )
-        return self.teacher
+    def given(self, data: Any) -> Any:
+        """The variables of a teacher that steps compute."""
+        return self.teacher.variables() if isinstance(self.teacher, Published) else ()
 
     # Training.
 
     def examples(self, key: jax.Array, batch: Batch, given: Any, setup: Setup) -> tuple[Any, Any]:
         """Features of clips as a device hears them, and the teacher's vectors [B, m, D]."""
-        clips, noises = (to_float(x) for x in batch)
-        clean, heard = clips, clips
+        clips, noises = (to_float(x) for x in batch[:2])
+        heard = clips
         if self.mixing is not None:
-            mixture = mix(key, clips, noises, self.mixing, setup.frontend.sample_rate_hz)
-            clean, heard = clips, mixture.noisy
-        taught = self._network.answers(given, clean if self.teacher_hears == "clean" else heard)
-        return setup.features(heard), taught
+            heard = mix(key, clips, noises, self.mixing, setup.frontend.sample_rate_hz).noisy
+        features = setup.features(heard)
+        if self.teacher_hears == "recordings":
+            return features, batch[2]
+        assert isinstance(self.teacher, Published)
+        return features, self.teacher.answers(
+            given, clips if self.teacher_hears == "clean" else heard
+        )
 
     def objective(
         self,
@@ -175,7 +188,9 @@ class Embedding(Task):
         ours = _vectors(network.whole(setup.features_of(clips), at_once=16))
         found = agreement(*self._compared(ours, self.teacher.embed(clips)))
         scores = {"val_explained": found["explained"], "val_cosine": found["centred_cosine"]}
-        return scores | ({"val_loss": 1 - found["explained"]} if label_smoothing is not None else {})
+        return scores | (
+            {"val_loss": 1 - found["explained"]} if label_smoothing is not None else {}
+        )
 
     def scores(
         self, network: Network, data: EmbeddingData, items: Sequence[ClipItem], setup: Setup

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from aqtaudio.data.audio import to_int16
+from aqtaudio.data.mixing import NOMINAL_DBFS, SILENT_RMS
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models import published
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.filtering import Filtering
-from aqtaudio.data.mixing import NOMINAL_DBFS, SILENT_RMS
 from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.vocabulary.floating import Floating

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.data.audio import to_float
+from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
@@ -22,7 +23,6 @@ from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results
 from aqtaudio.tasks.enhancement.loss import SpectralLoss, local_snr_db
-from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task, Tree

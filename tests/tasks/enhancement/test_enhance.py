@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from speech_corpus import RATE_HZ, write_speech_corpus
 
+from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
@@ -25,7 +26,6 @@ from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.tasks.enhancement import whole
-from aqtaudio.data.mixing import Mixing
 from aqtaudio.tasks.enhancement.robustness import robustness
 from aqtaudio.tasks.enhancement.sound_file import Enhancers, enhance_file
 from aqtaudio.tasks.enhancement.stream import Enhancer

@@ -1,0 +1,59 @@
+"""aqtaudio embed: sound files to vectors by a run."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.commands.answers import answer
+from aqtaudio.commands.arguments import Verbs, add_json, add_runtime
+
+
+def add(verbs: Verbs) -> None:
+    """The verbs of this file."""
+    command = verbs.add("embed", embed, "sound files to vectors, by an embedding run")
+    command.add_argument("path", type=Path, metavar="RUN")
+    command.add_argument("sources", type=Path, nargs="+", metavar="IN", help="files or folders")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    add_runtime(command)
+    add_json(command)
+
+
+def embed(options: argparse.Namespace) -> int:
+    """Writes an .npz: of every file its vectors [m, D] and when each is known."""
+    import numpy as np
+
+    from aqtaudio.errors import BadInput
+    from aqtaudio.files import write_arrays
+    from aqtaudio.runs.network import network
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.embedding import embed as embedding
+    from aqtaudio.tasks.embedding.task import Embedding
+
+    if options.out.suffix != ".npz":
+        raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
+    run = Run(options.path)
+    Embedding.of(run.experiment.task)
+    setup = run.experiment.setup
+    files = embedding.sounds_in(options.sources)
+    vectors: dict[str, np.ndarray] = {}
+    for name, file in zip(embedding.names_of(files), files, strict=True):
+        samples = embedding.load(file, setup)
+        with network(run, options.runtime) as opened:
+            vectors[name] = embedding.of_recording(opened, samples, setup)
+    write_arrays(options.out, embedding.written(vectors, setup))
+    value = {
+        "out": str(options.out),
+        "files": {name: len(found) for name, found in vectors.items()},
+        "dimensions": next(iter(vectors.values())).shape[1],
+        "runtime": options.runtime,
+    }
+
+    def show(value: dict[str, Any]) -> None:
+        counts = value["files"]
+        print(
+            f"{value['out']}: {sum(counts.values())} vectors of {value['dimensions']} values, of "
+            f"{len(counts)} files ({value['runtime']})"
+        )
+
+    answer(value, options.json, show)
+    return 0
