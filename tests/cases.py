@@ -14,6 +14,7 @@ from aqtaudio.models.crnn import CRNN
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.l3_net import L3Net
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.mhatt_rnn import MHAttRNN
 from aqtaudio.models.streaming_attention import StreamingAttention
@@ -138,7 +139,29 @@ SMALL_ENHANCERS = (
     Case("deep_filter_small_compact", _DEEP_FILTER.clone(**_COMPACT), (3, 24), 6906, 29_568),
 )
 
-MODELS = (SMALL, *PUBLISHED, *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS, *SMALL_ENHANCERS)
+_L3 = L3Net((2, 3, 4, 4))
+
+# Embeddings; their published sizes are in models/test_l3_net.py.
+SMALL_EMBEDDINGS = (
+    Case("l3_net_small", _L3, (17, 18), 755, 31_428),
+    Case("l3_net_small_signed", _L3.clone(signed=True, places=(2, 2)), (17, 18), 755, 31_428),
+    Case(
+        "l3_net_small_separable",
+        _L3.clone(separable_blocks=(1, 2, 3, 4), first_strides=(2, 1), projection=5),
+        (17, 18),
+        368,
+        9596,
+    ),
+)
+
+MODELS = (
+    SMALL,
+    *PUBLISHED,
+    *SMALL_KEYWORDS,
+    *PUBLISHED_KEYWORDS,
+    *SMALL_ENHANCERS,
+    *SMALL_EMBEDDINGS,
+)
 
 RECIPES = {
     "w8a8": Recipe(),

@@ -67,6 +67,7 @@ HELD = {
     "orbax": {"training/checkpoint.py"},
     "ray": {"study/ray_engine.py"},
     "tensorboardX": {"training/metrics_log.py"},
+    "h5py": {"models/keras_file.py"},
     "espeakng_loader": {"data/espeak.py"},
     "pesq": {"tasks/enhancement/metrics.py"},
     "pystoi": {"tasks/enhancement/metrics.py"},

@@ -26,7 +26,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend, State, per_feature
-from aqtaudio.frontends.spectral import hz_to_mel, mel_to_hz
+from aqtaudio.frontends.spectral import CHUNK_CLIPS, hz_to_mel, mel_to_hz
 
 AMPLITUDE_FLOOR = 1e-10
 RANGE_DB = 80.0
@@ -72,10 +72,7 @@ class _Decibels(Frontend):
     def levels(self, audio: jax.Array) -> jax.Array:
         """Levels float32 [B, T, F], dB, of the whole frames in audio float32 [B, N]."""
         constants = _constants(self)
-        frames = max(0, 1 + (audio.shape[1] - self.window_samples) // self.hop_samples)
-        places = np.arange(frames)[:, None] * self.hop_samples + np.arange(self.window_samples)
-        spectrum = jnp.fft.rfft(audio.astype(jnp.float32)[:, places] * constants.window)
-        values = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+        values = self._powers(audio.astype(jnp.float32))
         if self.spectrum == "magnitude":
             values = jnp.sqrt(values)
         if constants.mel is not None:
@@ -83,6 +80,19 @@ class _Decibels(Frontend):
             values = jnp.dot(values, constants.mel, precision=jax.lax.Precision.HIGHEST)
         amplitudes = jnp.sqrt(values) if self.spectrum == "power" else values
         return 10.0 * jnp.log10(jnp.maximum(amplitudes, AMPLITUDE_FLOOR))
+
+    def _powers(self, audio: jax.Array) -> jax.Array:
+        """Power spectrum float32 [B, T, bins], transformed in float64.
+
+        What float32 rounds in a transform lies 70 dB below a tone: louder than the noise of 16-bit
+        samples between its lines, so that such features would differ from machine to machine.
+        """
+        frames = max(0, 1 + (audio.shape[1] - self.window_samples) // self.hop_samples)
+        places = np.arange(frames)[:, None] * self.hop_samples + np.arange(self.window_samples)
+        with jax.enable_x64(True):
+            spectrum = jnp.fft.rfft(audio[:, places].astype(jnp.float64) * window_curve(self))
+            powers = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+            return powers.astype(jnp.float32)
 
     def normalised(self, levels: jax.Array, reference: jax.Array) -> jax.Array:
         """Features of levels [B, T, F] and what they are below, dB, broadcast to them."""
@@ -208,7 +218,6 @@ SCALES = {"htk": (hz_to_mel, mel_to_hz), "slaney": (slaney_to_mel, mel_to_slaney
 class _Constants:
     """Float32 arrays."""
 
-    window: np.ndarray
     mel: np.ndarray | None
     offset: np.ndarray
     gain: np.ndarray
@@ -219,7 +228,6 @@ def _constants(settings: _Decibels) -> _Constants:
     """Computes in float64, rounds once to float32."""
     gain = 1.0 / per_feature(settings.scale, settings.features)
     return _Constants(
-        window=window_curve(settings).astype(np.float32),
         mel=mel_matrix(settings).astype(np.float32) if settings.mel_bands else None,
         offset=per_feature(settings.mean, settings.features).astype(np.float32),
         gain=gain.astype(np.float32),
@@ -228,10 +236,14 @@ def _constants(settings: _Decibels) -> _Constants:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _window_features(settings: WindowDecibels, audio: jax.Array) -> jax.Array:
-    """[B, N] to [B, T, F]."""
+    """[B, N] to [B, T, F], `CHUNK_CLIPS` windows at a time."""
     before, behind = settings.padding_samples(audio.shape[1])
-    levels = settings.levels(jnp.pad(audio, ((0, 0), (before, behind))))
-    return settings.normalised(levels, levels.max((1, 2), keepdims=True))
+
+    def one_window(samples: jax.Array) -> jax.Array:
+        levels = settings.levels(jnp.pad(samples, (before, behind))[None])[0]
+        return settings.normalised(levels, levels.max())
+
+    return jax.lax.map(one_window, audio.astype(jnp.float32), batch_size=CHUNK_CLIPS)
 
 
 def _check(settings: _Decibels) -> None:

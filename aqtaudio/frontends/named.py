@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write_json
+from aqtaudio.frontends.decibels import WindowDecibels
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.frontends.spectral import LogMel, Mfcc
@@ -18,6 +19,7 @@ NAMED = {
     "micro-c": MicroFrontend(),
     "micro-tflm": MicroFrontend(variant="tflm"),
     "vendor": VendorFrontend(),
+    "decibels": WindowDecibels(),
 }
 
 

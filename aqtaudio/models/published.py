@@ -67,9 +67,10 @@ def read(model: nn.Module, file: str) -> dict[str, Any]:
     if not hasattr(model, "with_published"):
         raise BadInput(f"{file}: {type(model).__name__} reads no published weights")
     variables = _read(model, file, model.with_published)  # type: ignore[arg-type]
-    for layer, parts in flatten(variables["params"]).items():
-        if not all(np.isfinite(part).all() for part in jax.tree.leaves(parts)):
-            raise BadInput(f"{file}: weights of layer {layer!r} are not finite")
+    for collection in variables.values():
+        for layer, parts in flatten(collection).items():
+            if not all(np.isfinite(part).all() for part in jax.tree.leaves(parts)):
+                raise BadInput(f"{file}: weights of layer {layer!r} are not finite")
     return jax.tree.map(jnp.asarray, variables)
 
 

@@ -11,6 +11,7 @@ from cases import (
     PUBLISHED,
     PUBLISHED_KEYWORDS,
     SMALL,
+    SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
     SMALL_KEYWORDS,
     Case,
@@ -28,7 +29,13 @@ from aqtaudio.vocabulary.signal import Signal, start
 
 pytestmark = pytest.mark.optimized(False)
 
-SLOW = (*PUBLISHED[1:], *SMALL_KEYWORDS, *PUBLISHED_KEYWORDS, *SMALL_ENHANCERS)
+SLOW = (
+    *PUBLISHED[1:],
+    *SMALL_KEYWORDS,
+    *PUBLISHED_KEYWORDS,
+    *SMALL_ENHANCERS,
+    *SMALL_EMBEDDINGS,
+)
 RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 

@@ -13,6 +13,7 @@ from cases import (
     PUBLISHED,
     RECIPES,
     SMALL,
+    SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
     SMALL_KEYWORDS,
     Case,
@@ -86,8 +87,8 @@ def test_training_step_program_and_micro_agree(recipe: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["w8a8", "w4a8"])
-@pytest.mark.parametrize("case", SMALL_KEYWORDS, ids=lambda case: case.name)
-def test_keyword_models(case: Case, recipe: str):
+@pytest.mark.parametrize("case", (*SMALL_KEYWORDS, *SMALL_EMBEDDINGS), ids=lambda case: case.name)
+def test_clip_models(case: Case, recipe: str):
     trained = quantized(recipe, case)
     assert_exact(trained, stress(case.features, input_scale(trained)))
 
