@@ -17,6 +17,7 @@ from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.models.l3_net import L3Net
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.mhatt_rnn import MHAttRNN
+from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.svdf import SVDF
 from aqtaudio.models.tc_resnet import TCResNet
@@ -139,6 +140,15 @@ SMALL_ENHANCERS = (
     Case("deep_filter_small_compact", _DEEP_FILTER.clone(**_COMPACT), (3, 24), 6906, 29_568),
 )
 
+_SPEECH = SpeechEmbedding((2, 3, 3, 4, 4), 5)
+
+# Embeddings of a stream: as many outputs per stride.
+SMALL_STREAMED_EMBEDDINGS = (
+    Case("speech_embedding_small", _SPEECH, (16, 32), 743, 45_624),
+    Case("speech_embedding_small_dense", _SPEECH.clone(dense=True), (16, 32), 743, 45_744),
+    Case("speech_embedding_small_relu", _SPEECH.clone(relu=True), (16, 32), 743, 45_624),
+)
+
 _L3 = L3Net((2, 3, 4, 4))
 
 # Embeddings; their published sizes are in models/test_l3_net.py.
@@ -160,6 +170,7 @@ MODELS = (
     *SMALL_KEYWORDS,
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
+    *SMALL_STREAMED_EMBEDDINGS,
     *SMALL_EMBEDDINGS,
 )
 

@@ -68,6 +68,8 @@ HELD = {
     "ray": {"study/ray_engine.py"},
     "tensorboardX": {"training/metrics_log.py"},
     "h5py": {"models/keras_file.py"},
+    "onnx": {"models/onnx_file.py"},
+    "onnxruntime": {"tasks/embedding/file_teachers.py"},
     "espeakng_loader": {"data/espeak.py"},
     "pesq": {"tasks/enhancement/metrics.py"},
     "pystoi": {"tasks/enhancement/metrics.py"},

@@ -77,6 +77,11 @@ class SpeechEmbedding(nn.Module):
     dense: bool = False
     relu: bool = False
 
+    @property
+    def outputs(self) -> int:
+        """Values of an embedding."""
+        return self.dimensions
+
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, bands = x.shape

@@ -14,6 +14,7 @@ from cases import (
     SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
     SMALL_KEYWORDS,
+    SMALL_STREAMED_EMBEDDINGS,
     Case,
 )
 from initial import initial
@@ -22,6 +23,7 @@ from trained import random_features
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.program.cost import cost
+from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record
@@ -35,6 +37,7 @@ SLOW = (
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
     *SMALL_EMBEDDINGS,
+    *SMALL_STREAMED_EMBEDDINGS,
 )
 RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
@@ -54,8 +57,10 @@ def test_parameters_are_the_published_ones(case: Case):
 
 
 def output_shape(case: Case) -> tuple[int, ...]:
-    """Per clip, or per frame."""
+    """Per clip, per frame, or per stride of a stream of embeddings."""
     frames = (case.features[0],) if case in SMALL_ENHANCERS else ()
+    if isinstance(case.model, SpeechEmbedding):
+        frames = (case.features[0] // (4 if case.model.dense else 8),)
     return (*frames, case.classes)
 
 

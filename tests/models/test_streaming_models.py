@@ -6,7 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from cases import SMALL_ENHANCERS, SMALL_KEYWORDS, Case, denoising_recipe
+from cases import (
+    SMALL_ENHANCERS,
+    SMALL_KEYWORDS,
+    SMALL_STREAMED_EMBEDDINGS,
+    Case,
+    denoising_recipe,
+)
 from initial import calibrated, initial
 from trained import random_features
 
@@ -31,7 +37,10 @@ TINY_ENHANCER = Case(
     ),
     (1, 8), 0, 0,
 )  # fmt: skip
-CASES = {case.name: case for case in (*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER)}
+CASES = {
+    case.name: case
+    for case in (*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER, *SMALL_STREAMED_EMBEDDINGS)
+}
 # Frames per block: what the strides of a model leave as one frame.
 BLOCKS = {
     "ds_cnn_small_causal": 2,
@@ -46,6 +55,9 @@ BLOCKS = {
     "deep_filter_small": 1,
     "deep_filter_small_compact": 1,
     "deep_filter_tiny": 1,
+    "speech_embedding_small": 8,
+    "speech_embedding_small_dense": 4,
+    "speech_embedding_small_relu": 8,
 }
 FAST = ("matchbox_net_small_causal",)
 FAST_IN_MICRO = (*FAST, "deep_filter_tiny")

@@ -1,0 +1,229 @@
+"""A small student learns a small teacher: trained, resumed, exported, told of; and bad input."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from speech_corpus import write_speech_corpus
+from test_speech_embedding import SMALL, made_arrays
+
+from aqtaudio.commands.command_line import main
+from aqtaudio.data import manifest
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.models.speech_embedding import FRONTEND, SpeechEmbedding
+from aqtaudio.runs.network import network
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
+from aqtaudio.settings import overlay
+from aqtaudio.tasks.embedding import cache
+from aqtaudio.tasks.embedding.embed import of_recording
+from aqtaudio.tasks.embedding.file_teachers import FileTeacher, RunTeacher
+from aqtaudio.tasks.embedding.task import Embedding
+from aqtaudio.tasks.embedding.teachers import Published
+
+pytestmark = pytest.mark.optimized(False)
+STEPS = Optimizer(steps=6, batch_size=4, learning_rate=3e-3, warmup_steps=2)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return write_speech_corpus(tmp_path_factory.mktemp("corpus"), 16_000)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> str:
+    file = tmp_path_factory.mktemp("weights") / "weights.npz"
+    np.savez(file, **made_arrays(SMALL))
+    return str(file)
+
+
+def experiment(weights: str) -> Experiment:
+    return Experiment(
+        model=SpeechEmbedding((2, 2, 2, 3, 3), 5, relu=True),
+        task=Embedding(
+            clip_ms=1200,
+            teacher=Published(weights, SMALL, FRONTEND),
+            mixing=Mixing(reverb_probability=0.0),
+        ),
+        frontend=FRONTEND,
+        stream_block_frames=8,
+        stream_context_clips=0,
+        optimizer=STEPS,
+        finetune=dataclasses.replace(STEPS, steps=2),
+        calibration_batches=1,
+        evaluate_every=3,
+        checkpoint_every=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(corpus, weights, tmp_path_factory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return train(experiment(weights), [corpus], out, say=lambda _: None)
+
+
+def test_it_learns_and_is_exact(run):
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["unexplained"] for line in lines if "unexplained" in line]
+    assert losses[-1] < losses[0]
+    row = json.loads((run.path / "row.json").read_text())
+    assert row["parity"]["mismatches"] == 0 and row["parity"]["outputs"] > 1000
+    assert row["metrics"]["integer"] == row["metrics"]["quantized"]
+    assert -1 <= row["metrics"]["integer"]["centred_cosine"] <= 1
+
+
+def test_the_teacher_agrees_with_itself(run, weights, corpus):
+    """Of a network that is its own teacher, a stream's answers are those of clips from silence."""
+    own = overlay(experiment(weights), {"optimizer.steps": 0, "recipe.mode": "float"})
+    own = dataclasses.replace(own, model=SMALL, init_from=weights)
+    found = train(own, [corpus], run.path.parent / "own", say=lambda _: None)
+    metrics = json.loads((found.path / "row.json").read_text())["metrics"]["float"]
+    assert metrics["explained"] > 0.9999 and metrics["centred_cosine"] > 0.9999
+
+
+def test_embed(run, corpus, tmp_path, capsys):
+    names = sorted(file.name for file in (corpus / "speech/val_0").iterdir())
+    out = tmp_path / "vectors.npz"
+    arguments = ["embed", str(run.path), str(corpus / "speech/val_0"), "--out", str(out), "--json"]
+    assert main(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    with np.load(out) as arrays:
+        assert sorted(told["files"]) == names
+        for name in names:
+            samples, _ = soundfile.read(corpus / "speech/val_0" / name, dtype="int16")
+            with network(run, "integer") as opened:
+                expected = of_recording(opened, samples, run.experiment.setup)
+            np.testing.assert_array_equal(arrays[name], expected)
+            ends_ms = arrays[f"{name}/ends_ms"]
+            assert len(ends_ms) == told["files"][name] == (len(samples) - 240) // 1280
+            assert ends_ms[-1] <= 1000 * len(samples) / 16_000
+
+
+def test_embed_of_bad_input(run, tmp_path, capsys):
+    wave = tmp_path / "short.wav"
+    soundfile.write(wave, np.zeros(100, np.int16), 16_000)
+    cases = (
+        ([str(wave), "--out", str(tmp_path / "x.npz")], "a vector needs"),
+        ([str(wave), "--out", str(tmp_path / "x.txt")], "ends in .npz"),
+        ([str(tmp_path / "none.wav"), "--out", str(tmp_path / "x.npz")], "none.wav"),
+        ([str(wave), str(wave), "--out", str(tmp_path / "x.npz")], "short.wav"),
+    )
+    for arguments, message in cases:
+        assert main(["embed", str(run.path), *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+
+
+# Teachers that answer outside of steps.
+
+
+def test_a_run_teaches(run, corpus, weights, tmp_path, monkeypatch):
+    """Its vectors of recordings are kept, and are those that it gives to clips."""
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    teacher = RunTeacher(str(run.path))
+    task = Embedding(clip_ms=1200, teacher=teacher, teacher_hears="recordings")
+    setup = experiment(weights).setup
+    data = task.prepared(task.load([corpus], setup, ("train",)), setup)
+    clips, noises, taught = data.training_batch(0, 6, seed=3)
+    assert clips.shape == (6, 19_200) and noises.shape == (6, 3, 19_200)
+    found = teacher.embed(clips)
+    assert taught.shape == found.shape
+    whole = np.abs(taught - found)[:, 9:]  # before them a clip has heard silence
+    assert whole.max() == 0 and np.ptp(found) > 0
+    again = task.prepared(task.load([corpus], setup, ("train",)), setup).training_batch(0, 6, 3)
+    np.testing.assert_array_equal(again[2], taught)
+
+
+def test_vectors_are_made_once(tmp_path, weights, monkeypatch):
+    teacher, made = Published(weights, SMALL, FRONTEND), []
+    embed = Published.embed
+    monkeypatch.setattr(Published, "embed", lambda self, x: made.append(len(x)) or embed(self, x))
+    clips = [np.full(20_000, n, np.int16) for n in (1, 2)]
+    first = cache.embedded(teacher, clips, tmp_path)
+    (kept,) = (tmp_path / "teachers").iterdir()
+    files = sorted(kept.glob("*.npy"))
+    files[0].write_bytes(files[0].read_bytes()[:50])  # cut off
+    second = cache.embedded(teacher, clips, tmp_path)
+    assert len(files) == 2 and len(made) == 3
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_cache_of_another_teacher(tmp_path, weights):
+    teacher = Published(weights, SMALL, FRONTEND)
+    clips = [np.zeros(20_000, np.int16)]
+    cache.embedded(teacher, clips, tmp_path)
+    (kept,) = (tmp_path / "teachers").iterdir()
+    (kept / cache.SETTINGS).write_text("another\n")
+    with pytest.raises(BadInput, match="another teacher"):
+        cache.embedded(teacher, clips, tmp_path)
+
+
+def test_files_teach_as_they_run(run, tmp_path):
+    """A .tflite of one block: the program itself says what it answers with."""
+    file = tmp_path / "float.tflite"
+    from aqtaudio.program.tflite import to_float_tflite
+    from aqtaudio.runs import float_model
+
+    whole = overlay(run.experiment, {"stream_block_frames": 0})
+    variables = Run(run.path).variables("float")
+    file.write_bytes(to_float_tflite(*float_model.recorded(whole, variables)))
+    clips = np.random.default_rng(0).integers(-3000, 3000, (2, 19_200)).astype(np.int16)
+    frames = whole.setup.feature_shape[0]
+    window_ms = (frames - 1) * 10 + 25
+    count = frames // 8 * 5
+    teacher = FileTeacher(str(file), count, FRONTEND, window_ms=window_ms, hop_ms=window_ms)
+    with network(run, "float") as opened:
+        expected = opened.whole(whole.setup.features_of(clips))
+    assert teacher.embed(clips).shape == (2, 1, count)
+    np.testing.assert_allclose(
+        teacher.embed(clips)[:, 0], expected.reshape(2, -1)[:, :count], atol=1e-3
+    )
+    wrong = dataclasses.replace(teacher, dimensions=7)
+    with pytest.raises(BadInput, match=f"answers with {count} values"):
+        wrong.embed(clips)
+
+
+def test_teachers_that_are_not_there(weights, tmp_path):
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(b"none")
+    clips = np.zeros((1, 19_200), np.int16)
+    cases = (
+        (lambda: FileTeacher("x.pt", 4), "x.pt"),
+        (lambda: FileTeacher("none.tflite", 4).embed(clips), "no teacher file none.tflite"),
+        (lambda: FileTeacher(str(damaged), 4).embed(clips), "damaged.tflite"),
+        (lambda: FileTeacher(weights.replace(".npz", ".onnx"), 4).embed(clips), "no teacher file"),
+        (lambda: RunTeacher(str(tmp_path)).embed(clips), "no config.json"),
+        (lambda: Published("none.npz").variables(), "none.npz"),
+        (lambda: Embedding(teacher=RunTeacher("x")), "cannot compute RunTeacher"),
+        (lambda: Embedding(teacher_hears="both"), "teacher_hears"),
+        (lambda: Embedding(foreground="noise"), "mixing"),
+    )
+    for make, message in cases:
+        with pytest.raises(BadInput, match=message):
+            make()
+
+
+def test_answers_that_are_no_teachers(weights, corpus, tmp_path):
+    base = experiment(weights)
+    for changes, message in (
+        ({"model.dimensions": 4}, "the teacher with"),
+        ({"task.skipped": 40}, "skipped"),
+        ({"frontend.sample_rate_hz": 8000, "frontend.upper_hz": 3800.0}, "8000 Hz"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            train(overlay(base, changes), [corpus], tmp_path / "none", say=lambda _: None)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_split_without_foreground(tmp_path, weights):
+    rows = [manifest.Recording("a.wav", "noise:x", "-", "train", "made", "CC0", 1.0, 16_000)]
+    manifest.write(tmp_path, rows)
+    setup = experiment(weights).setup
+    with pytest.raises(BadInput, match="no speech"):
+        Embedding(clip_ms=1200).load([tmp_path], setup, ("train",))
