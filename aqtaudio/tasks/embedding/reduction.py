@@ -74,6 +74,12 @@ class Moments:
         found = np.sqrt(np.diag(self.scatter) / self.count)
         return np.where(found > CONSTANT * np.abs(self.mean), found, 0.0)
 
+    @property
+    def scale(self) -> np.ndarray:
+        """What standardises each dimension [D]: 1 / deviation; 0, ignoring it, without any."""
+        deviation = self.deviation
+        return np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Reduction:
@@ -161,10 +167,9 @@ def fit(moments: Moments, kind: str, dimensions: int | None = None) -> Reduction
         return Reduction(
             kind, np.zeros(total), np.ones(total), identity, variances, float(variances.sum())
         )
-    deviation = moments.deviation
-    if not deviation.any():
+    scale = moments.scale
+    if not scale.any():
         raise BadInput("the embeddings are all the same; there is nothing to standardise by")
-    scale = np.divide(1, deviation, out=np.zeros(total), where=deviation > 0)
     correlation = moments.scatter / moments.count * np.outer(scale, scale)
     if kind == "standardise":
         variances, components = np.diag(correlation), np.eye(total)
