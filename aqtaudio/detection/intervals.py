@@ -1,6 +1,12 @@
-"""Exact confidence intervals: they cover at least what they promise, also where counts are few."""
+"""Confidence intervals of counts.
 
-from scipy.special import betaincinv, gammaincinv
+Those of `share_interval` and `rate_interval` are exact: they cover at least what they promise, also
+where counts are few. `wilson_interval` covers what it promises on average, and is shorter.
+"""
+
+import math
+
+from scipy.special import betaincinv, gammaincinv, ndtri
 
 CONFIDENCE = 0.95
 
@@ -15,6 +21,22 @@ def share_interval(count: int, total: int, confidence: float = CONFIDENCE) -> tu
     low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
     high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
     return low, high
+
+
+def wilson_interval(count: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of a probability of which `count` in `total` independent trials are known.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927). (0, 1) without a trial.
+    """
+    if not total:
+        return 0.0, 1.0
+    z = float(ndtri((1 + confidence) / 2))
+    share, weight = count / total, z * z / total
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    low = 0.0 if count == 0 else middle - half
+    return low, 1.0 if count == total else middle + half
 
 
 def rate_interval(count: int, hours: float, confidence: float = CONFIDENCE) -> tuple[float, float]:

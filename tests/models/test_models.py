@@ -22,8 +22,8 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
-from aqtaudio.program.cost import cost
 from aqtaudio.models.speech_embedding import SpeechEmbedding
+from aqtaudio.program.cost import cost
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import record

@@ -1,1 +1,1 @@
-"""Embeddings: what a small network keeps of a large one, and what that is good for."""
+"""Embeddings: students that regress a teacher's vectors, and what the vectors are good for."""

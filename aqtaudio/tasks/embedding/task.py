@@ -13,9 +13,9 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.embedding.agreement import agreement
 from aqtaudio.tasks.embedding.cache import embedded
 from aqtaudio.tasks.embedding.data import FOREGROUNDS, ClipItem, EmbeddingData
+from aqtaudio.tasks.embedding.metrics import agreement
 from aqtaudio.tasks.embedding.teachers import (
     Published,
     Teacher,
@@ -28,6 +28,8 @@ from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Scores, Task
 
 VALIDATED_CLIPS = 64
 """Clips that are embedded while training."""
+
+TOLD = ("cosine", "standardised_cosine", "relative_error", "explained")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +51,10 @@ class Embedding(Task):
 
     item: ClassVar[type] = ClipItem
     headlines: ClassVar[Headlines] = Headlines(
-        ("centred_cosine",),
+        ("standardised_cosine",),
         titles={
             "cosine": "cosine to the teacher",
-            "centred_cosine": "cosine to the teacher, standardised",
+            "standardised_cosine": "cosine to the teacher, standardised",
             "explained": "explained variance",
         },
     )
@@ -187,7 +189,7 @@ class Embedding(Task):
         clips = arrays[0][:VALIDATED_CLIPS]
         ours = _vectors(network.whole(setup.features_of(clips), at_once=16))
         found = agreement(*self._compared(ours, self.teacher.embed(clips)))
-        scores = {"val_explained": found["explained"], "val_cosine": found["centred_cosine"]}
+        scores = {"val_explained": found["explained"], "val_cosine": found["standardised_cosine"]}
         return scores | (
             {"val_loss": 1 - found["explained"]} if label_smoothing is not None else {}
         )
@@ -201,7 +203,8 @@ class Embedding(Task):
             ours = _vectors(network.whole(setup.features_of(clips), at_once=16))
         else:
             ours = _in_a_stream(network, clips, setup)
-        return agreement(*self._compared(ours, self.teacher.embed(clips)))
+        found = agreement(*self._compared(ours, self.teacher.embed(clips)))
+        return {name: found[name] for name in TOLD}
 
     def _compared(self, ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What counts of vectors [n, m, D]: [n * m', D] each."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from speech_corpus import write_speech_corpus
-from test_speech_embedding import SMALL, made_arrays
+from speech_weights import SMALL, made_arrays
 
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import manifest
@@ -74,7 +74,7 @@ def test_it_learns_and_is_exact(run):
     row = json.loads((run.path / "row.json").read_text())
     assert row["parity"]["mismatches"] == 0 and row["parity"]["outputs"] > 1000
     assert row["metrics"]["integer"] == row["metrics"]["quantized"]
-    assert -1 <= row["metrics"]["integer"]["centred_cosine"] <= 1
+    assert -1 <= row["metrics"]["integer"]["standardised_cosine"] <= 1
 
 
 def test_the_teacher_agrees_with_itself(run, weights, corpus):
@@ -83,7 +83,7 @@ def test_the_teacher_agrees_with_itself(run, weights, corpus):
     own = dataclasses.replace(own, model=SMALL, init_from=weights)
     found = train(own, [corpus], run.path.parent / "own", say=lambda _: None)
     metrics = json.loads((found.path / "row.json").read_text())["metrics"]["float"]
-    assert metrics["explained"] > 0.9999 and metrics["centred_cosine"] > 0.9999
+    assert metrics["explained"] > 0.9999 and metrics["standardised_cosine"] > 0.9999
 
 
 def test_embed(run, corpus, tmp_path, capsys):
