@@ -19,10 +19,12 @@ def calibrate(
     batches: Iterable[jax.Array],
     recipe: Recipe,
     heard: Callable[[dict[str, Any], jax.Array], dict[str, Any]] | None = None,
+    input_scale: float | None = None,
 ) -> dict[str, Any]:
     """The "ranges" collection of a folded model, observed over batches of features [B, T, F].
 
     `heard` gives a stream's model the collections that it needs to go on with a batch.
+    `input_scale` is the step of features that are codes already.
     """
     mutable = ["ranges", "state"] if heard else ["ranges"]
 
@@ -31,7 +33,8 @@ def calibrate(
         variables = {"params": params, "ranges": ranges}
         if heard:
             variables |= heard({"params": params}, features)
-        _, updated = model.apply(variables, start(features, Calibrating(recipe)), mutable=mutable)
+        reading = Calibrating(recipe, input_scale=input_scale)
+        _, updated = model.apply(variables, start(features, reading), mutable=mutable)
         return updated["ranges"]
 
     ranges: dict[str, Any] = {}

@@ -30,6 +30,7 @@ class Frontend(abc.ABC):
             by its loudest value does not stream.
         takes_audio: whether it computes features; False where a device has (`DeviceFeatures`).
         skipped_frames: of the beginning, which models are not shown: they look so far ahead.
+        features_scale: the step of features that are a network's codes; None: they are real.
     """
 
     sample_rate_hz: int = 16_000
@@ -38,6 +39,7 @@ class Frontend(abc.ABC):
     streams: ClassVar[bool] = True
     takes_audio: ClassVar[bool] = True
     skipped_frames: ClassVar[int] = 0
+    features_scale: ClassVar[float | None] = None
 
     @property
     @abc.abstractmethod

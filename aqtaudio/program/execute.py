@@ -37,7 +37,7 @@ class Executor:
           BadInput: LiteRT computes an operation wrong.
         """
         self.program = program
-        engine = Engine(integer_dot if integer else carrier_dot, target)
+        engine = self._engine = Engine(integer_dot if integer else carrier_dot, target)
         self._constants = [
             {name: _carried(name, array) for name, array in op.constants.items()}
             for op in program.operations
@@ -68,6 +68,24 @@ class Executor:
         codes = np.pad(codes, [(0, 0), (0, missing)] + [(0, 0)] * (codes.ndim - 2))
         outputs, after = self._loop(self._constants, codes, count, before)
         return np.asarray(outputs)[:, :count], after
+
+    def traced(self, features: jax.Array, state: State) -> tuple[jax.Array, State]:
+        """Real outputs [B, N, ...] of blocks of real features [B, N, ...], inside of a program.
+
+        A scan: nothing of it has a gradient. Returns the state too.
+        """
+        taken, given = (
+            self.program.edges[names[0]] for names in (self.program.inputs, self.program.outputs)
+        )
+        codes = kernels.quantize(features, taken.grid)
+
+        def push(state: State, block: jax.Array) -> tuple[State, jax.Array]:
+            edges, state = _run(self.program, self._engine, self._constants, block, state)
+            return state, edges[given.name]
+
+        state, outputs = jax.lax.scan(push, state, jnp.swapaxes(codes, 0, 1))
+        real = (outputs.astype(jnp.float32) - given.zero_point) * np.float32(given.scale)
+        return jax.lax.stop_gradient(jnp.swapaxes(real, 0, 1)), state
 
     def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
         """Output codes [B, ...] for input codes [B, ...], in batches of one size.

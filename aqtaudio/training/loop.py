@@ -120,7 +120,8 @@ class Trainer:
             return after_clips(self.model, variables, features, Floating(), clips_before)
 
         context = before if experiment.setup.clips_before else None
-        ranges = calibrate(self.model, params, batches(), experiment.recipe, context)
+        scale = experiment.frontend.features_scale
+        ranges = calibrate(self.model, params, batches(), experiment.recipe, context, scale)
         companions = {name: floating[name] for name in (COMPANIONS,) if name in floating}
         return companions | {"params": params, "ranges": ranges}
 

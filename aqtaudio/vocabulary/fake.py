@@ -54,9 +54,11 @@ class Calibrating(_OnGrids):
     The frames of a sequence are one batch. In a stream they come one after the other, and its
     magnitude is the largest of theirs: `seen` holds, by edge, the range before the batch and the
     step of the frames so far, while a batch is traced: a trace needs an instance of its own.
+    `input_scale`: the step of the model's input, where its values are codes already.
     """
 
     seen: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    input_scale: float | None = None
 
     @property
     def scans(self) -> bool:  # noqa: D102
@@ -65,6 +67,13 @@ class Calibrating(_OnGrids):
     @property
     def unobserved(self) -> Floating:  # noqa: D102
         return _OnGrids(recipe=self.recipe)
+
+    def input(self, layer: Owner, x: Signal, edge: Own | Fixed) -> Signal:  # noqa: D102
+        out = super().input(layer, x, edge)
+        if self.input_scale is not None:
+            stored = layer.range_of("output")
+            stored.value = stored.value | {"scale": jnp.float32(self.input_scale)}
+        return out
 
     def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:
         """Passes y on; folds its magnitude into the edge's range."""
