@@ -5,33 +5,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.commands import synthesis
 from aqtaudio.commands.answers import answer
-from aqtaudio.commands.arguments import Verbs, add_json, given, names
+from aqtaudio.commands.arguments import Verbs, add_json
 
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     group = verbs.group("data", "recordings: make, import, check")
-    _add_synth(group)
+    synthesis.add(group)
     _add_import(group)
     _add_check(group)
-
-
-def _add_synth(verbs: Verbs) -> None:
-    command = verbs.add("synth", synth, "an offline keyword corpus from espeak-ng")
-    command.add_argument("--out", type=Path, required=True)
-    for name in ("words", "unknown-words", "languages"):
-        command.add_argument(f"--{name}", type=names, metavar="A,B,...")
-    for name in ("speakers", "clips-per-speaker", "seed"):
-        command.add_argument(f"--{name}", type=int, metavar="N")
-
-
-def synth(options: argparse.Namespace) -> int:
-    """Makes a synthetic corpus."""
-    from aqtaudio.data.synth import SynthSettings, synth
-
-    print(synth(options.out, SynthSettings(**given(options, SynthSettings))))
-    return 0
 
 
 def _add_import(verbs: Verbs) -> None:
