@@ -144,8 +144,8 @@ def speakers(settings: SpeechSettings, engine: Engine) -> list[Speaker]:
         turn = turns[split]
         turns[split] += 1
         voice = engine.compose(own[split], foreign[split], turn, rng)
-        around = turn // len(own[split])  # so that a voice comes to another language
-        language = settings.languages[(turn + around) % len(settings.languages)]
+        around, which = divmod(turn, len(own[split]))  # next time round in another language
+        language = settings.languages[(which + around) % len(settings.languages)]
         accent = f"@{language}" if len(settings.languages) > 1 else ""
         people.append(
             Speaker(

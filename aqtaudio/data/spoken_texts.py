@@ -36,6 +36,8 @@ def read(file: Path) -> list[SpokenText]:
         if not line.strip():
             continue
         text, tab, written = line.partition("\t")
+        if "\t" in written:
+            raise BadInput(f"{file} line {number}: allowed: a text, a tab and its pronunciation")
         try:
             texts.append(spoken(text, written if tab else None))
         except BadInput as error:
