@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -146,13 +146,17 @@ def test_two_do_not_make_one_folder(tmp_path):
 
 
 def test_a_failure_ends_the_rest_at_once(tmp_path):
+    tried = []
+
     def fail():
+        tried.append(1)
+        time.sleep(0.05)  # the others wait for their turn
         raise KeyboardInterrupt
 
     engine = Tones(ends_after=3, end=fail)
     with pytest.raises(KeyboardInterrupt):
         speak_corpus(tmp_path / "out", TEXTS, engine, SETTINGS, 1)
-    assert engine.said == 3 or threading.active_count() == 1
+    assert len(tried) < 5  # of 24
     assert not (tmp_path / "out" / manifest.NAME).exists()
 
 
