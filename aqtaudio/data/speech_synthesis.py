@@ -111,7 +111,7 @@ def speak_corpus(
         language: dict(zip(texts, engine.prepared(texts, language), strict=True))
         for language in dict.fromkeys(person.language for person in people)
     }
-    takes = _takes(settings, texts, people)
+    takes = _takes(settings, texts, people, engine.name)
     with growing(out, NAME, _description(settings, texts, engine)) as complete:
         if complete:
             return out
@@ -192,15 +192,19 @@ def _by_split(settings: SpeechSettings, voices: Sequence[str]) -> dict[str, list
 
 
 def _takes(
-    settings: SpeechSettings, texts: Sequence[SpokenText], people: Sequence[Speaker]
+    settings: SpeechSettings, texts: Sequence[SpokenText], people: Sequence[Speaker], engine: str
 ) -> list[_Take]:
-    """First takes of all texts, then second ones: a corpus that is half done has all texts."""
+    """First takes of all texts, then second ones: a corpus that is half done has all texts.
+
+    Paths tell engine and seed, so that corpora of the same texts go together as data.
+    """
     folders = spoken_texts.names(texts)
+    top = f"{engine}_{settings.seed}"
     takes = []
     for number in range(settings.takes):
         for at, (text, folder) in enumerate(zip(texts, folders, strict=True)):
             who = (at * settings.takes + number) % len(people)
-            path = f"speech/{people[who].split}/{folder}/{number:04d}_{who:03d}.flac"
+            path = f"{top}/{people[who].split}/{folder}/{number:04d}_{who:03d}.flac"
             takes.append(_Take(text, number, people[who], path))
     return takes
 

@@ -88,6 +88,7 @@ def test_languages_go_through_the_speakers():
 def test_the_same_settings_give_the_same_files(made, tmp_path, jobs):
     assert digest(speak_corpus(tmp_path / "c", TEXTS, Tones(), SETTINGS, jobs)) == digest(made)
     other = speak_corpus(tmp_path / "o", TEXTS, Tones(), SpeechSettings(9, 24, seed=1), jobs)
+    assert len(manifest.read_all([made, other])) == 54  # no path is in both
     one, two = ({file.read_bytes() for file in folder.rglob("*.flac")} for folder in (made, other))
     assert not one & two
 
