@@ -68,12 +68,16 @@ HELD = {
     "ray": {"study/ray_engine.py"},
     "tensorboardX": {"training/metrics_log.py"},
     "h5py": {"models/keras_file.py"},
-    "onnx": {"models/onnx_file.py"},
     "espeakng_loader": {"data/espeak.py"},
     "pesq": {"tasks/enhancement/metrics.py"},
     "pystoi": {"tasks/enhancement/metrics.py"},
     "speechmos": {"tasks/enhancement/metrics.py"},
-    "onnxruntime": {"tasks/enhancement/metrics.py", "tasks/embedding/file_teachers.py"},
+    "onnxruntime": {
+        "tasks/enhancement/metrics.py",
+        "tasks/embedding/file_teachers.py",
+        "data/voice_session.py",
+    },
+    "onnx": {"models/onnx_file.py", "data/piper_noise.py"},
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc", "constants"}
 

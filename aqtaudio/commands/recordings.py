@@ -3,53 +3,68 @@
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aqtaudio.commands import synthesis
 from aqtaudio.commands.answers import answer
-from aqtaudio.commands.arguments import Verbs, add_json, given, names
+from aqtaudio.commands.arguments import Verbs, add_json
+from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.data.import_tree import LeftOut
 
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     group = verbs.group("data", "recordings: make, import, check")
-    _add_synth(group)
+    synthesis.add(group)
     _add_import(group)
     _add_check(group)
 
 
-def _add_synth(verbs: Verbs) -> None:
-    command = verbs.add("synth", synth, "an offline keyword corpus from espeak-ng")
-    command.add_argument("--out", type=Path, required=True)
-    for name in ("words", "unknown-words", "languages"):
-        command.add_argument(f"--{name}", type=names, metavar="A,B,...")
-    for name in ("speakers", "clips-per-speaker", "seed"):
-        command.add_argument(f"--{name}", type=int, metavar="N")
-
-
-def synth(options: argparse.Namespace) -> int:
-    """Makes a synthetic corpus."""
-    from aqtaudio.data.synth import SynthSettings, synth
-
-    print(synth(options.out, SynthSettings(**given(options, SynthSettings))))
-    return 0
-
-
 def _add_import(verbs: Verbs) -> None:
     command = verbs.add("import", import_corpus, "a public corpus as a manifest folder")
-    command.add_argument("corpus", choices=("speech-commands",))
+    command.add_argument("corpus", choices=("speech-commands", "esc", "sonyc-ust", "urbansound8k"))
     command.add_argument("source", type=Path)
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--link", action="store_true", help="hard links instead of copies")
-    command.add_argument("--twelve-labels", action="store_true", help="val, test: the protocol's")
+    command.add_argument(
+        "--twelve-labels", action="store_true", help="speech-commands: val, test: the protocol's"
+    )
+    command.add_argument("--esc10", action="store_true", help="esc: of ESC-50 only ESC-10")
 
 
 def import_corpus(options: argparse.Namespace) -> int:
-    """Imports a public corpus."""
+    """Imports a public corpus; says what of it is left out."""
+    from aqtaudio.data.import_tree import summary
+
+    for flag, corpus in (("twelve_labels", "speech-commands"), ("esc10", "esc")):
+        if getattr(options, flag) and options.corpus != corpus:
+            raise BadInput(f"--{flag.replace('_', '-')}: only with {corpus}")
+    for line in summary(_imported(options)):
+        print(line)
+    print(options.out)
+    return 0
+
+
+def _imported(options: argparse.Namespace) -> "list[LeftOut]":
+    source, out, link = options.source, options.out, options.link
+    if options.corpus == "esc":
+        from aqtaudio.data.esc import import_esc
+
+        return import_esc(source, out, link, options.esc10)
+    if options.corpus == "urbansound8k":
+        from aqtaudio.data.urbansound8k import import_urbansound8k
+
+        return import_urbansound8k(source, out, link)
+    if options.corpus == "sonyc-ust":
+        from aqtaudio.data.sonyc_ust import import_sonyc_ust
+
+        return import_sonyc_ust(source, out, link)
     from aqtaudio.data.speech_commands import import_speech_commands
 
-    out = import_speech_commands(options.source, options.out, options.link, options.twelve_labels)
-    print(out)
-    return 0
+    import_speech_commands(source, out, link, options.twelve_labels)
+    return []
 
 
 def _add_check(verbs: Verbs) -> None:

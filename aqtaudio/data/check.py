@@ -4,14 +4,14 @@ import collections
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from aqtaudio.data import device_dump, manifest
+from aqtaudio.data import device_dump, manifest, sidecars
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 
@@ -28,7 +28,7 @@ class Problem:
 
     Attributes:
       kind: missing, unreadable, empty, nan, rate, duration, clipped, silent, duplicate-path,
-        duplicate-audio or speaker.
+        duplicate-audio, speaker, list or fold.
       path: of the recording.
       message: what is wrong, in one line.
       severity: "error" (figures would be wrong) or "warning".
@@ -65,6 +65,7 @@ def check(folder: Path, deep: bool = True) -> list[Problem]:
     problems += _duplicate_paths(recordings)
     problems += _duplicate_audio(recordings, [content for _, content in examined])
     problems += _speakers(recordings)
+    problems += _lists(folder, recordings)
     return problems
 
 
@@ -164,5 +165,46 @@ def _speakers(recordings: Sequence[Recording]) -> list[Problem]:
     return [
         Problem("speaker", "", f"speaker {speaker} is in {' and '.join(sorted(found))}", ERROR)
         for speaker, found in splits.items()
+        if len(found) > 1
+    ]
+
+
+def _lists(folder: Path, recordings: Sequence[Recording]) -> list[Problem]:
+    """What lists beside the manifest say of recordings that are not there, and the reverse."""
+    try:
+        folds, tags = sidecars.folds(folder), sidecars.tags(folder)
+    except BadInput as refused:
+        return [Problem("list", "", str(refused), ERROR)]
+    texts = manifest.sidecar(folder, manifest.TRANSCRIPTS)
+    paths, problems = [recording.path for recording in recordings], []
+    for name, told in (
+        (manifest.TRANSCRIPTS, texts),
+        (manifest.FOLDS, folds),
+        (manifest.TAGS, tags),
+    ):
+        stray, known = set(told) - set(paths), set(told)
+        problems += [
+            Problem("list", path, f"in {name}, not in the manifest", ERROR)
+            for path in told
+            if path in stray
+        ]
+        if told and name != manifest.TRANSCRIPTS:  # not everywhere somebody speaks
+            problems += [
+                Problem("list", path, f"not in {name}", WARNING)
+                for path in paths
+                if path not in known
+            ]
+    return problems + _fold_problems(folds, recordings)
+
+
+def _fold_problems(folds: Mapping[str, int], recordings: Sequence[Recording]) -> list[Problem]:
+    """A fold in two splits: its clips may come from one original recording."""
+    splits: dict[int, set[str]] = collections.defaultdict(set)
+    for recording in recordings:
+        if recording.path in folds:
+            splits[folds[recording.path]].add(recording.split)
+    return [
+        Problem("fold", "", f"fold {fold} is in {' and '.join(sorted(found))}", WARNING)
+        for fold, found in sorted(splits.items())
         if len(found) > 1
     ]

@@ -19,6 +19,14 @@ from aqtaudio.errors import BadInput
 
 # What people call it and what espeak-ng calls it.
 ALIASES = {"en-gb": "en"}
+# Variants of espeak-ng that are different people; its whispers, robots and near copies are not.
+VARIANTS = tuple(
+    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael "
+    "Mike Nguyen Reed adam anika antonio aunty belinda benjamin boris caleb david ed edward f1 f2 "
+    "f3 f4 f5 grandma grandpa gustave ian iven john kaukovalta klatt klatt3 klatt4 linda m1 m2 m3 "
+    "m4 m5 m6 m7 m8 marcelo max michel miguel norbert pablo paul pedro quincy rob robert sandro "
+    "shelby steph travis victor zac".split()
+)
 _PROCESS = Path(__file__).with_name("espeak_process.py")
 
 
@@ -27,7 +35,7 @@ class Utterance:
     """Something to say, and how.
 
     Attributes:
-      text: in any script that the language reads.
+      text: in any script that the language reads; [[ ]] around espeak-ng's own phonemes.
       language: of espeak-ng, such as "en-us", "de".
       variant: of its voice, such as "f3".
       words_per_minute: 80 to 450.
@@ -54,12 +62,29 @@ def speak(utterances: Sequence[Utterance], sample_rate_hz: int = 16000) -> list[
     Raises:
       BadInput: espeakng_loader is not installed, an unknown language, or espeak-ng failed.
     """
+    languages = {utterance.language for utterance in utterances}
+    stream = _started("speech", languages, [_request(utterance) for utterance in utterances])
+    return _received(stream, len(utterances), sample_rate_hz)
+
+
+def phones(texts: Sequence[str], language: str) -> list[str]:
+    """How each text is said in a language: IPA with stress marks, clauses apart by commas.
+
+    Empty: nothing would be said. Raises BadInput as `speak` does.
+    """
+    voice = ALIASES.get(language, language)
+    requests: list[dict[str, str | int]] = [{"text": text, "voice": voice} for text in texts]
+    lines = _started("phones", {language}, requests).decode().splitlines()
+    return [", ".join(json.loads(line)) for line in lines]
+
+
+def _started(wanted: str, languages: set[str], requests: Sequence[dict[str, str | int]]) -> bytes:
+    """What the process answers."""
     library, data = _installed()
-    _check_languages({utterance.language for utterance in utterances}, data)
-    lines = [json.dumps(_request(utterance)) + "\n" for utterance in utterances]
+    _check_languages(languages, data)
     done = subprocess.run(
-        [sys.executable, "-I", str(_PROCESS), library, data],
-        input="".join(lines).encode(),
+        [sys.executable, "-I", str(_PROCESS), library, data, wanted],
+        input="".join(json.dumps(request) + "\n" for request in requests).encode(),
         capture_output=True,
         check=False,
     )
@@ -67,7 +92,7 @@ def speak(utterances: Sequence[Utterance], sample_rate_hz: int = 16000) -> list[
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit status {done.returncode}"
         raise BadInput(f"speech synthesis failed: {reason}")
-    return _received(done.stdout, len(utterances), sample_rate_hz)
+    return done.stdout
 
 
 def _installed() -> tuple[str, str]:

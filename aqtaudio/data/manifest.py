@@ -1,7 +1,8 @@
 """The one dataset interface: a folder of audio files with a MANIFEST.tsv.
 
 Tab-separated, one header line, the columns of `COLUMNS` in any order, paths relative to the folder.
-Beside it may lie transcripts.tsv: path, tab, what is said there; no header.
+Beside it may lie transcripts.tsv: path, tab, what is said there; no header. Likewise folds.tsv and
+tags.tsv (`sidecars`).
 """
 
 import csv
@@ -15,7 +16,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.files import write as write_file
 
 NAME = "MANIFEST.tsv"
-TRANSCRIPTS = "transcripts.tsv"
+TRANSCRIPTS, FOLDS, TAGS = SIDECARS = ("transcripts.tsv", "folds.tsv", "tags.tsv")
 COLUMNS = ("path", "label", "speaker", "split", "source", "licence", "seconds", "sample_rate")
 SPLITS = ("train", "val", "test")
 
@@ -74,7 +75,7 @@ def read(folder: Path) -> list[Recording]:
         raise BadInput(f"{manifest} cannot be read as UTF-8 text: {error}") from error
     header = rows[0] if rows else []
     _check_columns(header, manifest)
-    texts = _transcripts(folder)
+    texts = sidecar(folder, TRANSCRIPTS)
     found = [
         _recording(header, row, f"{manifest} line {number}")
         for number, row in enumerate(rows[1:], start=2)
@@ -83,9 +84,13 @@ def read(folder: Path) -> list[Recording]:
     return [dataclasses.replace(row, folder=folder, text=texts.get(row.path, "")) for row in found]
 
 
-def _transcripts(folder: Path) -> dict[str, str]:
-    """Path to what is said there, of a folder that has transcripts: lines of path, tab, text."""
-    file, found = folder / TRANSCRIPTS, {}
+def sidecar(folder: Path, name: str) -> dict[str, str]:
+    """Path to what a list beside the manifest tells of it: lines of path, tab, text.
+
+    Empty where the folder has no such list. Raises BadInput for a line that is none, with its
+    number, and for a path that is there twice.
+    """
+    file, found = Path(folder) / name, {}
     if not file.is_file():
         return found
     try:
@@ -127,7 +132,7 @@ def fingerprint(folder: Path) -> str:
     Raises BadInput where the manifest cannot be read.
     """
     folder, digest = Path(folder), hashlib.sha256()
-    for name in (NAME, TRANSCRIPTS):
+    for name in (NAME, *SIDECARS):
         file = folder / name
         digest.update(file.read_bytes() if file.is_file() else b"")
     for row in read(folder):

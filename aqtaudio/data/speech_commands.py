@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from aqtaudio.data import audio, crops, manifest
+from aqtaudio.data import audio, crops, import_tree, manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder
@@ -71,7 +70,7 @@ def import_speech_commands(
             recordings = _protocol(recordings, folder, seed)
         for recording in recordings:
             if recording.label != "_silence_":
-                _place(source / recording.path, folder / recording.path, link)
+                import_tree.place(source / recording.path, folder / recording.path, link)
         manifest.write(folder, [*recordings, *noise])
     return out
 
@@ -115,36 +114,15 @@ def _clip(file: Path) -> Recording:
         raise BadInput(f"{file}: allowed names: eight hex digits, _nohash_, a number, .wav")
     word, speaker = file.parent.name, name[1]
     path = f"{word}/{file.name}"
-    samples, rate_hz = _length(file)
+    samples, rate_hz = import_tree.length(file)
     split = split_of(speaker)
     return Recording(path, word, speaker, split, SOURCE, LICENCE, samples / rate_hz, rate_hz)
-
-
-def _length(file: Path) -> tuple[int, int]:
-    """Samples and rate in hertz."""
-    try:
-        info = soundfile.info(file)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise BadInput(f"{file} is not audio that libsndfile reads: {error}") from error
-    return info.frames, info.samplerate
-
-
-def _place(file: Path, target: Path, link: bool) -> None:
-    target.parent.mkdir(exist_ok=True)
-    try:
-        if link:
-            os.link(file, target)
-        else:
-            shutil.copyfile(file, target)
-    except OSError as error:
-        need = "the same file system, or copies" if link else "a readable file, enough space"
-        raise BadInput(f"{file} cannot be placed: {error.strerror}; needed: {need}") from error
 
 
 def _cut_noise(source: Path, folder: Path, whole: bool) -> list[Recording]:
     recordings = []
     for file in sorted(source.glob("*.wav")):
-        _, rate_hz = _length(file)
+        _, rate_hz = import_tree.length(file)
         samples = audio.load_int16(file, rate_hz)
         val, test = (
             round(len(samples) * share)

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from aqtaudio.data import audio, crops, espeak, manifest, noises
-from aqtaudio.data.espeak import Utterance
+from aqtaudio.data.espeak import VARIANTS, Utterance
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder
@@ -25,14 +25,6 @@ FASTEST_WORDS_PER_MINUTE = 400
 NOISE_SAMPLES = 10 * RATE_HZ
 NOISES_PER_KIND = {"train": 4, "val": 2, "test": 2}
 BABBLE_VOICES = 8
-# Variants of espeak-ng that are different people; its whispers, robots and near copies are not.
-VARIANTS = tuple(
-    "Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael "
-    "Mike Nguyen Reed adam anika antonio aunty belinda benjamin boris caleb david ed edward f1 f2 "
-    "f3 f4 f5 grandma grandpa gustave ian iven john kaukovalta klatt klatt3 klatt4 linda m1 m2 m3 "
-    "m4 m5 m6 m7 m8 marcelo max michel miguel norbert pablo paul pedro quincy rob robert sandro "
-    "shelby steph travis victor zac".split()
-)
 _CHATTER = (
     "people say that the weather will change before evening and nobody knows where our old garden "
     "table went after winter because somebody moved everything into another room last summer"

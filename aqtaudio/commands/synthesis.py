@@ -1,0 +1,124 @@
+"""aqtaudio data synth: recordings of synthetic voices, a keyword corpus or texts."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aqtaudio.commands.arguments import Verbs, given, names, positive
+from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.data.speech_engine import Engine
+    from aqtaudio.data.spoken_texts import SpokenText
+
+_OF_KEYWORDS = ("words", "unknown_words", "clips_per_speaker")
+_OF_TEXTS = ("voices", "takes", "clip_ms", "label", "voice_files", "voice_names", "jobs")
+_EVERY_S = 30.0
+
+
+def add(verbs: Verbs) -> None:
+    """The verb."""
+    command = verbs.add("synth", synth, "recordings of synthetic voices: keywords, or any texts")
+    command.add_argument("--out", type=Path, required=True)
+    both = (("speakers", "how many voices"), ("seed", "of everything random"))
+    for name, text in both:
+        command.add_argument(f"--{name}", type=int, metavar="N", help=text)
+    command.add_argument("--languages", type=names, metavar="A,B,...", help="of espeak-ng: accents")
+    words = command.add_argument_group("a keyword corpus: clips of 1 s over noise, from espeak-ng")
+    for name in ("words", "unknown-words"):
+        words.add_argument(f"--{name}", type=names, metavar="A,B,...")
+    words.add_argument("--clips-per-speaker", type=int, metavar="N")
+    texts = command.add_argument_group("texts: killed and started again, it goes on")
+    texts.add_argument("--say", nargs="+", action="extend", metavar="TEXT", help="what is said")
+    texts.add_argument(
+        "--texts", type=Path, metavar="FILE", help="one per line; after a tab IPA or ARPAbet"
+    )
+    texts.add_argument("--voices", metavar="espeak|kokoro|piper:FILE.onnx", help="default: espeak")
+    texts.add_argument("--takes", type=int, metavar="N", help="clips of each text (default: 1)")
+    texts.add_argument("--clip-ms", type=int, metavar="N", help="fixed length; else as it comes")
+    texts.add_argument("--label", help="of all recordings (default: each text is its own)")
+    texts.add_argument("--voice-files", type=Path, metavar="DIR", help="Kokoro's files")
+    texts.add_argument("--voice-names", type=names, metavar="A,B,...", help="use only these voices")
+    texts.add_argument("--jobs", type=positive, metavar="N", help="clips at a time")
+
+
+def synth(options: argparse.Namespace) -> int:
+    """Makes a synthetic corpus."""
+    asked = options.say or options.texts
+    wrong = [n for n in (_OF_KEYWORDS if asked else _OF_TEXTS) if getattr(options, n) is not None]
+    if wrong:
+        flag = f"--{wrong[0].replace('_', '-')}"
+        raise BadInput(f"{flag}: {'not with' if asked else 'only with'} --say or --texts")
+    print(_speak(options) if asked else _keywords(options))
+    return 0
+
+
+def _keywords(options: argparse.Namespace) -> Path:
+    from aqtaudio.data.synth import SynthSettings, synth
+
+    return synth(options.out, SynthSettings(**given(options, SynthSettings)))
+
+
+def _speak(options: argparse.Namespace) -> Path:
+    from aqtaudio.data.speech_synthesis import SpeechSettings, speak_corpus
+
+    settings = SpeechSettings(**given(options, SpeechSettings))
+    engine = _engine(options, settings.languages[0] if settings.languages else "")
+    return speak_corpus(
+        options.out, _texts(options), engine, settings, options.jobs or 0, Progress()
+    )
+
+
+def _texts(options: argparse.Namespace) -> "list[SpokenText]":
+    from aqtaudio.data import spoken_texts
+
+    texts = [spoken_texts.spoken(text) for text in options.say or ()]
+    return texts + (spoken_texts.read(options.texts) if options.texts else [])
+
+
+def _engine(options: argparse.Namespace, language: str) -> "Engine":
+    kind, _, file = (options.voices or "espeak").partition(":")
+    chosen = options.voice_names or ()
+    if options.voice_files and kind != "kokoro":
+        raise BadInput("--voice-files: only with --voices kokoro")
+    if kind == "espeak" and not file:
+        from aqtaudio.data.espeak_engine import Espeak
+
+        return Espeak(chosen) if chosen else Espeak()
+    if kind == "kokoro" and not file:
+        from aqtaudio.data.kokoro import Kokoro
+
+        return Kokoro(options.voice_files, chosen, language)
+    if kind == "piper" and file:
+        from aqtaudio.data.piper import Piper
+
+        return Piper(Path(file), chosen)
+    raise BadInput(f"voices {options.voices!r}; allowed: espeak, kokoro, piper:FILE.onnx")
+
+
+class Progress:
+    """Clips done, clips per second and time left, on standard error: one line on a terminal,
+    elsewhere a line every half minute and at the end.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._said = time.monotonic(), float("-inf")
+
+    def __call__(self, done: int, total: int, before: int) -> None:
+        """Shows it, where it is time to."""
+        now, live = time.monotonic(), sys.stderr.isatty()
+        if now - self._said < (0.2 if live else _EVERY_S) and done < total:
+            return
+        self._said = now
+        speed = max(0, done - before) / max(now - self._start, 1e-9)
+        left = f", {_duration((total - done) / speed)} left" if speed and done < total else ""
+        line = f"{done} of {total} clips ({before} were there), {speed:.2f} clips/s{left}"
+        end = "" if live and done < total else "\n"
+        print(f"\r\033[K{line}" if live else line, end=end, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,207 @@
+"""Trees of public corpora as manifest folders: what importers share."""
+
+import collections
+import csv
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import soundfile
+
+from aqtaudio.data import audio, manifest
+from aqtaudio.data.manifest import Recording
+from aqtaudio.errors import BadInput
+from aqtaudio.files import new_folder
+from aqtaudio.files import write as write_file
+
+LEFT_OUT = "left_out.tsv"
+AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+_NAMED = 5  # files of a reason in its line
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A recording that a corpus's list names: its path in the tree, and columns of the manifest."""
+
+    path: str
+    label: str
+    split: str
+    source: str
+    licence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """A file of the tree, or of its list, that is not imported, and why."""
+
+    path: str
+    reason: str
+
+
+def import_tree(
+    source: Path,
+    out: Path,
+    listed: Sequence[Listed],
+    link: bool,
+    lists: Sequence[str],
+    finish: Callable[[Path, Sequence[Recording]], None],
+    reasons: dict[str, str] | None = None,
+) -> list[LeftOut]:
+    """Makes a manifest folder of the listed recordings, under the paths that they have in the tree.
+
+    Every sample is read. What is missing, empty or damaged, and what the list does not name, is
+    left out; left_out.tsv in the folder (path, reason) names it.
+
+    Args:
+      source: the tree.
+      out: the folder to make.
+      listed: what to import, each path once.
+      link: hard links instead of copies.
+      lists: paths of files that were read to make `listed`.
+      finish: writes what else the folder holds, given the folder and its recordings.
+      reasons: why further files of the tree are not imported, by path.
+
+    Raises:
+      BadInput: no listed recording is there, a path twice, or `out` is there already.
+    """
+    twice = [p for p, n in collections.Counter(each.path for each in listed).items() if n > 1]
+    if twice:
+        raise BadInput(f"{source}: its list names {twice[0]} twice")
+    left = []
+    with new_folder(out) as folder:
+        kept = []
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            found = threads.map(lambda each: _examined(source, each), listed)
+            for each, result in zip(listed, found, strict=True):
+                if isinstance(result, LeftOut):
+                    left.append(result)
+                    continue
+                place(source / each.path, folder / each.path, link)
+                kept.append(result)
+        if not kept:
+            raise BadInput(f"{source}: none of the {len(listed)} recordings of its list is there")
+        named = {each.path for each in listed} | set(lists)
+        left += _others(source, named, reasons or {})
+        manifest.write(folder, kept)
+        finish(folder, kept)
+        if left:
+            lines = "".join(f"{each.path}\t{each.reason}\n" for each in left)
+            write_file(folder / LEFT_OUT, lines)
+    return left
+
+
+def summary(left: Sequence[LeftOut]) -> Iterator[str]:
+    """A line per reason: how many files, and the first of them."""
+    groups: dict[str, list[str]] = {}
+    for each in left:
+        groups.setdefault(each.reason, []).append(each.path)
+    for reason, paths in groups.items():
+        more = f", and {len(paths) - _NAMED} more in {LEFT_OUT}" if len(paths) > _NAMED else ""
+        yield f"left out, {reason}: {len(paths)} ({', '.join(paths[:_NAMED])}{more})"
+
+
+def table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a comma-separated list with a header.
+
+    Raises BadInput where it cannot be read, lacks a column, or a row has too few or many fields.
+    """
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.reader(lines, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{file} cannot be read: {error}") from error
+    header = rows[0] if rows else []
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise BadInput(f"{file} has no column {missing[0]!r}; needed: {', '.join(columns)}")
+    found = []
+    for number, row in enumerate(rows[1:], start=2):
+        if row and len(row) != len(header):
+            raise BadInput(f"{file} line {number}: {len(row)} fields; allowed: {len(header)}")
+        if row:
+            found.append(dict(zip(header, row, strict=True)))
+    return found
+
+
+def whole_number(text: str, allowed: range, what: str) -> int:
+    """A number of a list; raises BadInput, which names `what`, where it is not allowed."""
+    if not text.isdecimal() or int(text) not in allowed:
+        raise BadInput(f"{what} {text!r}; allowed: {allowed[0]} to {allowed[-1]}")
+    return int(text)
+
+
+def require_name(name: str, file: Path) -> str:
+    """A file's name in a list, which is not to lead elsewhere; raises BadInput."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name:
+        raise BadInput(f"{file}: file {name!r}; allowed: a name without folders")
+    return name
+
+
+def place(file: Path, target: Path, link: bool) -> None:
+    """Copies a file, or links it; raises BadInput where that cannot be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if link:
+            os.link(file, target)
+        else:
+            shutil.copyfile(file, target)
+    except OSError as error:
+        need = "the same file system, or copies" if link else "a readable file, enough space"
+        raise BadInput(f"{file} cannot be placed: {error.strerror}; needed: {need}") from error
+
+
+def length(file: Path) -> tuple[int, int]:
+    """Samples and rate in hertz; raises BadInput for what is not audio."""
+    try:
+        info = soundfile.info(file)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise BadInput(f"{file} is not audio that libsndfile reads: {error}") from error
+    return info.frames, info.samplerate
+
+
+def _examined(source: Path, each: Listed) -> Recording | LeftOut:
+    file = source / each.path
+    if not file.is_file():
+        return LeftOut(each.path, "listed, but no such file")
+    if not file.stat().st_size:
+        return LeftOut(each.path, "empty")
+    try:
+        frames, rate_hz = length(file)
+        if not frames:
+            return LeftOut(each.path, "empty")
+        for _ in audio.chunks(file, rate_hz):
+            pass
+    except BadInput:
+        return LeftOut(each.path, "damaged")
+    return Recording(
+        path=each.path,
+        label=each.label,
+        speaker="-",
+        split=each.split,
+        source=each.source,
+        licence=each.licence,
+        seconds=frames / rate_hz,
+        sample_rate_hz=rate_hz,
+    )
+
+
+def _others(source: Path, named: set[str], reasons: dict[str, str]) -> list[LeftOut]:
+    left = []
+    for folder, folders, files in os.walk(source):
+        here = Path(folder)
+        hidden = sorted(name for name in folders if name.startswith("."))
+        folders[:] = sorted(set(folders) - set(hidden))
+        left += [
+            LeftOut((here / name).relative_to(source).as_posix() + "/", "a hidden folder")
+            for name in hidden
+        ]
+        for name in sorted(files):
+            path = (here / name).relative_to(source).as_posix()
+            if path not in named:
+                sound = Path(name).suffix.lower() in AUDIO
+                usual = "audio that the list does not name" if sound else "not audio"
+                left.append(LeftOut(path, reasons.get(path, usual)))
+    return left

@@ -1,0 +1,74 @@
+"""aqtaudio data synth with texts, and data import: what they make, print and refuse."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from aqtaudio.data import manifest
+
+pytestmark = pytest.mark.optimized(False)
+
+
+def test_texts_are_spoken_and_gone_on_with(cli, tmp_path):
+    pytest.importorskip("espeakng_loader")
+    file, out = tmp_path / "texts.txt", tmp_path / "out"
+    file.write_text("snowboy\tS N OW1 B OY2\n23\n")
+    arguments = ("data", "synth", "--say", "hey computer", "--texts", file, "--out", out)
+    more = ("--takes", 3, "--label", "speech", "--clip-ms", 1500, "--voice-names", "f1,f2,m1")
+    status, printed, err = cli(*arguments, *more)
+    assert (status, printed) == (0, f"{out}\n")
+    assert err.splitlines()[-1].startswith("9 of 9 clips (0 were there), ") and "clips/s" in err
+    rows = manifest.read(out)
+    assert sorted({row.text for row in rows}) == ["23", "hey computer", "snowboy"]
+    assert {row.label for row in rows} == {"speech"} and {row.seconds for row in rows} == {1.5}
+    assert {row.speaker for row in rows} == {"espeak:f1", "espeak:f2", "espeak:m1"}
+    before = {row.path: row.file.read_bytes() for row in rows}
+    rows[4].file.unlink()
+    (out / manifest.NAME).unlink()
+    text = (out / "synth.json").read_text()
+    (out / "synth.json").write_text(text.replace('"complete": true', '"complete": false'))
+    status, _, err = cli(*arguments, *more)
+    assert status == 0 and "9 of 9 clips (8 were there)" in err
+    assert {row.path: row.file.read_bytes() for row in manifest.read(out)} == before
+    assert cli(*arguments, *more)[0] == 0 and cli("data", "check", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--say", "stop", "--words", "a"], "--words: not with --say or --texts"),
+        (["--voices", "kokoro"], "--voices: only with --say or --texts"),
+        (["--clip-ms", "1000"], "--clip-ms: only with"),
+        (["--say", "stop", "--voices", "robot"], "allowed: espeak, kokoro, piper:FILE.onnx"),
+        (["--say", "stop", "--voices", "piper:"], "allowed: espeak"),
+        (["--say", "stop", "--voices", "piper:none.onnx"], "none.onnx cannot be read"),
+        (["--say", "stop", "--voices", "kokoro", "--voice-files", "none"], "no folder none"),
+        (["--say", "stop", "--voice-files", "x"], "only with --voices kokoro"),
+        (["--say", "stop", "--voice-names", "nobody"], "'nobody'; allowed: Alex"),
+        (["--say", "\U0001f600"], "nobody speaks"),
+        (["--say", ""], "no letter or digit"),
+        (["--texts", "nowhere.txt"], "nowhere.txt cannot be read"),
+    ],
+)
+def test_what_cannot_be_spoken(refused, tmp_path, arguments, said):
+    assert said in refused("data", "synth", *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_import_says_what_is_left_out(cli, refused, tmp_path):
+    source, out = tmp_path / "ESC-10", tmp_path / "out"
+    (source / "001 - Dog bark").mkdir(parents=True)
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 8000)
+    for fold in (1, 4):
+        soundfile.write(source / f"001 - Dog bark/{fold}-1-A.ogg", noise * fold / 4, 16000)
+    (source / "001 - Dog bark/5-2-A.ogg").write_bytes(b"")
+    status, printed, _ = cli("data", "import", "esc", source, "--out", out)
+    assert status == 0
+    assert printed == f"left out, empty: 1 (001 - Dog bark/5-2-A.ogg)\n{out}\n"
+    message = refused("data", "import", "sonyc-ust", source, "--out", tmp_path / "other")
+    assert "annotations.csv" in message
+    message = refused("data", "import", "esc", source, "--out", "x", "--twelve-labels")
+    assert "only with speech-commands" in message
+    assert "only with esc" in refused(
+        "data", "import", "urbansound8k", source, "--out", "x", "--esc10"
+    )
