@@ -18,6 +18,8 @@ Mode = Literal["float", "fake", "native"]
 MODES = ("float", "fake", "native")
 TARGETS = ("micro", "litert")
 KERNELS = ("everywhere", "reference")
+MOST_STRIPES = 10
+"""What one concatenation joins (tflite-micro, concatenation.cc: kMaxInputNum)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,9 @@ class Recipe:
       kernels: "everywhere": the program is in forms that are right on TFLite Micro's reference
         kernels, on CMSIS-NN and on LiteRT, which may take 8 bits for a layer of 4 or more
         operations; "reference": as the rules say, for TFLite Micro's reference kernels only.
+      stripes: of frames, in which the program's layers up to `striped_to` run one after the other,
+        so that their maps are never whole in the arena; the integers stay (`program.depth_first`).
+      striped_to: the last of these layers, e.g. "pool_1": a chain of convolutions and pools.
     """
 
     mode: Mode = "native"
@@ -131,6 +136,8 @@ class Recipe:
     gradient_bits: int | None = added(None)
     stochastic_rounding: bool = added(False)
     kernels: Literal["everywhere", "reference"] = added("everywhere")
+    stripes: int = added(1)
+    striped_to: str = added("")
 
     def __post_init__(self):
         choices = (("mode", MODES), ("target", TARGETS), ("kernels", KERNELS))
@@ -144,6 +151,8 @@ class Recipe:
         for name in ("learn_ranges", "stochastic_rounding"):
             if not isinstance(getattr(self, name), bool):
                 raise BadInput(f"recipe {name} is {getattr(self, name)!r}; allowed: True, False")
+        if type(self.stripes) is not int or not 1 <= self.stripes <= MOST_STRIPES:
+            raise BadInput(f"recipe stripes is {self.stripes!r}; allowed: 1 to {MOST_STRIPES}")
         bits = self.gradient_bits
         if bits is not None and (type(bits) is not int or bits != 8):
             raise BadInput(f"recipe gradient_bits is {bits!r}; allowed: 8, or None")
@@ -159,6 +168,11 @@ class Recipe:
                 raise BadInput(f"recipe {name} is for mode native; the mode is {self.mode}")
         if self.target != "micro" and self.mode != "native":
             raise BadInput(f"recipe target {self.target} is for mode native, not {self.mode}")
+        if (self.stripes > 1) != bool(self.striped_to):
+            raise BadInput(
+                f"recipe stripes is {self.stripes} and striped_to {self.striped_to!r}; allowed: 1 "
+                "and none, or more and the last layer that runs in them"
+            )
         if self.stochastic_rounding and not self.gradient_bits:
             raise BadInput("recipe stochastic_rounding rounds gradients: it needs gradient_bits 8")
 

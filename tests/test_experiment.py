@@ -139,6 +139,8 @@ ADDED = {
     "finetune.patience": 3,
     "task.unknown_per_keyword": 4.0,
     "recipe.kernels": "reference",
+    "recipe.stripes": 3,
+    "recipe.striped_to": "pool_1",
 }
 
 

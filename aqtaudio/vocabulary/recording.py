@@ -12,6 +12,7 @@ import numpy as np
 from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
+from aqtaudio.program.depth_first import depth_first
 from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Edge, Operation, Program
 from aqtaudio.recipe import Recipe, Rule
@@ -93,6 +94,7 @@ def record(
       BadInput: the recipe asks for what the target cannot run; says which rule, layer and reason.
     """
     program = record_real(model, variables, feature_shape, recipe, stream)[0]
+    program = depth_first(program, recipe.striped_to, recipe.stripes)
     return portable(program) if recipe.kernels == "everywhere" else program
 
 
@@ -155,6 +157,7 @@ def require_recordable(
     program = notebook.program([1.0] * len(scales), constants)
     with _blaming(recipe):
         support.require_form(program)
+    depth_first(program, recipe.striped_to, recipe.stripes)
     return [] if recipe.kernels == "reference" else _replaced(program, recipe)
 
 
