@@ -27,7 +27,7 @@ ALLOWED = {
     "program": LEAVES,
     "detection": LEAVES,
     "study": LEAVES,  # knows rows, and no models, runs or tasks
-    "frontends": LEAVES | {"program.c_text"},
+    "frontends": LEAVES | {"program"},
     "firmware": LEAVES | {"program"},
     "vocabulary": LEAVES | {"recipe", "program"},
     "compression": LEAVES | {"recipe", "vocabulary"},

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
@@ -116,7 +115,9 @@ class Encoder:
 def _encoder(run: str) -> Encoder:
     path = Path(run)
     if not run or not path.is_dir():
-        raise BadInput(f"front end: no encoder {run or '(frontend.run is not set)'}; allowed: a run")
+        raise BadInput(
+            f"front end: no encoder {run or '(frontend.run is not set)'}; allowed: a run"
+        )
     try:
         config: Any = json.loads((path / "config.json").read_text())
         frontend = from_json(config["frontend"])

@@ -56,5 +56,3 @@ def _renamed(op: Operation, names: Mapping[str, str], rename: Callable[[str], st
     return dataclasses.replace(
         op, name=rename(op.name), inputs=inputs, output=names[op.output], attributes=attributes
     )
-
-

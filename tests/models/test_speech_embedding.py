@@ -11,12 +11,15 @@ import pytest
 from speech_weights import SMALL, made_arrays
 
 from aqtaudio.errors import BadInput
-from aqtaudio.models import published
-from aqtaudio.models.speech_embedding import (
-    FRONTEND,
-    HOP_FRAMES,
+from aqtaudio.frontends.speech_energies import (
     PUBLISHED_FRAME_LEAD_SAMPLES,
     QUIETEST,
+    SPEECH_ENERGIES,
+)
+from aqtaudio.models import published
+from aqtaudio.models.speech_embedding import (
+    HOP_FRAMES,
+    INPUT,
     WINDOW_FRAMES,
     SpeechEmbedding,
 )
@@ -71,11 +74,16 @@ def test_as_many_parameters_as_published():
     assert out.values.shape == (1, 10, 96)
 
 
+def test_the_least_input_code_is_the_quietest_sound():
+    grid = INPUT.grid(wide=False)
+    assert (grid.lowest - grid.zero_point) * grid.scale == pytest.approx(QUIETEST)
+
+
 def test_features_are_the_published_ones(resources, sound):
     theirs = session(resources / "melspectrogram.onnx")
     (taken,) = theirs.get_inputs()
     expected = theirs.run(None, {taken.name: (sound * 32767)[None]})[0][0, 0] / 10 + 2
-    ours = np.asarray(FRONTEND(jnp.asarray(sound[None, PUBLISHED_FRAME_LEAD_SAMPLES:])))[0]
+    ours = np.asarray(SPEECH_ENERGIES(jnp.asarray(sound[None, PUBLISHED_FRAME_LEAD_SAMPLES:])))[0]
     assert expected.shape == (197, 32)
     floor = max(QUIETEST, expected.max() - 8)  # theirs: 80 dB below the loudest
     np.testing.assert_allclose(np.maximum(ours, floor)[: len(expected)], expected, atol=1e-4)
@@ -83,7 +91,7 @@ def test_features_are_the_published_ones(resources, sound):
 
 def test_embeddings_are_the_published_ones(resources, sound):
     file = resources / "embedding_model.onnx"
-    features = np.asarray(FRONTEND(jnp.asarray(sound[None])))[0]
+    features = np.asarray(SPEECH_ENERGIES(jnp.asarray(sound[None])))[0]
     features = features[: len(features) // HOP_FRAMES * HOP_FRAMES]
     ends = np.arange((WARM + 1) * HOP_FRAMES, len(features) + 1, HOP_FRAMES)
     windows = np.stack([features[end - WINDOW_FRAMES : end] for end in ends])[..., None]

@@ -30,7 +30,7 @@ class ClipItem:
 
     Attributes:
       path: of the recording, relative to its folder.
-      start_sample: first sample, at the run's rate; short recordings come at a clip's end.
+      start_sample: first sample, at the run's rate; short recordings are repeated.
     """
 
     path: str
@@ -116,7 +116,7 @@ class EmbeddingData:
         for item in items:
             if item.path not in self._row:
                 raise BadInput(f"evaluation item {item.path!r} is not among the recordings loaded")
-            samples = self._padded(self._row[item.path])
+            samples = self._filled(self._row[item.path])
             clip = samples[item.start_sample : item.start_sample + self.clip_samples]
             if len(clip) < self.clip_samples:
                 raise BadInput(f"{item.path!r} ends before the clip at {item.start_sample} does")
@@ -144,7 +144,7 @@ class EmbeddingData:
         """
         rows = self._rows("train").tolist()
         found = copy.copy(self)
-        vectors = embed([self._padded(row) for row in rows])
+        vectors = embed([self._filled(row) for row in rows])
         found._taught = dict(zip(rows, vectors, strict=True))
         found._vectors_per_clip = count
         found._grid_samples, found._starts = hop_samples, {}
@@ -155,7 +155,7 @@ class EmbeddingData:
 
         An epoch has each recording as often as clips fit into it. Short ones are joined, with
         pauses, to others of any kind; where a teacher's vectors of recordings are at hand, they
-        come behind silence instead.
+        are repeated instead.
 
         Returns:
           int16 [batch_size, N] and [batch_size, NOISES, N], and maybe vectors
@@ -185,7 +185,7 @@ class EmbeddingData:
         place = rng.choice(self._places(row))
         first = place // self._grid_samples
         vectors = self._taught[row][first : first + self._vectors_per_clip]
-        return self._padded(row)[place : place + self.clip_samples], vectors
+        return self._filled(row)[place : place + self.clip_samples], vectors
 
     def _pool(self) -> np.ndarray:
         """Rows of an epoch."""
@@ -246,16 +246,15 @@ class EmbeddingData:
         labels = (self._recordings[row].label for row in rows)
         return [np.asarray(rows)[kind] for kind in crops.grouped(labels)]
 
-    def _padded(self, row: int) -> np.ndarray:
-        """A recording, behind silence where it is shorter than a clip."""
+    def _filled(self, row: int) -> np.ndarray:
+        """A recording, repeated where it is shorter than a clip: nobody hears digital silence."""
         samples = self._samples[row]
-        missing = self.clip_samples - len(samples)
-        return np.pad(samples, (missing, 0)) if missing > 0 else samples
+        return np.resize(samples, max(len(samples), self.clip_samples))
 
     def _places(self, row: int) -> np.ndarray:
         """Where a clip may start."""
         if row not in self._starts:
-            places = crops.starts(self._padded(row), self.clip_samples, LOUDNESS)
+            places = crops.starts(self._filled(row), self.clip_samples, LOUDNESS)
             on_grid = places[places % self._grid_samples == 0]
             self._starts[row] = on_grid if len(on_grid) else np.zeros(1, np.int32)
         return self._starts[row]

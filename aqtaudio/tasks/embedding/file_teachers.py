@@ -84,8 +84,6 @@ class FileTeacher(Teacher):
         runs = _onnx if self.file.endswith(".onnx") else _tflite
         try:
             return runs(self.file)(inputs)
-        except BadInput:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a runtime raises of a file
             reason = str(error).strip().splitlines()[0]
             raise BadInput(f"teacher {self.file} does not run: {reason}") from None

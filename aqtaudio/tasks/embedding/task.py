@@ -37,8 +37,8 @@ class Embedding(Task):
     """Regression of a teacher's vectors.
 
     Attributes:
-      clip_ms: of a clip; for a teacher of single windows one window.
       teacher: what is regressed.
+      clip_ms: of a clip; for a teacher of single windows one window.
       teacher_hears: "clean", the clip as it was recorded, so that the student learns to leave out
         rooms, noise and level; "noisy", what the student hears: both for teachers that a step can
         compute. "recordings": whole recordings, once; their vectors are kept on disk
@@ -62,8 +62,8 @@ class Embedding(Task):
         *("augmentation", "optimizer.label_smoothing", "finetune.label_smoothing"),
     )
 
+    teacher: Teacher
     clip_ms: int = 2400
-    teacher: Teacher = Published()
     teacher_hears: Literal["clean", "noisy", "recordings"] = "noisy"
     foreground: str = "speech"
     mixing: Mixing | None = Mixing()

