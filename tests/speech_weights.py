@@ -19,8 +19,10 @@ def made_arrays(model: SpeechEmbedding, seed: int = 0) -> dict[str, np.ndarray]:
     for name, layer in variables["params"].items():
         number = len(model.steps) if name == "embedding" else int(name.removeprefix("conv_"))
         suffix = f"_{number}" if number else ""
-        kernel = rng.normal(size=layer["kernel"].shape) / np.sqrt(
-            np.prod(layer["kernel"].shape[:3])
+        kernel = (
+            1.8
+            * rng.normal(size=layer["kernel"].shape)
+            / np.sqrt(np.prod(layer["kernel"].shape[:3]))
         )
         part = "/ReadVariableOp:0" if name == "embedding" else "_weights_fused_bn"
         arrays[f"model/conv2d{suffix}/Conv2D{part}"] = kernel.transpose(3, 2, 0, 1).astype("f4")

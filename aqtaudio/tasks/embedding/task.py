@@ -63,7 +63,7 @@ class Embedding(Task):
     )
 
     teacher: Teacher
-    clip_ms: int = 2400
+    clip_ms: int = 2415
     teacher_hears: Literal["clean", "noisy", "recordings"] = "noisy"
     foreground: str = "speech"
     mixing: Mixing | None = Mixing()
@@ -103,6 +103,15 @@ class Embedding(Task):
             raise BadInput(
                 f"the front end hears {setup.frontend.sample_rate_hz} Hz, the teacher "
                 f"{self.teacher.sample_rate_hz} Hz; allowed: the same"
+            )
+        frames, block = setup.frontend.frames(setup.clip_samples), setup.block_frames
+        if block and frames % block:  # else the model would not hear a clip's beginning
+            hop = setup.frontend.hop_samples
+            longer = setup.clip_samples + (block - frames % block) * hop
+            longer_ms = math.ceil(longer * 1000 / setup.frontend.sample_rate_hz)
+            raise BadInput(
+                f"task.clip_ms is {self.clip_ms}, {frames} frames; allowed: whole blocks of {block} "
+                f"frames, {longer_ms} ms say"
             )
         if setup.clips_before:
             raise BadInput(
