@@ -32,8 +32,8 @@ def join(head: Run, out: Path) -> Run:
         )
     if experiment.stream_block_frames != 1:
         raise BadInput(
-            f"{head.path}: its stream_block_frames is {experiment.stream_block_frames}; allowed: 1, "
-            "an answer for each of the encoder's vectors"
+            f"{head.path}: its stream_block_frames is {experiment.stream_block_frames}; allowed: "
+            "1, an answer for each of the encoder's vectors"
         )
     program = joined(frontend.encoder.executor.program, head.program)
     with new_folder(out) as folder:

@@ -110,8 +110,8 @@ class Embedding(Task):
             longer = setup.clip_samples + (block - frames % block) * hop
             longer_ms = math.ceil(longer * 1000 / setup.frontend.sample_rate_hz)
             raise BadInput(
-                f"task.clip_ms is {self.clip_ms}, {frames} frames; allowed: whole blocks of {block} "
-                f"frames, {longer_ms} ms say"
+                f"task.clip_ms is {self.clip_ms}, {frames} frames; allowed: whole blocks of "
+                f"{block} frames, {longer_ms} ms say"
             )
         if setup.clips_before:
             raise BadInput(
