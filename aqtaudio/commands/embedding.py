@@ -1,4 +1,4 @@
-"""aqtaudio embed: sound files to vectors by a run."""
+"""aqtaudio embed, join: sound files to vectors by a run; a head and its encoder as one."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,11 @@ from aqtaudio.commands.arguments import Verbs, add_json, add_runtime
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
+    _add_embed(verbs)
+    _add_join(verbs)
+
+
+def _add_embed(verbs: Verbs) -> None:
     command = verbs.add("embed", embed, "sound files to vectors, by an embedding run")
     command.add_argument("path", type=Path, metavar="RUN")
     command.add_argument("sources", type=Path, nargs="+", metavar="IN", help="files or folders")
@@ -56,4 +61,19 @@ def embed(options: argparse.Namespace) -> int:
         )
 
     answer(value, options.json, show)
+    return 0
+
+
+def _add_join(verbs: Verbs) -> None:
+    command = verbs.add("join", join, "a head and the encoder it was trained on, as one artifact")
+    command.add_argument("path", type=Path, metavar="HEAD", help="a run behind an encoder")
+    command.add_argument("--out", type=Path, required=True)
+
+
+def join(options: argparse.Namespace) -> int:
+    """Writes an artifact of one program."""
+    from aqtaudio.runs.join import join
+    from aqtaudio.runs.run import Run
+
+    print(join(Run(options.path), options.out).path)
     return 0

@@ -71,8 +71,9 @@ class Calibrating(_OnGrids):
     def input(self, layer: Owner, x: Signal, edge: Own | Fixed) -> Signal:  # noqa: D102
         out = super().input(layer, x, edge)
         if self.input_scale is not None:
-            stored = layer.range_of("output")
-            stored.value = stored.value | {"scale": jnp.float32(self.input_scale)}
+            observed = layer.get_variable("ranges", "output")
+            known = observed | {"scale": jnp.float32(self.input_scale)}
+            layer.put_variable("ranges", "output", known)
         return out
 
     def edge(self, layer: Owner, part: str, y: jax.Array, edge: Own | Fixed) -> jax.Array:

@@ -2,21 +2,16 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from speech_corpus import write_speech_corpus
-from speech_weights import SMALL, made_arrays
+from speech_weights import SMALL
 
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import manifest
-from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.speech_energies import SPEECH_ENERGIES
-from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
@@ -28,44 +23,6 @@ from aqtaudio.tasks.embedding.task import Embedding
 from aqtaudio.tasks.embedding.teachers import Published
 
 pytestmark = pytest.mark.optimized(False)
-STEPS = Optimizer(steps=6, batch_size=4, learning_rate=3e-3, warmup_steps=2)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_speech_corpus(tmp_path_factory.mktemp("corpus"), 16_000)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> str:
-    file = tmp_path_factory.mktemp("weights") / "weights.npz"
-    np.savez(file, **made_arrays(SMALL))
-    return str(file)
-
-
-def experiment(weights: str) -> Experiment:
-    return Experiment(
-        model=SpeechEmbedding((2, 2, 2, 3, 3), 5, relu=True),
-        task=Embedding(
-            clip_ms=1215,
-            teacher=Published(weights, SMALL, SPEECH_ENERGIES),
-            mixing=Mixing(reverb_probability=0.0),
-        ),
-        frontend=SPEECH_ENERGIES,
-        stream_block_frames=8,
-        stream_context_clips=0,
-        optimizer=STEPS,
-        finetune=dataclasses.replace(STEPS, steps=2),
-        calibration_batches=1,
-        evaluate_every=3,
-        checkpoint_every=3,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(corpus, weights, tmp_path_factory) -> Run:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    return train(experiment(weights), [corpus], out, say=lambda _: None)
 
 
 def test_it_learns_and_is_exact(run):
@@ -78,10 +35,10 @@ def test_it_learns_and_is_exact(run):
     assert -1 <= row["metrics"]["integer"]["standardised_cosine"] <= 1
 
 
-def test_the_teacher_agrees_with_itself(run, weights, corpus):
+def test_the_teacher_agrees_with_itself(run, experiment, weights, corpus):
     """Of a network that is its own teacher, a stream's answers are those of clips from silence."""
     changes = {"optimizer.steps": 1, "optimizer.learning_rate": 1e-9, "recipe.mode": "float"}
-    own = dataclasses.replace(experiment(weights), model=SMALL, init_from=weights)
+    own = dataclasses.replace(experiment, model=SMALL, init_from=weights)
     own = overlay(own, changes)
     found = train(own, [corpus], run.path.parent / "own", say=lambda _: None)
     lines = [json.loads(line) for line in (found.path / "metrics.jsonl").read_text().splitlines()]
@@ -127,12 +84,12 @@ def test_embed_of_bad_input(run, tmp_path, capsys):
 # Teachers that answer outside of steps.
 
 
-def test_a_run_teaches(run, corpus, weights, tmp_path, monkeypatch):
+def test_a_run_teaches(run, corpus, experiment, tmp_path, monkeypatch):
     """Its vectors of recordings are kept, and are those that it gives to clips."""
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
     teacher = RunTeacher(str(run.path))
     task = Embedding(clip_ms=1215, teacher=teacher, teacher_hears="recordings")
-    setup = experiment(weights).setup
+    setup = experiment.setup
     data = task.prepared(task.load([corpus], setup, ("train",)), setup)
     clips, noises, taught = data.training_batch(0, 6, seed=3)
     assert clips.shape == (6, 19_440) and noises.shape == (6, 3, 19_440)
@@ -194,10 +151,10 @@ def test_files_teach_as_they_run(run, tmp_path):
         wrong.embed(clips)
 
 
-def test_teachers_that_are_not_there(weights, tmp_path):
+def test_teachers_that_are_not_there(experiment, weights, tmp_path):
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(b"none")
-    clips, own = np.zeros((1, 19_440), np.int16), experiment(weights).task.teacher
+    clips, own = np.zeros((1, 19_440), np.int16), experiment.task.teacher
     cases = (
         (lambda: FileTeacher("x.pt", 4), "x.pt"),
         (lambda: FileTeacher("none.tflite", 4).embed(clips), "no teacher file none.tflite"),
@@ -214,8 +171,8 @@ def test_teachers_that_are_not_there(weights, tmp_path):
             make()
 
 
-def test_answers_that_are_no_teachers(weights, corpus, tmp_path):
-    base = experiment(weights)
+def test_answers_that_are_no_teachers(experiment, corpus, tmp_path):
+    base = experiment
     for changes, message in (
         ({"task.clip_ms": 1200}, "whole blocks"),
         ({"model.dimensions": 4}, "the teacher with"),
@@ -227,9 +184,9 @@ def test_answers_that_are_no_teachers(weights, corpus, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_split_without_foreground(tmp_path, weights):
+def test_a_split_without_foreground(tmp_path, experiment):
     rows = [manifest.Recording("a.wav", "noise:x", "-", "train", "made", "CC0", 1.0, 16_000)]
     manifest.write(tmp_path, rows)
-    setup = experiment(weights).setup
+    setup = experiment.setup
     with pytest.raises(BadInput, match="no speech"):
-        experiment(weights).task.load([tmp_path], setup, ("train",))
+        experiment.task.load([tmp_path], setup, ("train",))
