@@ -85,7 +85,8 @@ def shape_key(experiment: Experiment, ranks: dict[str, int]) -> str:
 def measured(experiment: Experiment, ranks: dict[str, int]) -> dict[str, Any]:
     """Bytes of the file and of its arena, of a run whose files are gone.
 
-    Neither depends on the values of weights, so an untrained model of these ranks has them.
+    Neither depends on the values of weights, as long as no two tensors are alike, so an untrained
+    model of these ranks has them.
     """
     is_float = experiment.recipe.mode == "float"
     model = _untrained_float(experiment) if is_float else to_tflite(_untrained(experiment, ranks))
@@ -98,12 +99,24 @@ def measured(experiment: Experiment, ranks: dict[str, int]) -> dict[str, Any]:
 
 
 def _untrained_float(experiment: Experiment) -> bytes:
-    return to_float_tflite(*float_model.recorded(experiment, fresh(experiment)))
+    return to_float_tflite(*float_model.recorded(experiment, _made_up(experiment)))
+
+
+def _made_up(experiment: Experiment) -> dict[str, Any]:
+    """Fresh variables with noise: no two arrays are alike. Biases that are all zero would share one
+    buffer of a file.
+    """
+    rng, variables = np.random.default_rng(0), fresh(experiment)
+
+    def noisy(leaf: jax.Array) -> jax.Array:
+        return leaf + jnp.asarray(0.01 * rng.standard_normal(leaf.shape), leaf.dtype)
+
+    return variables | {"params": jax.tree.map(noisy, variables["params"])}
 
 
 def _untrained(experiment: Experiment, ranks: dict[str, int]) -> Program:
     model, setup, recipe = experiment.built_model(), experiment.setup, experiment.recipe
-    variables = fresh(experiment)
+    variables = _made_up(experiment)
     params = fold(_thin(variables["params"], ranks), variables["batch_stats"])
     features = jax.random.normal(jax.random.key(0), (1, *setup.feature_shape))
     found = {"params": params, "ranges": calibrate(model, params, [features], recipe)}

@@ -3,6 +3,7 @@
 Against headers in the place of TFLite Micro's. Where AQTAUDIO_TFLM names a tree: against it.
 """
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import tflm_stubs
 from board_kernels import TREE, needed
 
 from aqtaudio.firmware import arena, boards, tree
-from aqtaudio.runs.run import Run
+from aqtaudio.runs.run import FILES, Run
 
 needs_cmake = pytest.mark.skipif(
     not (shutil.which("cmake") and shutil.which("c++") and shutil.which("make")),
@@ -60,6 +61,34 @@ def test_a_bundle_is_run_as_it_is_and_not_when_edited(tiny_run, tmp_path, cli, a
     assert "model_golden.h is not as it was exported" in line
     (bundle / "firmware" / "SHA256SUMS").unlink()
     assert "has no SHA256SUMS" in refused("firmware", "test", bundle, "--tflm", good)
+
+
+@needs_cmake
+def test_a_table_of_boards_goes_on_where_it_stopped(tiny_run, tmp_path, cli, refused, monkeypatch):
+    """Rows are kept by what is in a file, whatever studies it is in; what is new is measured."""
+    good, out = fake_tree(tmp_path / "tree"), tmp_path / "boards.md"
+    artifacts = tmp_path / "study/artifacts"
+    assert cli("export", tiny_run, "--out", tmp_path / "bundle")[0] == 0
+    for name in FILES:
+        if (tiny_run / name).exists():
+            artifacts.joinpath("a").mkdir(parents=True, exist_ok=True)
+            shutil.copy(tiny_run / name, artifacts / "a" / name)
+    command = "firmware", "boards", tmp_path / "study", "--tflm", good, "--out", out
+    status, _, told = cli(*command)
+    assert status == 0 and "a: least arena" in told and "a: self-test" in told
+    rows = [json.loads(line) for line in out.with_suffix(".jsonl").read_text().splitlines()]
+    assert [(row["study"], row["run_id"], row["board"]) for row in rows] == [("study", "a", "host")]
+    assert rows[0]["mismatches"] == 0 and "| study | a |" in out.read_text()
+    assert arena.read(artifacts / "a/boards.json").least_arena_bytes == {"host": 100}
+    shutil.copytree(artifacts, tmp_path / "other/artifacts")
+    shutil.rmtree(tmp_path / "other/artifacts/a/boards.json", ignore_errors=True)
+    status, _, told = cli(*command[:3], tmp_path / "other", *command[3:])
+    assert status == 0 and "self-test" not in told
+    assert out.read_text().count("| a |") == 2
+    bad = fake_tree(tmp_path / "bad", right=False)
+    out.with_suffix(".jsonl").unlink()
+    assert cli(*command[:4], bad, *command[5:])[0] == 1
+    assert "has no artifacts" in refused(*command[:2], tmp_path / "bundle", *command[3:])
 
 
 def test_what_is_missing_is_said(tiny_run, tmp_path, refused, monkeypatch):

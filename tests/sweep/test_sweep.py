@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,45 @@ def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
         (tmp_path / "artifacts" / name).mkdir(parents=True)
     export_fronts(tmp_path, [tmp_path])
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]
+
+
+def test_renew_measures_sizes_again_and_changes_nothing_else(study, tmp_path, capsys):
+    """Of artifacts on their files, of other runs on untrained models: as if they had just run."""
+    file, out = study
+    old = shutil.copytree(out, tmp_path / "old", ignore=shutil.ignore_patterns("work"))
+    expected = rows(out)
+    sizes = ("arena_bytes", "arena_used_bytes")
+    lines = []
+    for row in expected.values():
+        costs = {name: x for name, x in row["costs"].items() if name != "arena_used_bytes"}
+        lines.append(row | {"costs": costs | {"arena_bytes": 1}})
+    (old / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    for path in (old / "artifacts").iterdir():
+        row = json.loads((path / "row.json").read_text())
+        row["costs"].pop("arena_used_bytes")
+        (path / "row.json").write_text(json.dumps(row | {"costs": row["costs"]}))
+    models = {path.name: (path / "model.tflite").read_bytes() for path in _artifacts(old)}
+    assert main(["renew", str(old), "--sweep", str(file)]) == 0
+    found = rows(old)
+    for name, row in expected.items():
+        assert found[name]["costs"] == row["costs"]
+        assert {k: v for k, v in found[name].items() if k != "costs"} == {
+            k: v for k, v in row.items() if k != "costs"
+        }
+    assert {path.name: (path / "model.tflite").read_bytes() for path in _artifacts(old)} == models
+    for path in _artifacts(old):
+        shutil.rmtree(path)
+    assert main(["renew", str(old), "--sweep", str(file)]) == 0
+    assert {name: row["costs"] for name, row in rows(old).items()} == {
+        name: row["costs"] for name, row in expected.items()
+    }
+    capsys.readouterr()
+    assert main(["renew", str(old)]) == 1  # nothing says what the runs were
+    assert "arena not known" in capsys.readouterr().out
+    assert all(row["costs"][name] is None for row in rows(old).values() for name in sizes)
+    assert main(["renew", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def _artifacts(out: Path) -> list[Path]:
+    return sorted((out / "artifacts").iterdir())
