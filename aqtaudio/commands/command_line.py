@@ -16,6 +16,7 @@ from aqtaudio.commands import (
     firmware,
     front_ends,
     keywords,
+    probing,
     recordings,
     runs,
     studies,
@@ -26,7 +27,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, training, runs, firmware, front_ends),
-    *(keywords, enhancement, embedding),
+    *(keywords, enhancement, embedding, probing),
 )
 
 

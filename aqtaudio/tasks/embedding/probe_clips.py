@@ -46,9 +46,18 @@ def training_clips(data: Recordings, probe: LabelProbe, clip_samples: int) -> Pr
     return _clips(data, probe, clip_samples, "train", training=True)
 
 
-def scored_clips(data: Recordings, probe: LabelProbe, clip_samples: int, split: str) -> ProbeClips:
-    """Of a split, of the classes of "train". Raises BadInput where it has none of them."""
-    return _clips(data, probe, clip_samples, split, training=False)
+def scored_clips(
+    data: Recordings,
+    probe: LabelProbe,
+    clip_samples: int,
+    split: str,
+    classes: Sequence[str] = (),
+) -> ProbeClips:
+    """Of a split, of these classes or of those of "train".
+
+    Raises BadInput where it has none of them.
+    """
+    return _clips(data, probe, clip_samples, split, training=False, classes=classes)
 
 
 def require_clips(data: Recordings, probe: LabelProbe, split: str) -> None:
@@ -58,7 +67,7 @@ def require_clips(data: Recordings, probe: LabelProbe, split: str) -> None:
 
 
 def _rows(
-    data: Recordings, probe: LabelProbe, split: str, training: bool
+    data: Recordings, probe: LabelProbe, split: str, training: bool, classes: Sequence[str] = ()
 ) -> tuple[list[tuple[Recording, int | np.ndarray]], tuple[str, ...]]:
     """Recordings and what they are; and the classes."""
     rows = {name: data.listed(name) for name in dict.fromkeys(("train", split))}
@@ -66,7 +75,7 @@ def _rows(
     tags = {}
     for folder in sorted(folders) if probe.settings.multi_label else ():
         tags |= sidecars.tags(folder)
-    classes = probe.classes(rows["train"], tags)
+    classes = tuple(classes) or probe.classes(rows["train"], tags)
     order = sorted(rows[split], key=lambda row: crops.hash_order("probe", row.path))
     truths = ((row, probe.truth(row, classes, tags, training)) for row in order)
     found = [(row, truth) for row, truth in truths if truth is not None]
@@ -76,9 +85,14 @@ def _rows(
 
 
 def _clips(
-    data: Recordings, probe: LabelProbe, clip_samples: int, split: str, training: bool
+    data: Recordings,
+    probe: LabelProbe,
+    clip_samples: int,
+    split: str,
+    training: bool,
+    classes: Sequence[str] = (),
 ) -> ProbeClips:
-    found, classes = _rows(data, probe, split, training)
+    found, classes = _rows(data, probe, split, training, classes)
     if training:
         found = _at_most(found, probe.most_per_class, len(classes))
     recordings = [row for row, _ in found]
