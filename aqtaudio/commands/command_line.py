@@ -18,6 +18,7 @@ from aqtaudio.commands import (
     keywords,
     probing,
     recordings,
+    reducing,
     runs,
     studies,
     training,
@@ -27,7 +28,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, training, runs, firmware, front_ends),
-    *(keywords, enhancement, embedding, probing),
+    *(keywords, enhancement, embedding, probing, reducing),
 )
 
 

@@ -107,6 +107,10 @@ class EmbeddingData:
             for row in recordings
         ]
 
+    def foreground(self, split: str) -> list[tuple[Recording, np.ndarray]]:
+        """Recordings of the foreground of a split that is loaded, each a clip long at least."""
+        return [(self._recordings[row], self._filled(row)) for row in self._rows(split)]
+
     def split_of(self, items: Sequence[ClipItem]) -> str:
         """That of the recordings of a list; the first one's."""
         return self._recordings[self._row[items[0].path]].split

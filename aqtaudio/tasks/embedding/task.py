@@ -21,12 +21,7 @@ from aqtaudio.tasks.embedding.judging import Judgement, judge, judged, lines
 from aqtaudio.tasks.embedding.label_probes import LabelProbe
 from aqtaudio.tasks.embedding.metrics import agreement
 from aqtaudio.tasks.embedding.probe_clips import require_clips
-from aqtaudio.tasks.embedding.teachers import (
-    Published,
-    Teacher,
-    in_deviations,
-    require_teaching,
-)
+from aqtaudio.tasks.embedding.teachers import Teacher, in_deviations, require_teaching
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
@@ -178,7 +173,7 @@ class Embedding(Task):
 
     def given(self, data: Any) -> Any:
         """The variables of a teacher that steps compute."""
-        return self.teacher.variables() if isinstance(self.teacher, Published) else ()
+        return self.teacher.variables() if self.teacher.in_step else ()
 
     # Training.
 
@@ -191,7 +186,6 @@ class Embedding(Task):
         features = setup.features(heard)
         if self.teacher_hears == "recordings":
             return features, batch[2]
-        assert isinstance(self.teacher, Published)
         return features, self.teacher.answers(
             given, clips if self.teacher_hears == "clean" else heard
         )
