@@ -6,6 +6,7 @@ What they find: `judging`.
 import dataclasses
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,6 +35,7 @@ class LabelProbe:
       clip_ms: of each recording, its loudest place. Of a run that takes whole clips a multiple of
         its own. Shorter recordings have a converter's silence before them.
       settings: how it is trained, what is made of several vectors.
+      least_per_class: labels and tags that fewer training recordings have are no classes.
       most_per_class: training clips of a class at most.
       few_shot_draws: how often few clips of each class are drawn; 0: no few-shot figures.
     """
@@ -44,6 +46,7 @@ class LabelProbe:
     unheard: tuple[str, ...] = ()
     clip_ms: int = 1000
     settings: ProbeSettings = ProbeSettings()
+    least_per_class: int = 5
     most_per_class: int = 300
     few_shot_draws: int = 5
 
@@ -63,6 +66,10 @@ class LabelProbe:
                 f"unheard labels are {UNKNOWN}, which others must name then",
             ),
             (self.clip_ms >= 1, f"clip_ms is {self.clip_ms}; allowed: 1 or more"),
+            (
+                self.least_per_class >= 1,
+                f"least_per_class is {self.least_per_class}; allowed: >= 1",
+            ),
             (self.most_per_class >= 2, f"most_per_class is {self.most_per_class}; allowed: >= 2"),
             (self.few_shot_draws >= 0, f"few_shot_draws is {self.few_shot_draws}; allowed: >= 0"),
             (
@@ -87,10 +94,11 @@ class LabelProbe:
         Raises BadInput where training recordings have fewer than two (one tag is enough).
         """
         if self.settings.multi_label:
-            names = {tag for row in training for tag in tags.get(row.path, ())}
+            counts = Counter(tag for row in training for tag in tags.get(row.path, ()))
         else:
-            names = {row.label for row in training}
-        found = sorted(name for name in names if _is_of(name, self.labels))
+            counts = Counter(row.label for row in training)
+        enough = (name for name, count in counts.items() if count >= self.least_per_class)
+        found = sorted(name for name in enough if _is_of(name, self.labels))
         if not self.settings.multi_label:
             kinds = {class_of(row.label, found) for row in self._heard(training)}
             found += [name for name in OTHERS if name in self.others and name in kinds]
@@ -98,7 +106,8 @@ class LabelProbe:
             what = "tags" if self.settings.multi_label else "labels"
             raise BadInput(
                 f"probe {self.name!r}: split 'train' has {len(found)} of the {what} "
-                f"{', '.join(self.labels)}; allowed: recordings of several"
+                f"{', '.join(self.labels)}; allowed: several, with {self.least_per_class} "
+                "recordings each"
             )
         return tuple(found)
 

@@ -100,6 +100,9 @@ def test_classes_and_what_training_leaves_out(data):
     assert np.bincount(scored.truths).tolist() == [speakers, speakers, 2 * speakers, 2 * speakers]
     few = training_clips(data, dataclasses.replace(HUMS, most_per_class=3), RATE_HZ)
     assert np.bincount(few.truths).tolist() == [3] * 4
+    rare = dataclasses.replace(NOISES, labels=("*",), least_per_class=heard + 1)
+    with pytest.raises(BadInput, match="has 0 of the labels"):
+        training_clips(data, rare, RATE_HZ)
     noises = training_clips(data, NOISES, RATE_HZ)
     assert noises.classes == ("noise:hiss", "noise:rumble") and len(noises.truths) == 2 * heard
     assert len(set(noises.groups)) == 2 * heard  # nobody speaks: each is its own
@@ -237,4 +240,4 @@ def test_a_split_without_a_probes_recordings(tmp_path):
     manifest.write(tmp_path, rows)
     data = EmbeddingData(rows, [np.zeros(9, np.int16)] * 3, RATE_HZ, RATE_HZ, "any")
     with pytest.raises(BadInput, match="split 'val' has no recordings of its classes"):
-        scored_clips(data, LabelProbe("x"), RATE_HZ, "val")
+        scored_clips(data, LabelProbe("x", least_per_class=1), RATE_HZ, "val")
