@@ -125,6 +125,23 @@ def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
+def overrides(rest: Sequence[str]) -> dict[str, str]:
+    """--a.b VALUE and --a.b=VALUE pairs."""
+    overrides: dict[str, str] = {}
+    remaining = list(rest)
+    while remaining:
+        name = remaining.pop(0)
+        if not name.startswith("--"):
+            raise BadInput(f"unexpected argument {name!r}; settings are given as --path VALUE")
+        path, equals, value = name[2:].partition("=")
+        if not equals:
+            if not remaining:
+                raise BadInput(f"setting --{path} needs a value")
+            value = remaining.pop(0)
+        overrides[path] = value
+    return overrides
+
+
 def names(text: str) -> tuple[str, ...]:
     """`A,B` as names."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

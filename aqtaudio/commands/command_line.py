@@ -16,7 +16,9 @@ from aqtaudio.commands import (
     firmware,
     front_ends,
     keywords,
+    probing,
     recordings,
+    reducing,
     runs,
     studies,
     training,
@@ -26,7 +28,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, training, runs, firmware, front_ends),
-    *(keywords, enhancement, embedding),
+    *(keywords, enhancement, embedding, probing, reducing),
 )
 
 

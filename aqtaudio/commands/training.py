@@ -2,13 +2,20 @@
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer, say
-from aqtaudio.commands.arguments import Verbs, add_data, add_json, add_run, given, names, positive
-from aqtaudio.errors import BadInput
+from aqtaudio.commands.arguments import (
+    Verbs,
+    add_data,
+    add_json,
+    add_run,
+    given,
+    names,
+    overrides,
+    positive,
+)
 
 
 def add(verbs: Verbs) -> None:
@@ -31,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
     from aqtaudio.runs.train import train
     from aqtaudio.settings import overlay
 
-    experiment = overlay(load_config(options.config), _overrides(options.rest))
+    experiment = overlay(load_config(options.config), overrides(options.rest))
     run = train(experiment, options.data, options.out, say)
     row = json.loads((run.path / "row.json").read_text())
     for runtime, metrics in row["metrics"].items():
@@ -40,23 +47,6 @@ def train(options: argparse.Namespace) -> int:
         print(f"    parity  {row['parity']['mismatches']} of {row['parity']['outputs']} differ")
     print(f"       run  {run.path}")
     return 1 if row.get("parity", {}).get("mismatches") else 0
-
-
-def _overrides(rest: Sequence[str]) -> dict[str, str]:
-    """--a.b VALUE and --a.b=VALUE pairs."""
-    overrides: dict[str, str] = {}
-    remaining = list(rest)
-    while remaining:
-        name = remaining.pop(0)
-        if not name.startswith("--"):
-            raise BadInput(f"unexpected argument {name!r}; settings are given as --path VALUE")
-        path, equals, value = name[2:].partition("=")
-        if not equals:
-            if not remaining:
-                raise BadInput(f"setting --{path} needs a value")
-            value = remaining.pop(0)
-        overrides[path] = value
-    return overrides
 
 
 def _add_adapt(verbs: Verbs) -> None:

@@ -8,19 +8,21 @@ made again, so a stopped command goes on.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import replacing, write
-from aqtaudio.tasks.embedding.teachers import Teacher
+from aqtaudio.tasks.embedding.teachers import Reduced, Teacher
 
 SETTINGS = "teacher.txt"
 VARIABLE = "AQTAUDIO_CACHE"
 Say = Callable[[str], None]
 SAY_EVERY_S = 10.0
+TOGETHER = 64
+"""Clips that a teacher is given at once, at least."""
 
 
 def default_folder() -> Path:
@@ -37,8 +39,14 @@ def embedded(
 ) -> list[np.ndarray]:
     """Vectors float32 [m, D] of each recording, int16 [N]; `say` hears how far it is.
 
+    Those of a teacher that reduces another one's are that one's, reduced: what is kept on disk
+    serves every reduction.
+
     Raises BadInput as the teacher does, and where the folder holds another teacher's vectors.
     """
+    if isinstance(teacher, Reduced):
+        teacher.files()
+        return [teacher.reduced(x) for x in embedded(teacher.teacher, clips, folder, say)]
     place = (folder or default_folder()) / "teachers" / teacher.fingerprint()
     _require_own(place, teacher)
     progress = _Progress(sum(map(len, clips)) / teacher.sample_rate_hz, say)
@@ -53,6 +61,60 @@ def embedded(
         found.append(vectors)
         progress.add(len(samples) / teacher.sample_rate_hz, made)
     return found
+
+
+def embedded_in_clips(
+    teacher: Teacher,
+    recordings: Sequence[np.ndarray],
+    clip_samples: int,
+    folder: Path | None = None,
+    say: Say | None = None,
+) -> list[np.ndarray]:
+    """Vectors float32 [clips, m, D] of each recording, int16 [N], cut into whole clips.
+
+    Clips of several recordings are embedded together. Otherwise as `embedded`.
+    """
+    place = (folder or default_folder()) / "teachers" / teacher.fingerprint()
+    _require_own(place, teacher)
+    progress = _Progress(sum(map(len, recordings)) / teacher.sample_rate_hz, say)
+    found = []
+    for group in _groups(recordings, clip_samples):
+        files = [_clips_file(place, samples, clip_samples) for samples in group]
+        counts = [len(samples) // clip_samples for samples in group]
+        kept = [_read(file) for file in files]
+        missing = [number for number, vectors in enumerate(kept) if vectors is None]
+        if missing:
+            cut = (group[n][: counts[n] * clip_samples] for n in missing)
+            clips = np.concatenate([samples.reshape(-1, clip_samples) for samples in cut])
+            made = teacher.embed(clips)
+            for number in missing:
+                own, made = made[: counts[number]], made[counts[number] :]
+                kept[number] = own.reshape(-1, own.shape[-1])
+                with replacing(files[number]) as new:
+                    np.save(new, kept[number])
+        for number, (vectors, samples) in enumerate(zip(kept, group, strict=True)):
+            assert vectors is not None
+            found.append(vectors.reshape(counts[number], -1, vectors.shape[-1]))
+            progress.add(len(samples) / teacher.sample_rate_hz, number in missing)
+    return found
+
+
+def _groups(recordings: Sequence[np.ndarray], clip_samples: int) -> Iterator[list[np.ndarray]]:
+    """Recordings in order, each time those that have `TOGETHER` clips."""
+    group, clips = [], 0
+    for samples in recordings:
+        group.append(samples)
+        clips += len(samples) // clip_samples
+        if clips >= TOGETHER:
+            yield group
+            group, clips = [], 0
+    if group:
+        yield group
+
+
+def _clips_file(place: Path, samples: np.ndarray, clip_samples: int) -> Path:
+    name = hashlib.sha256(samples.tobytes()).hexdigest()[:20]
+    return place / f"{name}_{clip_samples}.npy"
 
 
 def _require_own(place: Path, teacher: Teacher) -> None:

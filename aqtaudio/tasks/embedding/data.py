@@ -52,12 +52,15 @@ class EmbeddingData:
         sample_rate_hz: int,
         clip_samples: int,
         foreground: str,
+        others: Sequence[Recording] = (),
     ):
+        """`others`: recordings that are not loaded; `samples` reads them."""
         self.sample_rate_hz, self.clip_samples = sample_rate_hz, clip_samples
         order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
         self._recordings = [recordings[row] for row in order]
         self._samples = [samples[row] for row in order]
         self._foreground = foreground
+        self._others = sorted(others, key=lambda recording: recording.path)
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
         self._taught: dict[int, np.ndarray] | None = None
         self._grid_samples = crops.HOP_SAMPLES
@@ -75,20 +78,42 @@ class EmbeddingData:
         foreground: str,
     ) -> "EmbeddingData":
         """Reads recordings of the splits. Raises BadInput where one has no foreground."""
-        rows = [row for row in manifest.read_all(folders) if row.split in splits]
+        listed = manifest.read_all(folders)
+        rows = [row for row in listed if row.split in splits]
         for split in splits:
             if not any(row.split == split and is_foreground(row, foreground) for row in rows):
                 raise BadInput(
                     f"split {split!r} of {', '.join(map(str, folders))} has no {foreground}; "
                     "allowed: " + FOREGROUNDS[foreground]
                 )
+        others = [row for row in listed if row.split not in splits]
+        samples = _read(rows, sample_rate_hz)
+        return cls(rows, samples, sample_rate_hz, clip_samples, foreground, others)
 
-        def read(recording: Recording) -> np.ndarray:
-            return audio.load_int16(recording.file, sample_rate_hz)
+    # All recordings, for probes.
 
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            samples = list(threads.map(read, rows))
-        return cls(rows, samples, sample_rate_hz, clip_samples, foreground)
+    def listed(self, split: str) -> list[Recording]:
+        """Every recording of a split of the folders, of any kind, loaded or not."""
+        return [row for row in (*self._recordings, *self._others) if row.split == split]
+
+    def samples(self, recordings: Sequence[Recording]) -> list[np.ndarray]:
+        """int16 [N] of each; those that are not loaded are read."""
+        missing = [recording for recording in recordings if recording.path not in self._row]
+        read = dict(
+            zip((row.path for row in missing), _read(missing, self.sample_rate_hz), strict=True)
+        )
+        return [
+            read[row.path] if row.path in read else self._samples[self._row[row.path]]
+            for row in recordings
+        ]
+
+    def foreground(self, split: str) -> list[tuple[Recording, np.ndarray]]:
+        """Recordings of the foreground of a split that is loaded, each a clip long at least."""
+        return [(self._recordings[row], self._filled(row)) for row in self._rows(split)]
+
+    def split_of(self, items: Sequence[ClipItem]) -> str:
+        """That of the recordings of a list; the first one's."""
+        return self._recordings[self._row[items[0].path]].split
 
     # Evaluation.
 
@@ -258,6 +283,12 @@ class EmbeddingData:
             on_grid = places[places % self._grid_samples == 0]
             self._starts[row] = on_grid if len(on_grid) else np.zeros(1, np.int32)
         return self._starts[row]
+
+
+def _read(recordings: Sequence[Recording], sample_rate_hz: int) -> list[np.ndarray]:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        files = [recording.file for recording in recordings]
+        return list(threads.map(lambda file: audio.load_int16(file, sample_rate_hz), files))
 
 
 def _turn(candidate: tuple[int, int, ClipItem]) -> tuple[int, int]:

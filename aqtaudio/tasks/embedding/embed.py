@@ -1,5 +1,6 @@
 """Vectors of sound files by a run, or by its teacher, for who goes on with them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,45 @@ def of_recording(network: Network, samples: np.ndarray, setup: Setup) -> np.ndar
     else:
         answers = Stream(network, setup).push(samples)
     return answers.reshape(-1, answers.shape[-1])
+
+
+def probed_samples(probe: str, clip_ms: int, setup: Setup) -> int:
+    """Length of a probe's clips. BadInput where the network cannot hear such."""
+    if setup.streams:
+        heard = dataclasses.replace(setup, clip_ms=clip_ms)
+        if heard.feature_shape[0] < setup.block_frames:
+            raise BadInput(f"probe {probe!r}: its clips of {clip_ms} ms are shorter than a block")
+        return heard.clip_samples
+    if clip_ms % setup.clip_ms:
+        raise BadInput(
+            f"probe {probe!r}: its clips have {clip_ms} ms; allowed: multiples of {setup.clip_ms}, "
+            "the clips of the run"
+        )
+    return clip_ms // setup.clip_ms * setup.clip_samples
+
+
+def of_clips(
+    network: Network, clips: np.ndarray, setup: Setup, skipped: int, batch: int = 256
+) -> np.ndarray:
+    """Vectors [n, m, D] of clips int16 [n, N], each from silence, as long as `probed_samples` says.
+
+    Of a network that takes whole clips, of as many clips as are in one of N samples. The first
+    vectors that a network answers with, `skipped` many, are left out.
+    """
+    heard, windows = setup, clips[:, None]
+    if setup.streams:
+        ms = round(clips.shape[1] * 1000 / setup.frontend.sample_rate_hz)
+        heard = dataclasses.replace(setup, clip_ms=ms)
+    else:
+        windows = clips.reshape(len(clips), -1, setup.clip_samples)
+    found = []
+    for first in range(0, len(windows), batch):
+        some = windows[first : first + batch]
+        features = heard.features_of(some.reshape(-1, some.shape[-1]))
+        answers = network.whole(features, at_once=16)
+        answers = answers.reshape(len(features), -1, answers.shape[-1])[:, skipped:]
+        found.append(answers.reshape(len(some), -1, answers.shape[-1]))
+    return np.concatenate(found)
 
 
 def ends_ms(count: int, setup: Setup) -> np.ndarray:

@@ -9,6 +9,8 @@ Srivastava et al., "Specialized embedding approximation for edge intelligence" (
 """
 
 import dataclasses
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,11 @@ CONSTANT = 1e-9
 """Of a dimension's mean: a standard deviation below is rounding."""
 NO_VARIANCE = 1e-9
 """Of the largest variance: components below are rounding."""
+
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, EOFError, TypeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,10 +142,22 @@ def read(path: Path) -> Reduction:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+        kind, total_variance = str(arrays.pop("kind")), float(arrays.pop("total_variance"))
+        found = Reduction(kind=kind, total_variance=total_variance, **arrays)
+        _require_sound(found)
+    except UNREADABLE as error:
         raise BadInput(f"{path}: not a reduction of embeddings: {error}") from None
-    kind, total_variance = str(arrays.pop("kind")), float(arrays.pop("total_variance"))
-    return Reduction(kind=kind, total_variance=total_variance, **arrays)
+    return found
+
+
+def _require_sound(found: Reduction) -> None:
+    """Raises ValueError where arrays do not fit each other."""
+    dimensions, kept = found.components.shape
+    shapes = [x.shape for x in (found.mean, found.scale, found.variances)]
+    if found.kind not in KINDS or shapes != [(dimensions,), (dimensions,), (kept,)]:
+        raise ValueError(f"kind {found.kind!r} with arrays {shapes}")
+    if not all(np.isfinite(x).all() for x in (found.mean, found.scale, found.components)):
+        raise ValueError("values that are NaN or infinite")
 
 
 def fit(moments: Moments, kind: str, dimensions: int | None = None) -> Reduction:

@@ -13,22 +13,27 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 from aqtaudio.tasks.embedding.cache import embedded
 from aqtaudio.tasks.embedding.data import FOREGROUNDS, ClipItem, EmbeddingData
+from aqtaudio.tasks.embedding.embed import of_clips, probed_samples
+from aqtaudio.tasks.embedding.judging import Judgement, judge, judged, lines
+from aqtaudio.tasks.embedding.label_probes import LabelProbe
 from aqtaudio.tasks.embedding.metrics import agreement
-from aqtaudio.tasks.embedding.teachers import (
-    Published,
-    Teacher,
-    in_deviations,
-    require_teaching,
-)
+from aqtaudio.tasks.embedding.probe_clips import require_clips
+from aqtaudio.tasks.embedding.teachers import Teacher, in_deviations, require_teaching
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
-from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Scores, Task
+from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
 
 VALIDATED_CLIPS = 64
 """Clips that are embedded while training."""
 
+TITLES = {
+    "cosine": "cosine to the teacher",
+    "standardised_cosine": "cosine to the teacher, standardised",
+    "explained": "explained variance",
+}
 TOLD = ("cosine", "standardised_cosine", "relative_error", "explained")
 
 
@@ -47,17 +52,11 @@ class Embedding(Task):
       mixing: how noise, rooms and levels are put on clips; None: not at all.
       skipped: of a clip's answers so many first ones are not compared: they have heard less than
         a window.
+      probes: what `evaluate` and rows judge the embedding by, beside the agreement. They need
+        split "train" of the folders. Their main figures are headlines.
     """
 
     item: ClassVar[type] = ClipItem
-    headlines: ClassVar[Headlines] = Headlines(
-        ("standardised_cosine",),
-        titles={
-            "cosine": "cosine to the teacher",
-            "standardised_cosine": "cosine to the teacher, standardised",
-            "explained": "explained variance",
-        },
-    )
     unused: ClassVar[tuple[str, ...]] = (
         *("augmentation", "optimizer.label_smoothing", "finetune.label_smoothing"),
     )
@@ -68,6 +67,7 @@ class Embedding(Task):
     foreground: str = "speech"
     mixing: Mixing | None = Mixing()
     skipped: int = 9
+    probes: tuple[LabelProbe, ...] = added(())
 
     def __post_init__(self):
         rules = (
@@ -90,10 +90,21 @@ class Embedding(Task):
                 self.mixing is None or self.foreground == "speech",
                 "mixing puts noise on speech; with another foreground it is None",
             ),
+            (
+                len({probe.name for probe in self.probes}) == len(self.probes),
+                "probes have a name twice; allowed: each has its own",
+            ),
         )
         for holds, message in rules:
             if not holds:
                 raise BadInput(f"task.{message}")
+
+    @property
+    def headlines(self) -> Headlines:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The agreement with the teacher, then what each probe is called by."""
+        return Headlines(
+            ("standardised_cosine", *(probe.main for probe in self.probes)), titles=TITLES
+        )
 
     # What fits.
 
@@ -118,6 +129,8 @@ class Embedding(Task):
                 "an embedding run is trained from silence: stream_context_clips must be 0; "
                 "task.skipped leaves out what has not heard enough"
             )
+        for probe in self.probes:
+            probed_samples(probe.name, probe.clip_ms, setup)
 
     def require_answers(self, shape: tuple[int, ...], setup: Setup) -> None:
         """As many vectors of as many values as the teacher's, and some that count."""
@@ -127,6 +140,14 @@ class Embedding(Task):
             raise BadInput(
                 f"task.skipped is {self.skipped}; allowed: less than {vectors[0]}, a clip's answers"
             )
+        for probe in self.probes if setup.streams else ():
+            heard = dataclasses.replace(setup, clip_ms=probe.clip_ms).feature_shape[0]
+            answers = vectors[0] * heard // setup.feature_shape[0]
+            if answers <= self.skipped:
+                raise BadInput(
+                    f"probe {probe.name!r}: {probe.clip_ms} ms make {answers} vectors, "
+                    f"of which task.skipped leaves out {self.skipped}; allowed: longer ones"
+                )
 
     # Data.
 
@@ -137,7 +158,12 @@ class Embedding(Task):
         return EmbeddingData.load(folders, *how)
 
     def prepared(self, data: EmbeddingData, setup: Setup) -> EmbeddingData:
-        """With the teacher's vectors of recordings, where it hears these."""
+        """With the teacher's vectors of recordings, where it hears these.
+
+        Raises BadInput where a probe has nothing to be trained or scored on.
+        """
+        for probe in self.probes:
+            require_clips(data, probe, "val")
         if self.teacher_hears != "recordings":
             return data
         clip, teacher = setup.clip_samples, self.teacher
@@ -147,7 +173,7 @@ class Embedding(Task):
 
     def given(self, data: Any) -> Any:
         """The variables of a teacher that steps compute."""
-        return self.teacher.variables() if isinstance(self.teacher, Published) else ()
+        return self.teacher.variables() if self.teacher.in_step else ()
 
     # Training.
 
@@ -160,7 +186,6 @@ class Embedding(Task):
         features = setup.features(heard)
         if self.teacher_hears == "recordings":
             return features, batch[2]
-        assert isinstance(self.teacher, Published)
         return features, self.teacher.answers(
             given, clips if self.teacher_hears == "clean" else heard
         )
@@ -213,7 +238,38 @@ class Embedding(Task):
         else:
             ours = _in_a_stream(network, clips, setup)
         found = agreement(*self._compared(ours, self.teacher.embed(clips)))
-        return {name: found[name] for name in TOLD}
+        split = data.split_of(items)
+        return {name: found[name] for name in TOLD} | judged(
+            self.probes, lambda probe: self._judged(probe, network, data, split, setup)
+        )
+
+    def _judged(
+        self, probe: LabelProbe, network: Network, data: EmbeddingData, split: str, setup: Setup
+    ) -> Judgement:
+        samples = probed_samples(probe.name, probe.clip_ms, setup)
+
+        def embed(clips: np.ndarray) -> np.ndarray:
+            return of_clips(network, clips, setup, self.skipped)
+
+        return judge(probe, embed, data, split, samples)
+
+    def row(
+        self,
+        networks: Networks,
+        runtimes: Sequence[str],
+        data: Any,
+        items: Sequence[ClipItem],
+        setup: Setup,
+    ) -> dict[str, Any]:
+        """The quantized reading is the program, to the bit: probes are not trained for both."""
+        scored = [name for name in runtimes if not (self.probes and name == "quantized")]
+        return super().row(networks, scored, data, items, setup)
+
+    def show(self, scores: Scores) -> list[str]:
+        """The agreement, then the figures of each probe with their intervals."""
+        plain = {name: scores[name] for name in TOLD if name in scores}
+        probed = (line for probe in self.probes for line in lines(probe, scores))
+        return [*super().show(plain), *probed]
 
     def _compared(self, ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What counts of vectors [n, m, D]: [n * m', D] each."""

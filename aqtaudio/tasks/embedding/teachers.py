@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -20,6 +20,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.models import published
 from aqtaudio.program.compiler import compiled
+from aqtaudio.tasks.embedding import reduction
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
@@ -30,13 +31,12 @@ AT_ONCE = 16
 
 @dataclasses.dataclass(frozen=True)
 class Teacher(abc.ABC):
-    """A function from clips to vectors, as settings.
+    """A function from clips to vectors, as settings."""
 
-    Attributes:
-      in_step: whether a training step can compute it, on what the student hears.
-    """
-
-    in_step: ClassVar[bool] = False
+    @property
+    def in_step(self) -> bool:
+        """Whether a training step can compute it (`answers`), on what the student hears."""
+        return False
 
     @property
     @abc.abstractmethod
@@ -50,6 +50,14 @@ class Teacher(abc.ABC):
     @abc.abstractmethod
     def files(self) -> tuple[Path, ...]:
         """What its answers depend on beside its settings. Raises BadInput for what is missing."""
+
+    def variables(self) -> Any:
+        """Arrays that `answers` takes, of a teacher that steps compute."""
+        return ()
+
+    def answers(self, variables: Any, audio: jax.Array) -> jax.Array:
+        """Vectors [B, m, D] of clips, float32 [B, N] in [-1, 1), traced."""
+        raise TypeError(f"{type(self).__name__} is not computed in a step")
 
     def fingerprint(self) -> str:
         """12 hex digits that tell its answers: of its settings and the bytes of its files."""
@@ -69,11 +77,13 @@ class Published(Teacher):
       frontend: from samples to its features.
     """
 
-    in_step: ClassVar[bool] = True
-
     weights: str
     model: nn.Module
     frontend: Frontend
+
+    @property
+    def in_step(self) -> bool:  # noqa: D102
+        return True
 
     @property
     def sample_rate_hz(self) -> int:  # noqa: D102
@@ -86,8 +96,7 @@ class Published(Teacher):
         """Of the network. Raises BadInput where the file is missing or of another one."""
         return published.read(self.model, self.weights)
 
-    def answers(self, variables: Tree, audio: jax.Array) -> jax.Array:
-        """Vectors [B, m, D] of clips, float32 [B, N] in [-1, 1)."""
+    def answers(self, variables: Tree, audio: jax.Array) -> jax.Array:  # noqa: D102
         features = self.frontend(audio)
         out = self.model.apply(variables, start(features, Floating())).real()
         return out.reshape(len(audio), -1, out.shape[-1])
@@ -100,6 +109,59 @@ class Published(Teacher):
             padded[: len(batch)] = batch
             parts.append(np.asarray(answer(variables, padded))[: len(batch)])
         return np.concatenate(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reduced(Teacher):
+    """Another teacher's vectors in fewer dimensions.
+
+    Attributes:
+      teacher: whose.
+      file: the reduction (`Reduction.save`), which `aqtaudio reduce` writes.
+    """
+
+    teacher: Teacher
+    file: str
+
+    @property
+    def in_step(self) -> bool:  # noqa: D102
+        return self.teacher.in_step
+
+    @property
+    def sample_rate_hz(self) -> int:  # noqa: D102
+        return self.teacher.sample_rate_hz
+
+    def files(self) -> tuple[Path, ...]:  # noqa: D102
+        if not Path(self.file).is_file():
+            raise BadInput(f"no reduction {self.file}; allowed: a file that aqtaudio reduce wrote")
+        return (*self.teacher.files(), Path(self.file))
+
+    def embed(self, clips: np.ndarray) -> np.ndarray:  # noqa: D102
+        self.files()
+        return self.reduced(self.teacher.embed(clips))
+
+    def reduced(self, vectors: np.ndarray) -> np.ndarray:
+        """float32 [..., D'] of the inner teacher's [..., D]."""
+        found = reduction.read(Path(self.file))
+        if vectors.shape[-1] != len(found.mean):
+            raise BadInput(
+                f"reduction {self.file} is of {len(found.mean)} dimensions, the teacher answers "
+                f"with {vectors.shape[-1]}; allowed: as many"
+            )
+        return found(vectors).astype(np.float32)
+
+    def variables(self) -> Tree:
+        """The inner teacher's, and the reduction as one dense layer."""
+        self.files()
+        kernel, bias = reduction.read(Path(self.file)).layer
+        dense = {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}
+        return {"teacher": self.teacher.variables(), "reduction": dense}
+
+    def answers(self, variables: Tree, audio: jax.Array) -> jax.Array:  # noqa: D102
+        vectors, dense = self.teacher.answers(variables["teacher"], audio), variables["reduction"]
+        # Accelerators round the operands of a default float32 product to fewer bits.
+        high = jax.lax.Precision.HIGHEST
+        return jnp.dot(vectors, dense["kernel"], precision=high) + dense["bias"]
 
 
 @functools.cache
