@@ -89,9 +89,9 @@ def embedded_in_clips(
             made = teacher.embed(clips)
             for number in missing:
                 own, made = made[: counts[number]], made[counts[number] :]
-                kept[number] = own.reshape(-1, own.shape[-1])
+                vectors = kept[number] = own.reshape(-1, own.shape[-1])
                 with replacing(files[number]) as new:
-                    np.save(new, kept[number])
+                    np.save(new, vectors)
         for number, (vectors, samples) in enumerate(zip(kept, group, strict=True)):
             assert vectors is not None
             found.append(vectors.reshape(counts[number], -1, vectors.shape[-1]))

@@ -48,7 +48,7 @@ def corpus(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Published:
     file = tmp_path_factory.mktemp("weights") / "weights.npz"
-    np.savez(file, **made_arrays(SMALL))
+    np.savez(file, **made_arrays(SMALL))  # pyright: ignore[reportArgumentType]
     return Published(str(file), SMALL, SPEECH_ENERGIES)
 
 
@@ -123,7 +123,7 @@ def test_bad_reductions(tmp_path):
     cut.write_bytes(Path(other).read_bytes()[:300])
     strange = tmp_path / "strange.npz"
     with np.load(other) as arrays:
-        np.savez(strange, **(dict(arrays) | {"mean": np.zeros(3)}))
+        np.savez(strange, **(dict(arrays) | {"mean": np.zeros(3)}))  # pyright: ignore[reportArgumentType]
     cases = (
         ("none.npz", "no reduction none.npz"),
         (str(cut), "cut.npz: not a reduction"),
