@@ -10,11 +10,11 @@ Steps and learning rates are those of fine-tuning. A run without WEIGHTS starts 
 needs many more steps, and batch norm (`model.norm`).
 """
 
+from aqtaudio.data.mixing import Mixing
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.recipe import Recipe, Rule
-from aqtaudio.data.mixing import Mixing
 from aqtaudio.tasks.enhancement.task import Enhancement
 
 # Int16 where int8 hurts: the edges of the program, gains and filters, the states of the GRUs.

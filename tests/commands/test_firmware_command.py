@@ -129,10 +129,27 @@ def test_the_arena_is_what_was_measured_of_this_very_file(tiny_run, tmp_path):
     arena.write(tmp_path / "boards.json", arena.Measured(arena.sha256(model), least))
     measured = arena.read(tmp_path / "boards.json")
     assert arena.stated(program, model, 20_000, measured).narrow_bytes == 15_760
+    assert arena.stated(program, model, 20_000, measured).wide_bytes == 94_512  # 5 % over the host
     assert arena.stated(program, model + b" ", 20_000, measured) == rule
     (tmp_path / "boards.json").write_text("{}")
     with pytest.raises(boards.BadInput, match="not what was measured"):
         arena.read(tmp_path / "boards.json")
+
+
+MEASURED = sorted((Path(__file__).parents[2] / "results").glob("*/artifacts/*/boards.json"))
+
+
+@pytest.mark.parametrize("file", MEASURED, ids=lambda file: file.parent.name)
+def test_the_rule_for_arenas_is_safe(file: Path):
+    """Without what was measured, more is stated than any board needs."""
+    run, measured = Run(file.parent), arena.read(file)
+    assert measured is not None and measured.model_sha256 == arena.sha256(run.model)
+    host_bytes = json.loads((run.path / "row.json").read_text())["costs"]["arena_bytes"]
+    rule = arena.stated(run.program, run.model, host_bytes)
+    least = dict(measured.least_arena_bytes)
+    assert rule.wide_bytes >= least.pop("host") and rule.narrow_bytes >= max(least.values())
+    stated = arena.stated(run.program, run.model, host_bytes, measured)
+    assert max(least.values()) <= stated.narrow_bytes <= 1.053 * max(least.values())
 
 
 @needed
