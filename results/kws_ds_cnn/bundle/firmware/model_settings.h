@@ -6,7 +6,7 @@
 namespace aqtaudio {
 // Enough with TensorFlow Lite Micro's reference kernels and with CMSIS-NN; README.md, "Memory".
 constexpr std::size_t kArenaBytes =
-    sizeof(void*) == 8 ? 19248 : 17648;
+    sizeof(void*) == 8 ? 20048 : 17648;
 // Input: input [49, 10, 1]
 constexpr int kInputValues = 490;
 constexpr float kInputScale = 4.614322e-02f;
