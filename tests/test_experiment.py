@@ -17,6 +17,7 @@ from aqtaudio.experiment import Experiment, Optimizer, identity, load_config, lo
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.models.published import is_published
 from aqtaudio.recipe import LowRank, Recipe, Rule
 from aqtaudio.settings import MOVED, from_json, overlay, settings, to_json
 from aqtaudio.study.plan import run_id
@@ -141,6 +142,8 @@ ADDED = {
     "recipe.kernels": "reference",
     "recipe.stripes": 3,
     "recipe.striped_to": "pool_1",
+    "frontend.mel_scale": "slaney",
+    "frontend.mel_norm": "area",
 }
 
 
@@ -202,8 +205,8 @@ def test_results_load_and_artifacts_have_the_name_that_their_settings_give(file:
 
 def parent_id(experiment: Experiment) -> str | None:
     """The name of the parent's folder; published weights are no run."""
-    parent = Path(experiment.init_from or "")
-    return parent.name if experiment.init_from and parent.suffix != ".npz" else None
+    parent = experiment.init_from
+    return None if parent is None or is_published(parent) else Path(parent).name
 
 
 def named(name: str) -> type:
