@@ -38,7 +38,7 @@ def located(file: str) -> Path:
     package, colon, inside = file.partition(":")
     if not colon or Path(file).exists():
         if not Path(file).is_file():
-            raise BadInput(f"no file {file}; allowed: a file of published weights")
+            raise BadInput(f"{file}: no such file; allowed: a file of published weights")
         return Path(file)
     try:
         found = importlib.util.find_spec(package)
@@ -63,9 +63,9 @@ def read(model: nn.Module, file: str) -> dict[str, Any]:
 
     Raises BadInput where the file cannot be read, or is of another model.
     """
-    file = str(located(file))
     if not hasattr(model, "with_published"):
         raise BadInput(f"{file}: {type(model).__name__} reads no published weights")
+    file = str(located(file))
     variables = _read(model, file, model.with_published)  # type: ignore[arg-type]
     for collection in variables.values():
         for layer, parts in flatten(collection).items():
