@@ -265,7 +265,7 @@ def refusal(made: Experiment) -> str:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "No such file"), (b"", "not weights of DeepFilterNet3"), (b"PK\x03\x04", "not weights"),
+    [(None, "no such file"), (b"", "not weights of DeepFilterNet3"), (b"PK\x03\x04", "not weights"),
      (b"\x93NUMPY\x01\x00v\x00", "not weights"), (b"text", "not weights")],
     ids=["missing", "empty", "cut", "array", "text"],
 )  # fmt: skip

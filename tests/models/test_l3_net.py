@@ -389,7 +389,7 @@ def renumbered(name: str, by: int) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "No such file"),
+        (None, "no such file"),
         (b"", "not weights of L3Net"),
         (b"text", "not weights of L3Net"),
         (b"\x89HDF\r\n\x1a\n" + bytes(200), "not weights of L3Net"),
