@@ -109,7 +109,9 @@ def on_boards(options: argparse.Namespace) -> int:
                 found = measure.on_boards(run, targets, tflm, options.toolchain, say)
             rows += [row | {"study": folder.name, "run_id": run.path.name} for row in found]
             write(rows_path, "".join(json.dumps(row) + "\n" for row in _united(rows, kept)))
-    write(options.out, table.text(rows))
+    asked = {folder.name for folder in options.folders}
+    others = [row for row in kept if row["study"] not in asked]
+    write(options.out, table.text(rows + others))
     print(options.out)
     return 1 if any(row["mismatches"] != 0 for row in rows) else 0
 

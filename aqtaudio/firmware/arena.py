@@ -1,9 +1,9 @@
 """How large an arena a device needs: measured on boards, or by a rule that is safe.
 
 A 32-bit device needs less for TFLite Micro's structures than this 64-bit machine, and with
-CMSIS-NN more: scratch memory, of one operation at a time, what planning notes of each operation that
-asks for some, and sums of kernels, which stay. So the least arena of this machine, plus the largest
-scratch, plus all notes and sums, is enough; docs/boards.md has how much too much it is.
+CMSIS-NN more: scratch memory, of one operation at a time, what planning notes of each operation
+that asks for some, and sums of kernels, which stay. So the least arena of this machine, plus the
+largest scratch, plus all notes and sums, is enough; docs/boards.md has how much too much it is.
 """
 
 import dataclasses

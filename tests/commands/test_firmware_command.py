@@ -85,6 +85,8 @@ def test_a_table_of_boards_goes_on_where_it_stopped(tiny_run, tmp_path, cli, ref
     status, _, told = cli(*command[:3], tmp_path / "other", *command[3:])
     assert status == 0 and "self-test" not in told
     assert out.read_text().count("| a |") == 2
+    assert cli(*command)[0] == 0  # one study asked for: the other stays in the table
+    assert out.read_text().count("| a |") == 2
     bad = fake_tree(tmp_path / "bad", right=False)
     out.with_suffix(".jsonl").unlink()
     assert cli(*command[:4], bad, *command[5:])[0] == 1
