@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +189,7 @@ class EmbeddingData:
         """
         clips = np.empty((batch_size, self.clip_samples), np.int16)
         noises = np.zeros((batch_size, NOISES, self.clip_samples), np.int16)
-        pool, noisy = self._pool(), self._noise_rows()
+        pool, noisy = self._pool, self._noise_rows
         vectors = []
         for index, place in enumerate(range(step * batch_size, (step + 1) * batch_size)):
             number, within = divmod(place, len(pool))
@@ -212,6 +213,7 @@ class EmbeddingData:
         vectors = self._taught[row][first : first + self._vectors_per_clip]
         return self._filled(row)[place : place + self.clip_samples], vectors
 
+    @functools.cached_property
     def _pool(self) -> np.ndarray:
         """Rows of an epoch."""
         rows = self._rows("train")
@@ -226,7 +228,7 @@ class EmbeddingData:
             while len(self._rounds) > 1:
                 self._rounds.pop(next(iter(self._rounds)))
             rng = np.random.default_rng([seed, 0, number])
-            self._rounds[number, seed] = rng.permutation(self._pool())
+            self._rounds[number, seed] = rng.permutation(self._pool)
         return self._rounds[number, seed]
 
     def _clip(self, row: int, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -259,6 +261,7 @@ class EmbeddingData:
             np.int64,
         )
 
+    @functools.cached_property
     def _noise_rows(self) -> list[np.ndarray]:
         """Rows of background of each label; none where noise is the foreground."""
         if self._foreground != "speech":
