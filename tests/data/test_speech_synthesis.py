@@ -108,7 +108,8 @@ def test_a_killed_one_goes_on_and_is_the_same(made, tmp_path):
     environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{package}"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, check=False)
     assert done.returncode == 9
-    there = list(out.rglob("*.flac"))
+    # Another process of it may be killed in the middle of a file, which then has its passing name.
+    there = [file for file in out.rglob("*.flac") if not file.name.startswith(".")]
     assert 4 <= len(there) <= 8 and not (out / manifest.NAME).exists()
     assert json.loads((out / "synth.json").read_text())["complete"] is False
     (there[0].parent / ".0000_000.123.new.flac").write_bytes(b"half")  # what a kill may leave
