@@ -85,7 +85,7 @@ def show(value: dict[str, Any]) -> None:
 
 
 def on_boards(options: argparse.Namespace) -> int:
-    """Writes the table, and its rows beside it; goes on where it stopped. 1: something differs."""
+    """Writes the table, and its rows beside it; measures what has no row. 1: something differs."""
     from aqtaudio.firmware import arena, boards, table
     from aqtaudio.runs import boards as measure
     from aqtaudio.runs.run import Run
@@ -102,11 +102,8 @@ def on_boards(options: argparse.Namespace) -> int:
             raise BadInput(f"{folder}: has no artifacts: name the folder of a study")
         for run in map(Run, artifacts):
             digest = arena.sha256(run.model)
-            # A file that is in several studies has the rows of each; one of a target is enough.
             same = [row for row in kept if row["model_sha256"] == digest]
-            found = list({(row["board"], row["kernels"]): row for row in same}.values())
-            if not found:
-                found = measure.on_boards(run, targets, tflm, options.toolchain, say)
+            found = measure.on_boards(run, targets, same, tflm, options.toolchain, say)
             rows += [row | {"study": folder.name, "run_id": run.path.name} for row in found]
             write(rows_path, "".join(json.dumps(row) + "\n" for row in _united(rows, kept)))
     asked = {folder.name for folder in options.folders}

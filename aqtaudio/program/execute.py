@@ -16,6 +16,8 @@ from aqtaudio.program.support import require_litert
 
 Constants = dict[str, Any]
 State = dict[str, jax.Array]
+FEW, MANY = 16, 256
+"""Clips computed at a time: of a few, and where many are there. Each size is compiled once."""
 CHUNK_BLOCKS = 64
 """Of a stream, computed at a time where so many are there; fewer take the same compilation, which
 costs more than a minute of sound."""
@@ -46,6 +48,7 @@ class Executor:
             require_litert(program)
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine))
+        self._answer = compiled(functools.partial(_answer, program, engine))
         self._loop = compiled(functools.partial(_loop, program, engine))
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
@@ -87,10 +90,11 @@ class Executor:
         real = (outputs.astype(jnp.float32) - given.zero_point) * np.float32(given.scale)
         return jax.lax.stop_gradient(jnp.swapaxes(real, 0, 1)), state
 
-    def __call__(self, codes: np.ndarray | jax.Array, batch_size: int = 256) -> np.ndarray:
+    def __call__(self, codes: np.ndarray | jax.Array, batch_size: int | None = None) -> np.ndarray:
         """Output codes [B, ...] for input codes [B, ...], in batches of one size.
 
         Of a stream's program: for consecutive blocks of one stream, from its beginning.
+        `batch_size`: how many at a time; default: as many as are worth it.
         """
         shape = self.program.edges[self.program.inputs[0]].shape
         if codes.shape[1:] != shape:
@@ -98,16 +102,17 @@ class Executor:
         output = self.program.edges[self.program.outputs[0]]
         outputs = [np.empty((0, *output.shape), output.dtype)]
         state = self.state()
-        for first in range(0, len(codes), batch_size):
-            batch = np.asarray(codes[first : first + batch_size])
-            count = len(batch)
-            if first:
-                batch = np.concatenate([batch, np.zeros_like(codes[: batch_size - count])])
+        few = CHUNK_BLOCKS if state else FEW
+        at_once = batch_size or (few if len(codes) < MANY // 2 else MANY)
+        for first in range(0, len(codes), at_once):
+            batch = np.asarray(codes[first : first + at_once])
+            padded = np.zeros((at_once, *shape), batch.dtype)
+            padded[: len(batch)] = batch
             if state:
-                blocks, state = self.blocks(batch[None], state)
-                outputs.append(blocks[0, :count])
+                answers, state = self.blocks(padded[None], state)
+                outputs.append(answers[0, : len(batch)])
             else:
-                outputs.append(np.asarray(self.edges(batch)[output.name])[:count])
+                outputs.append(np.asarray(self._answer(self._constants, padded))[: len(batch)])
         return np.concatenate(outputs)
 
     def quantize(self, features: np.ndarray | jax.Array) -> np.ndarray:
@@ -174,6 +179,13 @@ def _run(
         for name, value in values.items()
     }
     return edges, kept
+
+
+def _answer(
+    program: Program, engine: Engine, constants: list[Constants], codes: jax.Array
+) -> jax.Array:
+    """Output codes alone: what else there is need not be kept."""
+    return _run(program, engine, constants, codes)[0][program.outputs[0]]
 
 
 def _initial(program: Program, batch: int) -> State:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from aqtaudio.runs.run import BOARDS as MEASURED
 from aqtaudio.runs.run import Run
 
 Target = tuple[Board, tree.Library]
+Row = dict[str, Any]
 
 
 def targets(tflm: Path) -> list[Target]:
@@ -24,37 +25,63 @@ def targets(tflm: Path) -> list[Target]:
 
 
 def on_boards(
-    run: Run, wanted: Sequence[Target], tflm: Path, toolchain: str, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """Measures the least arena of an artifact on every board, keeps it, then runs the self-test of
-    the bundle that states it. A row per board.
+    run: Run,
+    wanted: Sequence[Target],
+    kept: Sequence[Row],
+    tflm: Path,
+    toolchain: str,
+    say: Callable[[str], None],
+) -> list[Row]:
+    """A row per target: of `kept`, those that hold still; the others are measured.
+
+    The least arena of every board is kept beside the artifact, and the bundle states it from then
+    on; a row of a bundle that states something else does not hold.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        known = arena.read(run.path / MEASURED)
-        if known is None or known.model_sha256 != arena.sha256(run.model):
-            say(f"{run.path.name}: least arena")
-            found = _results(run, wanted, tflm, toolchain, Path(scratch) / "first")
-            least: dict[str, int] = {}
-            for result in found:
-                size = result.arena_least_bytes or 0
-                least[result.board] = max(size, least.get(result.board, 0))
-            arena.write(run.path / MEASURED, arena.Measured(arena.sha256(run.model), least))
-        say(f"{run.path.name}: self-test")
-        found = _results(run, wanted, tflm, toolchain, Path(scratch) / "second")
-    return [_row(run, result) for result in found]
+    rows = {(row["board"], row["kernels"]): row for row in kept}
+
+    def measure(targets: Sequence[Target]) -> None:
+        if targets:
+            say(f"{run.path.name}: self-test on {', '.join(map(' '.join, map(_key, targets)))}")
+            with tempfile.TemporaryDirectory() as scratch:
+                found = _results(run, targets, tflm, toolchain, Path(scratch))
+            rows.update({(row["board"], row["kernels"]): row for row in found})
+
+    measure([target for target in wanted if _key(target) not in rows])
+    stated = _stated(run, rows.values())
+    measure([target for target in wanted if rows[_key(target)]["arena_bytes"] != stated(target)])
+    return list(rows.values())
+
+
+def _key(target: Target) -> tuple[str, str]:
+    board, library = target
+    return board.name, library.kernels
+
+
+def _stated(run: Run, rows: Iterable[Row]) -> Callable[[Target], int]:
+    """Keeps the least arenas of rows beside the artifact. What its bundle states now, by target."""
+    known, digest = arena.read(run.path / MEASURED), arena.sha256(run.model)
+    least = dict(known.least_arena_bytes) if known and known.model_sha256 == digest else {}
+    for row in rows:
+        least[row["board"]] = max(least.get(row["board"], 0), row["arena_least_bytes"] or 0)
+    measured = arena.Measured(digest, least)
+    if measured != known:
+        arena.write(run.path / MEASURED, measured)
+    row = json.loads((run.path / "row.json").read_text())
+    stated = arena.stated(run.program, run.model, row["costs"]["arena_bytes"], measured)
+    return lambda target: stated.narrow_bytes if target[0].emulated else stated.wide_bytes
 
 
 def _results(
     run: Run, wanted: Sequence[Target], tflm: Path, toolchain: str, scratch: Path
-) -> list[Result]:
+) -> list[Row]:
     bundle = export.firmware_folder(run, scratch / "bundle")
     return [
-        self_test.run(bundle, board, library, tflm, toolchain, scratch / str(number))
+        _row(run, self_test.run(bundle, board, library, tflm, toolchain, scratch / str(number)))
         for number, (board, library) in enumerate(wanted)
     ]
 
 
-def _row(run: Run, result: Result) -> dict[str, Any]:
+def _row(run: Run, result: Result) -> Row:
     row = json.loads((run.path / "row.json").read_text())
     setup = run.experiment.setup
     return dataclasses.asdict(result) | {
