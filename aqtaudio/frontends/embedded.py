@@ -6,6 +6,7 @@ given, and the two programs are joined to one (`program.joined`).
 
 import dataclasses
 import functools
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,6 +62,12 @@ class Embedded(Frontend):
     def features_scale(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The step of the encoder's codes."""
         return self.encoder.output.scale
+
+    def fingerprint(self) -> str:
+        """Of the encoder's front end and its program."""
+        program = (Path(self.run) / "program.npz").read_bytes()
+        inner = self.encoder.frontend.fingerprint()
+        return f"{inner}\n{self.encoder.executor.target}\n{hashlib.sha256(program).hexdigest()}"
 
     def initial_state(self, clips: int) -> State:
         """Of the encoder's front end, and of the encoder."""

@@ -84,6 +84,10 @@ class Frontend(abc.ABC):
             Features float32 [B, T, F], state after them.
         """
 
+    def fingerprint(self) -> str:
+        """Returns what tells its features from those of others: features are kept under it."""
+        return repr(self)
+
     def device_files(self, quantize: Quantize, values: int) -> dict[str, str]:
         """Returns texts by their path in an artifact that tell a device how to be this front end.
 

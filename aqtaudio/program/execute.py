@@ -38,7 +38,7 @@ class Executor:
         Raises:
           BadInput: LiteRT computes an operation wrong.
         """
-        self.program = program
+        self.program, self.target = program, target
         engine = self._engine = Engine(integer_dot if integer else carrier_dot, target)
         self._constants = [
             {name: _carried(name, array) for name, array in op.constants.items()}

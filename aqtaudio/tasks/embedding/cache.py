@@ -6,29 +6,22 @@ made again, so a stopped command goes on.
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from aqtaudio.data.cache_folder import default_folder
 from aqtaudio.errors import BadInput
 from aqtaudio.files import replacing, write
 from aqtaudio.tasks.embedding.teachers import Reduced, Teacher
 
 SETTINGS = "teacher.txt"
-VARIABLE = "AQTAUDIO_CACHE"
 Say = Callable[[str], None]
 SAY_EVERY_S = 10.0
 TOGETHER = 64
 """Clips that a teacher is given at once, at least."""
-
-
-def default_folder() -> Path:
-    """Where vectors are kept unless told: $AQTAUDIO_CACHE, or .cache/aqtaudio at home."""
-    told = os.environ.get(VARIABLE)
-    return Path(told) if told else Path.home() / ".cache/aqtaudio"
 
 
 def embedded(

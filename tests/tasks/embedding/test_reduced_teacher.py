@@ -10,6 +10,7 @@ from hum_corpus import RATE_HZ, SPEAKERS, BandTeacher, write_hum_corpus
 from speech_weights import SMALL, made_arrays
 
 from aqtaudio.commands.command_line import main
+from aqtaudio.data import cache_folder
 from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.speech_energies import SPEECH_ENERGIES
@@ -54,7 +55,7 @@ def small(tmp_path_factory) -> Published:
 
 @pytest.fixture
 def config(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     (tmp_path / "config.py").write_text(CONFIG)
     return tmp_path / "config.py"
 
@@ -139,7 +140,7 @@ def test_bad_reductions(tmp_path):
 
 
 def test_vectors_of_a_corpus(corpus, tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path))
     data = EmbeddingData.load([corpus], RATE_HZ, RATE_HZ, ("train",), "any")
     found = vectors_of(BandTeacher(), data, 0, lambda _: None)
     heard = SPEAKERS["train"]

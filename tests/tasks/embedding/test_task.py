@@ -9,7 +9,7 @@ import soundfile
 from speech_weights import SMALL
 
 from aqtaudio.commands.command_line import main
-from aqtaudio.data import manifest
+from aqtaudio.data import cache_folder, manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.speech_energies import SPEECH_ENERGIES
 from aqtaudio.runs.network import network
@@ -86,7 +86,7 @@ def test_embed_of_bad_input(run, tmp_path, capsys):
 
 def test_a_run_teaches(run, corpus, experiment, tmp_path, monkeypatch):
     """Its vectors of recordings are kept, and are those that it gives to clips."""
-    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     teacher = RunTeacher(str(run.path))
     task = Embedding(clip_ms=1215, teacher=teacher, teacher_hears="recordings")
     setup = experiment.setup

@@ -1,0 +1,211 @@
+"""Scenes: seconds of sound as a device hears them, with a word that ends shortly before they do, or
+with none. Their features are made once, because nothing of a step changes them.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from aqtaudio.data import crops
+from aqtaudio.data.audio import to_float
+from aqtaudio.data.cache_folder import default_folder
+from aqtaudio.data.mixing import NOISES, Mixing, mix
+from aqtaudio.detection.scene import word_span
+from aqtaudio.errors import BadInput
+from aqtaudio.files import replacing
+from aqtaudio.frontends.frontend import Frontend
+from aqtaudio.program.compiler import compiled
+
+SCENE_MS = 5000
+TAIL_MS = 400
+"""What a scene has after the end of its word."""
+TOGETHER = 16
+"""Scenes that are made in one call."""
+KEPT_TOGETHER = 256
+"""Scenes in a file of the cache."""
+SAY_EVERY_S = 10.0
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a scene is made of.
+
+    Attributes:
+      path: of the recording.
+      start_sample: of the part that is heard.
+      turn: which scene of this part, each in another noise.
+      word: it holds an isolated word, which has a beginning and an end; else sound of any kind.
+    """
+
+    path: str
+    start_sample: int
+    turn: int
+    word: bool
+
+    @property
+    def key(self) -> int:
+        """What everything that is drawn for it follows from."""
+        return crops.hash_order(self.path, self.start_sample, self.turn)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Scenes before they are mixed.
+
+    Attributes:
+      audio: int16 [n, N].
+      starts_ms, ends_ms: of the word of each, [n]; of a scene without a word 0 and its length.
+    """
+
+    audio: np.ndarray
+    starts_ms: np.ndarray
+    ends_ms: np.ndarray
+
+
+def scenes_of(path: str, samples: int, rate_hz: int, word: bool, turns: int) -> list[Scene]:
+    """The scenes of a recording: `turns` of a word, or one of every part of a longer sound."""
+    if word:
+        return [Scene(path, 0, turn, True) for turn in range(turns)]
+    length = SCENE_MS * rate_hz // 1000
+    return [Scene(path, n * length, 0, False) for n in range(max(1, samples // length))]
+
+
+def placed(scenes: Sequence[Scene], samples: Sequence[np.ndarray], rate_hz: int) -> Placed:
+    """Scenes of recordings, int16 [N] each."""
+    found = [
+        _word(clip, rate_hz) if scene.word else _part(clip, scene.start_sample, rate_hz)
+        for scene, clip in zip(scenes, samples, strict=True)
+    ]
+    audio, starts, ends = zip(*found, strict=True)
+    return Placed(np.stack(audio), np.asarray(starts), np.asarray(ends))
+
+
+def _word(clip: np.ndarray, rate_hz: int) -> tuple[np.ndarray, float, float]:
+    """A clip so placed that its word ends TAIL_MS before the scene does."""
+    try:
+        start_s, end_s = word_span(clip, rate_hz)
+    except BadInput:  # evenly loud: all of it
+        start_s, end_s = 0.0, len(clip) / rate_hz
+    length, end = SCENE_MS * rate_hz // 1000, (SCENE_MS - TAIL_MS) * rate_hz // 1000
+    scene = np.zeros(length, np.int16)
+    first = end - round(end_s * rate_hz)
+    heard = clip[max(0, -first) : length - first]
+    scene[max(0, first) : max(0, first) + len(heard)] = heard
+    end_ms = float(SCENE_MS - TAIL_MS)
+    return scene, max(0.0, end_ms - 1000 * (end_s - start_s)), end_ms
+
+
+def _part(samples: np.ndarray, start: int, rate_hz: int) -> tuple[np.ndarray, float, float]:
+    length = SCENE_MS * rate_hz // 1000
+    part = samples[start : start + length]
+    return np.resize(part, length), 0.0, float(SCENE_MS)
+
+
+def mixed(
+    scenes: Sequence[Scene],
+    audio: np.ndarray,
+    noises: Sequence[np.ndarray],
+    settings: Mixing,
+    rate_hz: int,
+) -> np.ndarray:
+    """What a device hears of scenes int16 [n, N] in noises, int16 [N] each: int16 [n, N]."""
+    beside = np.zeros((TOGETHER, NOISES, audio.shape[1]), np.float32)
+    padded = np.zeros((TOGETHER, audio.shape[1]), np.float32)
+    found = np.empty_like(audio)
+    for first in range(0, len(scenes), TOGETHER):
+        some = scenes[first : first + TOGETHER]
+        padded[: len(some)] = to_float(audio[first : first + TOGETHER])
+        for row, scene in enumerate(some):
+            rng = np.random.default_rng(scene.key)
+            for number in range(NOISES if noises else 0):
+                noise = noises[rng.integers(len(noises))]
+                at = rng.integers(max(1, len(noise) - audio.shape[1]))
+                beside[row, number] = np.resize(to_float(noise[at:]), audio.shape[1])
+        keys = np.asarray([scene.key % 2**32 for scene in some], np.uint32)
+        keys = np.pad(keys, (0, TOGETHER - len(some)))
+        heard = np.asarray(_mixed(settings, rate_hz)(keys, padded, beside))[: len(some)]
+        found[first : first + TOGETHER] = np.rint(heard * 32768)
+    return found
+
+
+@functools.cache
+def _mixed(settings: Mixing, rate_hz: int) -> Callable:
+    def one(key: jax.Array, speech: jax.Array, noises: jax.Array) -> jax.Array:
+        return mix(jax.random.key(key), speech[None], noises[None], settings, rate_hz).noisy[0]
+
+    return compiled(jax.vmap(one))
+
+
+def frames_of(frontend: Frontend) -> int:
+    """Frames of a scene."""
+    return frontend.frames(frontend.clip_samples(SCENE_MS)) - frontend.skipped_frames
+
+
+def features_of(frontend: Frontend, audio: np.ndarray, say: Say | None = None) -> np.ndarray:
+    """Features float16 [n, T, F] of scenes int16 [n, N], each from silence.
+
+    They are kept on disk, by what tells front end and sound, so a stopped command goes on.
+    """
+    parts = [np.zeros((0, frames_of(frontend), frontend.features), np.float16)]
+    begun, made = time.monotonic(), 0
+    said = begun
+    for first in range(0, len(audio), KEPT_TOGETHER):
+        some = audio[first : first + KEPT_TOGETHER]
+        file = _file(frontend, some)
+        kept = _read(file)
+        if kept is None:
+            kept = _made(frontend, some)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(file) as new:
+                np.save(new, kept)
+            made += len(some)
+        parts.append(kept)
+        now = time.monotonic()
+        if say and made and now - said > SAY_EVERY_S:
+            said, done = now, first + len(some)
+            left_s = (len(audio) - done) * (now - begun) / made
+            hours = SCENE_MS / 3.6e6
+            say(
+                f"features: {done * hours:.2f} of {len(audio) * hours:.2f} h, "
+                f"{left_s / 60:.0f} min left"
+            )
+    return np.concatenate(parts)
+
+
+def _made(frontend: Frontend, audio: np.ndarray) -> np.ndarray:
+    run, frames, found = _features(frontend), frames_of(frontend), []
+    for first in range(0, len(audio), TOGETHER):
+        some = audio[first : first + TOGETHER]
+        padded = np.zeros((TOGETHER, audio.shape[1]), np.int16)
+        padded[: len(some)] = some
+        found.append(np.asarray(run(padded))[: len(some), -frames:].astype(np.float16))
+    return np.concatenate(found)
+
+
+@functools.cache
+def _features(frontend: Frontend) -> Callable:
+    def run(clips: jax.Array) -> jax.Array:
+        return frontend.push(to_float(clips), frontend.initial_state(len(clips)))[0]
+
+    return compiled(run)
+
+
+def _file(frontend: Frontend, audio: np.ndarray) -> Path:
+    told = hashlib.sha256(frontend.fingerprint().encode())
+    told.update(np.ascontiguousarray(audio).tobytes())
+    return default_folder() / "scenes" / f"{told.hexdigest()[:24]}.npy"
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """None where there is no file, or one that was cut off."""
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None

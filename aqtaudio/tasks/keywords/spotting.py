@@ -1,0 +1,275 @@
+"""Spotting: which of some words has just been said, in sound that never ends.
+
+A logistic output per word, trained on windows that end with the word against windows of hours
+without it: an open world has no list of other words. What rings wrongly teaches most, so of the
+negatives of a batch only the hardest count.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.detection.intervals import wilson_interval
+from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords.scenes import SCENE_MS
+from aqtaudio.tasks.keywords.spotting_data import LATE_MS, SceneItem, SpottingData, ends_of
+from aqtaudio.tasks.keywords.task import Keywords
+from aqtaudio.tasks.setup import Setup
+from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
+
+SCORED_EVERY_MS = 80
+"""Windows of sound without words that figures are made on."""
+AT_ONCE = 32
+"""Scenes whose windows are scored together."""
+HEARD = Mixing(
+    snr_db=(-5.0, 25.0),
+    noise_only_probability=0.0,
+    speech_only_probability=0.25,
+    reverb_probability=0.4,
+    level_dbfs=(-55.0, -12.0),
+    level_step_probability=0.05,
+)
+"""Of scenes of five seconds: a word alone is about 7 dB more over the noise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spotting(Keywords):
+    """Words found in continuous sound. `clip_ms` is what the network sees of it.
+
+    Attributes:
+      keywords: labels of the recordings to be found; they may be phrases.
+      mixing: how scenes are made.
+      scenes_per_clip: of each recording of a keyword, each in another room and noise.
+      negative_weight: of a window without the word, over one with it.
+      hardest: share of the negatives of a batch that count: those with the largest loss.
+      feature_noise: standard deviation of noise on features, in units of each feature's own; voices
+        are few.
+      alarms_per_hour: at this rate recall is told, and the best state of a training is chosen.
+    """
+
+    item: ClassVar[type] = SceneItem
+    headlines: ClassVar[Headlines] = Headlines(
+        ("recall",), titles={"recall": "recall at the rate of false alarms"}
+    )
+
+    keywords: tuple[str, ...] = ("computer",)
+    clip_ms: int = 1295
+    mixing: Mixing = HEARD
+    scenes_per_clip: int = 3
+    negative_weight: float = 2.0
+    hardest: float = 0.25
+    feature_noise: float = 0.2
+    alarms_per_hour: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, least, most in (
+            ("scenes_per_clip", 1, 100),
+            ("negative_weight", 0.01, 100),
+            ("hardest", 0.01, 1),
+            ("feature_noise", 0, 10),
+            ("alarms_per_hour", 0.001, 100),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise BadInput(
+                    f"task.{name} is {getattr(self, name)}; allowed: {least:g} to {most:g}"
+                )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The words, in the order of the logits."""
+        return self.keywords
+
+    # What fits.
+
+    def require_fit(self, setup: Setup) -> None:
+        """Raises BadInput for clips longer than a scene, and for a run of whole clips."""
+        longest_ms = SCENE_MS - 2 * LATE_MS
+        if self.clip_ms > longest_ms:
+            raise BadInput(f"task.clip_ms is {self.clip_ms}; allowed: up to {longest_ms}")
+        if not setup.streams:
+            raise BadInput("a run that spots words streams; set stream_block_frames")
+
+    def fitted(self, model: nn.Module, more: int = 0) -> nn.Module:
+        """The model with a logit per word."""
+        return model.clone(classes=len(self.keywords) + more)  # type: ignore[call-arg]
+
+    # Data.
+
+    def load(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]
+    ) -> SpottingData:
+        """Recordings of the words and of anything else."""
+        how = setup, splits, self.mixing, self.scenes_per_clip
+        return SpottingData.load(folders, self.keywords, *how)
+
+    def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
+        """With the features of all scenes, made once."""
+        return data.prepared(print)
+
+    def given(self, data: SpottingData) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The standard deviation of each feature, float32 [F]."""
+        return data.deviations()
+
+    def recordings(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, data: SpottingData, items: Sequence[SceneItem], n: int
+    ) -> np.ndarray:
+        """Scenes of the list."""
+        return data.evaluation_arrays(items[:n])[0]
+
+    # Training.
+
+    def examples(
+        self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
+    ) -> tuple[jax.Array, jax.Array]:
+        """Features of windows in noise, and numbers of their keywords, -1 for none."""
+        features, numbers = batch
+        noise = jax.random.normal(key, features.shape)
+        return features + self.feature_noise * given * noise, numbers
+
+    def objective(
+        self,
+        answers: jax.Array,
+        targets: jax.Array,
+        setup: Setup,
+        beside: Beside,
+        label_smoothing: Any,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest."""
+        held = targets[:, None] == jnp.arange(answers.shape[-1])
+        wanted = optax.smooth_labels(jnp.stack([1.0 * held, 1.0 * ~held], -1), label_smoothing)
+        each = optax.sigmoid_binary_cross_entropy(answers, wanted[..., 0])
+        found = jnp.sum(jnp.where(held, each, 0.0), 0) / jnp.maximum(jnp.sum(held, 0), 1)
+        count = max(1, math.ceil(self.hardest * len(answers)))
+        hard = jnp.mean(-jnp.sort(-jnp.where(held, 0.0, each), 0)[:count], 0)
+        loss = jnp.mean(found + self.negative_weight * hard)
+        rang = jnp.sum((answers > 0) & ~held) / jnp.maximum(jnp.sum(~held), 1)
+        hit = jnp.sum((answers > 0) & held) / jnp.maximum(jnp.sum(held), 1)
+        return loss, {"found": hit, "rang": rang}
+
+    def divergence(
+        self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup
+    ) -> jax.Array:
+        """Of the two outcomes of each word."""
+        theirs = jax.nn.sigmoid(taught)
+        entropy = optax.sigmoid_binary_cross_entropy(taught, theirs)
+        return jnp.mean(optax.sigmoid_binary_cross_entropy(answers, theirs) - entropy)
+
+    # Figures.
+
+    def validation(
+        self,
+        network: Network,
+        arrays: tuple[np.ndarray, ...],
+        setup: Setup,
+        label_smoothing: float | None,
+    ) -> dict[str, float]:
+        """Recall at the rate; what training is stopped by is what is missed there."""
+        scores = self.scores_of(network, arrays, setup)
+        found = {"val_recall": scores["recall"], "val_margin": scores["margin"]}
+        if label_smoothing is not None:
+            found["val_loss"] = 1.0 - scores["recall"] - 0.01 * math.tanh(scores["margin"] / 10)
+        return found
+
+    def scores(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, network: Network, data: SpottingData, items: Sequence[SceneItem], setup: Setup
+    ) -> Scores:
+        """Recall of every word at the rate of false alarms, with intervals."""
+        return self.scores_of(network, data.evaluation_arrays(items), setup)
+
+    def scores_of(self, network: Network, arrays: tuple[np.ndarray, ...], setup: Setup) -> Scores:
+        """The same of arrays as `SpottingData.evaluation_arrays` gives them.
+
+        A scene is as loud as its loudest window. The threshold of a word is the lowest at which
+        scenes without it ring no more often than the rate; it is chosen on the same scenes, so the
+        figures flatter: `detect` chooses on one half and reports on the other.
+        """
+        _, features, numbers, ends_ms, is_word = arrays
+        peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
+        words: dict[str, Any] = {}
+        for number, word in enumerate(self.keywords):
+            held, apart = peaks[numbers == number, number], numbers != number
+            rings = peaks[apart & ~is_word, number]
+            allowed = math.floor(self.alarms_per_hour * hours * len(rings))
+            threshold = np.sort(rings)[::-1][min(allowed, len(rings) - 1)] if len(rings) else 0.0
+            hits = int(np.sum(held > threshold))
+            others = peaks[apart & is_word, number]
+            words[word] = {
+                "recall": hits / max(1, len(held)),
+                "interval": wilson_interval(hits, len(held)),
+                "n": len(held),
+                "threshold": float(threshold),
+                "margin": float(np.mean(held) - threshold) if len(held) else 0.0,
+                "hours": hours * len(rings),
+                "other_words_ring": float(np.mean(others > threshold)) if len(others) else None,
+                "other_words": len(others),
+            }
+        return {
+            "recall": float(np.mean([word["recall"] for word in words.values()])),
+            "margin": float(np.mean([word["margin"] for word in words.values()])),
+            "words": words,
+        }
+
+    def _peaks(
+        self,
+        network: Network,
+        features: np.ndarray,
+        numbers: np.ndarray,
+        ends_ms: np.ndarray,
+        setup: Setup,
+    ) -> tuple[np.ndarray, float]:
+        """The largest logits [n, W] of windows of each scene, and the hours of one scene's windows.
+
+        Of a scene with a keyword those that end with it; of others all, `SCORED_EVERY_MS` apart.
+        """
+        frames, total = setup.feature_shape[0], features.shape[1]
+        known_ms = ends_of(setup, total)
+        step = max(1, round(SCORED_EVERY_MS / setup.hop_ms))
+        all_ends = np.arange(frames, total + 1)
+        sparse = all_ends[::-step][::-1]
+        peaks = np.full((len(features), len(self.keywords)), -np.inf)
+        for first in range(0, len(features), AT_ONCE):
+            rows, ends = [], []
+            for row in range(first, min(first + AT_ONCE, len(features))):
+                late_ms = known_ms[all_ends - 1] - ends_ms[row]
+                held = all_ends[(late_ms >= 0) & (late_ms <= LATE_MS)]
+                chosen = held if numbers[row] >= 0 else sparse
+                rows += [row] * len(chosen)
+                ends += list(chosen)
+            cut = [features[row, end - frames : end] for row, end in zip(rows, ends, strict=True)]
+            answers = network.whole(np.stack(cut).astype(np.float32))
+            np.maximum.at(
+                peaks, np.asarray(rows), answers.reshape(len(rows), -1, answers.shape[-1])[:, -1]
+            )
+        return peaks, len(sparse) * step * setup.hop_ms / 3.6e6
+
+    def row(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        networks: Networks,
+        runtimes: Sequence[str],
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+    ) -> dict[str, Any]:
+        """By runtime."""
+        return Task.row(self, networks, runtimes, data, items, setup)
+
+    def show(self, scores: Mapping[str, Any]) -> list[str]:
+        """Recall over all and per word."""
+        lines = [f"recall {scores['recall']:.4f} at {self.alarms_per_hour:g} false alarms per hour"]
+        for word, told in scores["words"].items():
+            low, high = told["interval"]
+            lines.append(
+                f"{word:>20} {told['recall']:.4f} ({low:.3f} to {high:.3f}, {told['n']} clips, "
+                f"{told['hours']:.2f} h)"
+            )
+        return lines

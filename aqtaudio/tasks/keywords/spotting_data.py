@@ -1,0 +1,289 @@
+"""What a spotting run sees: windows of scenes, of words and of hours of sound without them."""
+
+import copy
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from aqtaudio.data import audio, manifest
+from aqtaudio.data.labels import SILENCE, class_of
+from aqtaudio.data.manifest import Recording
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.errors import BadInput
+from aqtaudio.tasks.keywords import scenes as made
+from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene
+from aqtaudio.tasks.setup import Setup
+
+WORD_LABELS = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
+"""Labels of recordings that are no isolated word."""
+LATE_MS = 240
+"""After the end of a word a window still holds it."""
+CUT = (0.2, 0.55)
+"""Windows that end between these shares of a word are of a word cut short: they are negatives."""
+LONGEST_PER_SPLIT = 4096
+"""Scenes of sound without words that are scored, at most: 5.7 hours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneItem:
+    """A scene that is scored.
+
+    Attributes:
+      path: of the recording.
+      label: a keyword, or what the recording is labelled.
+      start_sample: of the part that is heard.
+    """
+
+    path: str
+    label: str
+    start_sample: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """Where windows of scenes may end, by kind: [n, 2] of scene and frame after the last."""
+
+    words: tuple[np.ndarray, ...]  # by keyword
+    others: np.ndarray
+    sounds: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """Scenes, where their words are, and their features float16 [n, T, F]."""
+
+    scenes: Sequence[Scene]
+    placed: Placed
+    features: np.ndarray
+
+
+class SpottingData:
+    """Recordings in memory, as int16, and the features of their scenes (`tasks.task.Data`).
+
+    Attributes:
+      keywords: the words.
+      sample_rate_hz: of all audio.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        samples: Sequence[np.ndarray],
+        keywords: Sequence[str],
+        setup: Setup,
+        mixing: Mixing,
+        scenes_per_clip: int,
+    ):
+        self.keywords, self.sample_rate_hz = tuple(keywords), setup.frontend.sample_rate_hz
+        self._setup, self._mixing, self._turns = setup, mixing, scenes_per_clip
+        order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
+        self._recordings = [recordings[row] for row in order]
+        self._samples = [samples[row] for row in order]
+        self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
+        self._training: Rendered | None = None
+
+    @classmethod
+    def load(
+        cls,
+        folders: Sequence[Path],
+        keywords: Sequence[str],
+        setup: Setup,
+        splits: Sequence[str],
+        mixing: Mixing,
+        scenes_per_clip: int,
+    ) -> "SpottingData":
+        """Reads recordings of the splits; those in whose transcript a keyword is are left out.
+
+        Raises BadInput for a keyword or sound without words that a split lacks.
+        """
+        rows = [row for row in manifest.read_all(folders) if row.split in splits]
+        rows = [row for row in rows if row.label in keywords or not _says(row.text, keywords)]
+        for split in splits:
+            there = {row.label for row in rows if row.split == split}
+            lacking = [word for word in keywords if word not in there]
+            where = f"split {split!r} of {', '.join(map(str, folders))}"
+            if lacking:
+                raise BadInput(f"label {lacking[0]!r} has no clips in {where}")
+            if not any(WORD_LABELS.fullmatch(label) for label in there):
+                raise BadInput(f"{where} has no sound without words; needed: speech or noise:*")
+        rate_hz = setup.frontend.sample_rate_hz
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+            samples = list(threads.map(lambda row: audio.load_int16(row.file, rate_hz), rows))
+        return cls(rows, samples, keywords, setup, mixing, scenes_per_clip)
+
+    # Scenes.
+
+    def scenes(self, split: str, turns: int) -> list[Scene]:
+        """All of a split, by path."""
+        found = []
+        for row, recording in enumerate(self._recordings):
+            if recording.split == split:
+                count, label = len(self._samples[row]), recording.label
+                word = not WORD_LABELS.fullmatch(label)
+                many = turns if label in self.keywords else 1
+                path = recording.path
+                found += made.scenes_of(path, count, self.sample_rate_hz, word, many)
+        return found
+
+    def rendered(
+        self, scenes: Sequence[Scene], say: Say | None = None
+    ) -> tuple[Placed, np.ndarray]:
+        """Scenes as a device hears them, and their features float16 [n, T, F]."""
+        rows = [self._row[scene.path] for scene in scenes]
+        split = self._recordings[rows[0]].split
+        placed = made.placed(scenes, [self._samples[row] for row in rows], self.sample_rate_hz)
+        noises = self.noises(split)
+        heard = made.mixed(scenes, placed.audio, noises, self._mixing, self.sample_rate_hz)
+        placed = dataclasses.replace(placed, audio=heard)
+        return Rendered(scenes, placed, made.features_of(self._setup.frontend, heard, say))
+
+    def noises(self, split: str) -> list[np.ndarray]:
+        """Recordings of background, int16 [N] each, that are not silent."""
+        return [
+            samples
+            for recording, samples in zip(self._recordings, self._samples, strict=True)
+            if recording.split == split
+            and class_of(recording.label, ()) == SILENCE
+            and samples.any()
+        ]
+
+    def numbers(self, scenes: Sequence[Scene]) -> np.ndarray:
+        """Which keyword each scene holds, [n]; -1: none."""
+        labels = (self._recordings[self._row[scene.path]].label for scene in scenes)
+        return np.asarray(
+            [self.keywords.index(x) if x in self.keywords else -1 for x in labels], np.int32
+        )
+
+    # Evaluation.
+
+    def evaluation_list(self, split: str) -> list[SceneItem]:
+        """A scene of every isolated word, and those of other sound, in hash order."""
+        scenes = self.scenes(split, 1)
+        scenes.sort(key=lambda scene: scene.key)
+        sounds = [scene for scene in scenes if not scene.word][:LONGEST_PER_SPLIT]
+        kept = {id(scene) for scene in sounds}
+        return [
+            SceneItem(scene.path, self._label(scene.path), scene.start_sample)
+            for scene in scenes
+            if scene.word or id(scene) in kept
+        ]
+
+    def _label(self, path: str) -> str:
+        return self._recordings[self._row[path]].label
+
+    def evaluation_arrays(self, items: Iterable[SceneItem]) -> tuple[np.ndarray, ...]:
+        """Sound int16 [n, N], features [n, T, F], keyword number or -1, when the word ends [n] in
+        ms, and whether each is an isolated word. Raises BadInput for items that are not there.
+        """
+        scenes = []
+        for item in items:
+            if item.path not in self._row:
+                raise BadInput(f"evaluation item {item.path!r} is not among the recordings loaded")
+            word = not WORD_LABELS.fullmatch(self._label(item.path))
+            scenes.append(Scene(item.path, item.start_sample, 0, word))
+        found = self.rendered(scenes)
+        is_word = np.asarray([scene.word for scene in scenes])
+        audio, ends_ms = found.placed.audio, found.placed.ends_ms
+        return audio, found.features, self.numbers(scenes), ends_ms, is_word
+
+    def holds(self, items: Iterable[SceneItem]) -> bool:
+        """Whether every recording of a list is loaded."""
+        return all(item.path in self._row for item in items)
+
+    # Training.
+
+    def prepared(self, say: Say | None) -> Self:
+        """The same data with the features of every training scene."""
+        found = copy.copy(self)
+        found._training = self.rendered(self.scenes("train", self._turns), say)
+        return found
+
+    @property
+    def _trained_on(self) -> Rendered:
+        if self._training is None:
+            raise BadInput("split 'train' was not loaded")
+        return self._training
+
+    def deviations(self) -> np.ndarray:
+        """Of each feature over all training scenes, float32 [F]."""
+        return self._trained_on.features.std((0, 1), dtype=np.float64).astype(np.float32)
+
+    @functools.cached_property
+    def _windows(self) -> Windows:
+        frames, trained = self._setup.feature_shape[0], self._trained_on
+        known_ms = ends_of(self._setup, trained.features.shape[1])
+        everywhere = np.arange(frames, len(known_ms) + 1)
+        at_ms = known_ms[everywhere - 1]
+        words: list[list[np.ndarray]] = [[] for _ in self.keywords]
+        others: list[np.ndarray] = []
+        sounds: list[np.ndarray] = []
+        numbers, placed = self.numbers(trained.scenes), trained.placed
+        for index, scene in enumerate(trained.scenes):
+            start, end = placed.starts_ms[index], placed.ends_ms[index]
+            if numbers[index] >= 0:
+                held = everywhere[(at_ms >= end) & (at_ms <= end + LATE_MS)]
+                words[numbers[index]].append(_of_scene(index, held))
+                first, last = (start + share * (end - start) for share in CUT)
+                others.append(_of_scene(index, everywhere[(at_ms >= first) & (at_ms <= last)]))
+            else:
+                (others if scene.word else sounds).append(_of_scene(index, everywhere))
+        return Windows(tuple(map(_joined, words)), _joined(others), _joined(sounds))
+
+    def training_batch(
+        self, step: int, batch_size: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The windows of a step, a pure function of its arguments.
+
+        Returns:
+          float32 [batch_size, T, F], and the number of the keyword of each or -1.
+        """
+        features = self._trained_on.features
+        rng, windows = np.random.default_rng([seed, step]), self._windows
+        of_words = max(1, round(WORDS * batch_size))
+        of_others = round(OTHERS * batch_size) if len(windows.others) else 0
+        picked, truths = [], []
+        numbers = np.resize(rng.permutation(len(self.keywords)), of_words)
+        for number in numbers:
+            picked.append(rng.choice(windows.words[number]))
+            truths.append(number)
+        kinds = [(windows.others, of_others), (windows.sounds, batch_size - of_words - of_others)]
+        for pool, count in kinds:
+            picked.extend(pool[rng.integers(len(pool), size=count)])
+            truths += [-1] * count
+        frames = self._setup.feature_shape[0]
+        cut = [features[scene, end - frames : end] for scene, end in picked]
+        return np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
+
+
+WORDS, OTHERS = 0.15, 0.3
+"""Shares of a batch: windows that hold a keyword, windows of other words and of words cut short.
+The rest are of hours of sound."""
+
+
+def ends_of(setup: Setup, frames: int) -> np.ndarray:
+    """When each of a scene's latest `frames` is known, in ms from its beginning."""
+    frontend = setup.frontend
+    more_ms = (frontend.window_samples - frontend.hop_samples) * 1e3 / frontend.sample_rate_hz
+    skipped = made.frames_of(frontend) - frames + frontend.skipped_frames
+    return (skipped + 1 + np.arange(frames)) * setup.hop_ms + more_ms
+
+
+def _of_scene(index: int, ends: np.ndarray) -> np.ndarray:
+    return np.stack([np.full_like(ends, index), ends], -1)
+
+
+def _joined(found: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros((0, 2), np.int64), *found])
+
+
+def _says(text: str, keywords: Sequence[str]) -> bool:
+    """Whether a transcript has a keyword, or the words of one, as labels write them."""
+    said = f" {re.sub(r'[^a-z0-9]+', ' ', text.lower())} "
+    return any(f" {re.sub(r'[^a-z0-9]+', ' ', word.lower())} " in said for word in keywords)

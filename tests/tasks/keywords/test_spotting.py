@@ -1,0 +1,162 @@
+"""Spotting: words in sound that never ends, from windows of scenes."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import EXPERIMENT, trains
+
+from aqtaudio.commands.command_line import main
+from aqtaudio.data import cache_folder
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.models.embedding_head import EmbeddingHead
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.keywords import scenes
+from aqtaudio.tasks.keywords.scenes import SCENE_MS, TAIL_MS, Scene
+from aqtaudio.tasks.keywords.spotting import Spotting
+from aqtaudio.tasks.keywords.spotting_data import CUT, LATE_MS, SpottingData, ends_of
+
+pytestmark = pytest.mark.optimized(False)
+RATE_HZ = 8000
+STILL = Mixing(
+    snr_db=(20.0, 20.0), noise_only_probability=0.0, speech_only_probability=0.5,
+    reverb_probability=0.0, band_limit_probability=0.0, level_dbfs=(-30.0, -20.0),
+    level_step_probability=0.0, clipping_probability=0.0,
+)  # fmt: skip
+TASK = Spotting(("low",), clip_ms=500, mixing=STILL, scenes_per_clip=1)
+STEPS = Optimizer(steps=40, batch_size=64, learning_rate=2e-2, warmup_steps=5)
+SPOTTING = Experiment(
+    model=EmbeddingHead(width=4, hidden=4),
+    task=TASK,
+    frontend=EXPERIMENT.frontend,
+    optimizer=STEPS,
+    finetune=dataclasses.replace(STEPS, steps=10, learning_rate=2e-3),
+    calibration_batches=1,
+    stream_block_frames=1,
+    stream_context_clips=0,
+    evaluate_every=40,
+    checkpoint_every=40,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(once) -> Path:
+    return once("scenes_cache", Path.mkdir)
+
+
+@pytest.fixture
+def kept(cache, monkeypatch) -> None:
+    monkeypatch.setenv(cache_folder.VARIABLE, str(cache))
+
+
+@pytest.fixture(scope="module")
+def run(once, tone_corpus, cache) -> Run:
+    def write(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(cache_folder.VARIABLE, str(cache))
+            trains(SPOTTING, tone_corpus)(folder)
+
+    return Run(once("spotting", write))
+
+
+@pytest.fixture(scope="module")
+def data(tone_corpus, cache) -> SpottingData:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cache_folder.VARIABLE, str(cache))
+        return TASK.prepared(
+            TASK.load([tone_corpus], SPOTTING.setup, ("train", "val")), SPOTTING.setup
+        )
+
+
+def test_a_word_ends_where_the_scene_says(data):
+    clip = np.zeros(6000, np.int16)
+    clip[2000:4000] = 8000 * np.sin(np.arange(2000))
+    found = scenes.placed([Scene("a", 0, 0, True)], [clip], RATE_HZ)
+    loud = np.flatnonzero(found.audio[0])
+    assert abs(loud[-1] / 8 - (SCENE_MS - TAIL_MS)) < 40
+    assert found.ends_ms[0] == SCENE_MS - TAIL_MS
+    assert abs(loud[0] / 8 - found.starts_ms[0]) < 40
+
+
+def test_long_sound_is_cut_without_overlap():
+    cut = scenes.scenes_of("a", 5 * 12 * RATE_HZ + 100, RATE_HZ, False, 3)
+    assert [scene.start_sample for scene in cut] == [n * 5 * RATE_HZ for n in range(12)]
+    samples = np.arange(60 * RATE_HZ, dtype=np.int64).astype(np.int16)
+    whole = scenes.placed(cut, [samples] * 12, RATE_HZ).audio
+    np.testing.assert_array_equal(whole.reshape(-1), samples)
+
+
+def test_what_is_heard_depends_on_the_scene_alone(data):
+    of = data.scenes("train", 1)[:20]
+    both = data.rendered(of).placed.audio
+    for part in (of[3:7], of[11:]):
+        first = of.index(part[0])
+        again = data.rendered(part).placed.audio
+        np.testing.assert_array_equal(again, both[first : first + len(part)])
+    assert (both.max(1) > 0).all()
+
+
+def test_batches(data):
+    """Windows of a keyword end with it; everything is a function of seed and step."""
+    features, numbers = data.training_batch(3, 64, seed=1)
+    again, same = data.training_batch(3, 64, seed=1)
+    np.testing.assert_array_equal(features, again)
+    np.testing.assert_array_equal(numbers, same)
+    assert features.shape == (64, *SPOTTING.setup.feature_shape)
+    assert 0 < np.sum(numbers == 0) < 20 and set(numbers) == {0, -1}
+    assert (features != data.training_batch(4, 64, seed=1)[0]).any()
+    windows, trained = data._windows, data._trained_on
+    known_ms = ends_of(SPOTTING.setup, trained.features.shape[1])
+    held = known_ms[windows.words[0][:, 1] - 1]
+    assert held.min() >= SCENE_MS - TAIL_MS and held.max() <= SCENE_MS - TAIL_MS + LATE_MS
+    for scene, end in windows.others:
+        start, stop = trained.placed.starts_ms[scene], trained.placed.ends_ms[scene]
+        if trained.scenes[scene].path.startswith("words/train/low"):
+            assert known_ms[end - 1] <= start + CUT[1] * (stop - start)
+
+
+def test_it_learns_and_is_exact(run, kept, tone_corpus):
+    row = json.loads((run.path / "row.json").read_text())
+    assert row["parity"]["mismatches"] == 0 and row["parity"]["outputs"] > 100
+    integer = row["metrics"]["integer"]
+    assert integer == row["metrics"]["quantized"]
+    assert integer["recall"] > 0.8 and integer["words"]["low"]["n"] == 12
+    assert integer["words"]["low"]["other_words"] == 24
+    assert row["headlines"]["fronts"] == ["recall"]
+
+
+def test_evaluate(run, kept, tone_corpus, capsys):
+    arguments = ["evaluate", str(run.path), "--data", str(tone_corpus)]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["metrics"]
+    row = json.loads((run.path / "row.json").read_text())
+    assert found == row["metrics"]["integer"]
+    assert main(arguments) == 0
+    assert "false alarms per hour" in capsys.readouterr().out
+
+
+def test_bad_settings(tone_corpus, tmp_path):
+    cases = (
+        ({"task.clip_ms": 4800}, "up to 4520"),
+        ({"stream_block_frames": 0}, "streams"),
+        ({"task.hardest": 0.0}, "task.hardest"),
+        ({"task.keywords": "none"}, "label 'none' has no clips"),
+    )
+    from aqtaudio.runs.train import train
+    from aqtaudio.settings import overlay
+
+    for changes, message in cases:
+        with pytest.raises(BadInput, match=message):
+            train(overlay(SPOTTING, changes), [tone_corpus], tmp_path / "none", lambda _: None)
+    assert not (tmp_path / "none").exists()
+
+
+def test_speech_that_says_the_word_is_left_out():
+    from aqtaudio.tasks.keywords.spotting_data import _says
+
+    assert _says("Hey, Computer!", ["hey computer"]) and _says("A computer.", ["computer"])
+    assert not _says("computers", ["computer"]) and not _says("", ["computer"])
