@@ -5,8 +5,9 @@ with none. Their features are made once, because nothing of a step changes them.
 import dataclasses
 import functools
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -27,8 +28,8 @@ TAIL_MS = 400
 """What a scene has after the end of its word."""
 TOGETHER = 16
 """Scenes that are made in one call."""
-KEPT_TOGETHER = 256
-"""Scenes in a file of the cache."""
+AT_LEAST = 128
+"""Scenes between two looks at the cache."""
 SAY_EVERY_S = 10.0
 Say = Callable[[str], None]
 
@@ -116,8 +117,9 @@ def mixed(
     rate_hz: int,
 ) -> np.ndarray:
     """What a device hears of scenes int16 [n, N] in noises, int16 [N] each: int16 [n, N]."""
-    beside = np.zeros((TOGETHER, NOISES, audio.shape[1]), np.float32)
-    padded = np.zeros((TOGETHER, audio.shape[1]), np.float32)
+    length = audio.shape[1]
+    beside = np.zeros((TOGETHER, NOISES, length), np.float32)
+    padded = np.zeros((TOGETHER, length), np.float32)
     found = np.empty_like(audio)
     for first in range(0, len(scenes), TOGETHER):
         some = scenes[first : first + TOGETHER]
@@ -125,9 +127,9 @@ def mixed(
         for row, scene in enumerate(some):
             rng = np.random.default_rng(scene.key)
             for number in range(NOISES if noises else 0):
-                noise = noises[rng.integers(len(noises))]
-                at = rng.integers(max(1, len(noise) - audio.shape[1]))
-                beside[row, number] = np.resize(to_float(noise[at:]), audio.shape[1])
+                noise = noises[int(rng.integers(len(noises)))]
+                at = int(rng.integers(max(1, len(noise) - length + 1)))
+                beside[row, number] = to_float(np.resize(noise[at : at + length], length))
         keys = np.asarray([scene.key % 2**32 for scene in some], np.uint32)
         keys = np.pad(keys, (0, TOGETHER - len(some)))
         heard = np.asarray(_mixed(settings, rate_hz)(keys, padded, beside))[: len(some)]
@@ -148,35 +150,67 @@ def frames_of(frontend: Frontend) -> int:
     return frontend.frames(frontend.clip_samples(SCENE_MS)) - frontend.skipped_frames
 
 
-def features_of(frontend: Frontend, audio: np.ndarray, say: Say | None = None) -> np.ndarray:
+def features_of(
+    frontend: Frontend, audio: np.ndarray, owners: Sequence[str], say: Say | None = None
+) -> np.ndarray:
     """Features float16 [n, T, F] of scenes int16 [n, N], each from silence.
 
-    They are kept on disk, by what tells front end and sound, so a stopped command goes on.
+    Those of consecutive scenes of one owner, a recording, are a file on disk, named by what tells
+    front end and sound; so a stopped command goes on, and the next one finds them.
     """
+    firsts = [n for n in range(len(owners)) if not n or owners[n] != owners[n - 1]]
+    each = [slice(*ends) for ends in itertools.pairwise([*firsts, len(owners)])]
     parts = [np.zeros((0, frames_of(frontend), frontend.features), np.float16)]
-    begun, made = time.monotonic(), 0
-    said = begun
-    for first in range(0, len(audio), KEPT_TOGETHER):
-        some = audio[first : first + KEPT_TOGETHER]
-        file = _file(frontend, some)
-        kept = _read(file)
-        if kept is None:
-            kept = _made(frontend, some)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as new:
-                np.save(new, kept)
-            made += len(some)
-        parts.append(kept)
-        now = time.monotonic()
-        if say and made and now - said > SAY_EVERY_S:
-            said, done = now, first + len(some)
-            left_s = (len(audio) - done) * (now - begun) / made
-            hours = SCENE_MS / 3.6e6
-            say(
-                f"features: {done * hours:.2f} of {len(audio) * hours:.2f} h, "
-                f"{left_s / 60:.0f} min left"
-            )
+    progress = _Progress(len(audio), say)
+    for group in _groups(each):
+        files = [_file(frontend, audio[place]) for place in group]
+        kept = [_read(file) for file in files]
+        missing = [place for place, found in zip(group, kept, strict=True) if found is None]
+        made = parts[0]
+        if missing:
+            made = _made(frontend, np.concatenate([audio[place] for place in missing]))
+        for place, file, known in zip(group, files, kept, strict=True):
+            if known is None:
+                count = place.stop - place.start
+                known, made = made[:count], made[count:]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(file) as new:
+                    np.save(new, known)
+            parts.append(known)
+        progress.add(group[-1].stop, sum(place.stop - place.start for place in missing))
     return np.concatenate(parts)
+
+
+def _groups(each: Sequence[slice]) -> Iterator[list[slice]]:
+    """Consecutive ones of at least `AT_LEAST` scenes."""
+    group: list[slice] = []
+    for place in each:
+        group.append(place)
+        if place.stop - group[0].start >= AT_LEAST:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class _Progress:
+    """Says now and then how many hours are done, and how long the rest takes."""
+
+    def __init__(self, scenes: int, say: Say | None):
+        self._scenes, self._say, self._made = scenes, say, 0
+        self._begun = self._said = time.monotonic()
+
+    def add(self, done: int, made: int) -> None:
+        self._made += made
+        now = time.monotonic()
+        if self._say is None or not self._made or now - self._said < SAY_EVERY_S:
+            return
+        self._said, hours = now, SCENE_MS / 3.6e6
+        left_s = (self._scenes - done) * (now - self._begun) / self._made
+        self._say(
+            f"features: {done * hours:.2f} of {self._scenes * hours:.2f} h, "
+            f"{left_s / 60:.0f} min left"
+        )
 
 
 def _made(frontend: Frontend, audio: np.ndarray) -> np.ndarray:

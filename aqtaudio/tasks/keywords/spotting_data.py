@@ -132,17 +132,17 @@ class SpottingData:
                 found += made.scenes_of(path, count, self.sample_rate_hz, word, many)
         return found
 
-    def rendered(
-        self, scenes: Sequence[Scene], say: Say | None = None
-    ) -> tuple[Placed, np.ndarray]:
-        """Scenes as a device hears them, and their features float16 [n, T, F]."""
+    def rendered(self, scenes: Sequence[Scene], say: Say | None = None) -> Rendered:
+        """Scenes as a device hears them, and their features."""
         rows = [self._row[scene.path] for scene in scenes]
         split = self._recordings[rows[0]].split
         placed = made.placed(scenes, [self._samples[row] for row in rows], self.sample_rate_hz)
         noises = self.noises(split)
         heard = made.mixed(scenes, placed.audio, noises, self._mixing, self.sample_rate_hz)
         placed = dataclasses.replace(placed, audio=heard)
-        return Rendered(scenes, placed, made.features_of(self._setup.frontend, heard, say))
+        owners = [scene.path for scene in scenes]
+        features = made.features_of(self._setup.frontend, heard, owners, say)
+        return Rendered(scenes, placed, features)
 
     def noises(self, split: str) -> list[np.ndarray]:
         """Recordings of background, int16 [N] each, that are not silent."""
