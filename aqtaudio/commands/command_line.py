@@ -16,6 +16,7 @@ from aqtaudio.commands import (
     firmware,
     front_ends,
     keywords,
+    neighbours,
     probing,
     recordings,
     reducing,
@@ -27,7 +28,7 @@ from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
 from aqtaudio.errors import BadInput
 
 TOPICS = (
-    *(studies, recordings, training, runs, firmware, front_ends),
+    *(studies, recordings, neighbours, training, runs, firmware, front_ends),
     *(keywords, enhancement, embedding, probing, reducing),
 )
 

@@ -3,10 +3,13 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aqtaudio.commands.answers import say
 from aqtaudio.commands.arguments import Verbs, given, names, positive
+from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
     from aqtaudio.data.spoken_texts import SpokenText
 
 _OF_KEYWORDS = ("words", "unknown_words", "clips_per_speaker")
-_OF_TEXTS = ("voices", "takes", "clip_ms", "label", "voice_files", "voice_names", "jobs")
+_OF_TEXTS = (
+    *("voices", "takes", "clip_ms", "label", "voice_files", "voice_names", "jobs"),
+    *("neighbours", "dictionary"),
+)
 _EVERY_S = 30.0
 
 
@@ -41,6 +47,10 @@ def add(verbs: Verbs) -> None:
     texts.add_argument("--label", help="of all recordings (default: each text is its own)")
     texts.add_argument("--voice-files", type=Path, metavar="DIR", help="Kokoro's files")
     texts.add_argument("--voice-names", type=names, metavar="A,B,...", help="use only these voices")
+    texts.add_argument(
+        "--neighbours", type=positive, metavar="N", help="of each text: what sounds almost like it"
+    )
+    add_dictionary(texts)
     texts.add_argument("--jobs", type=positive, metavar="N", help="clips at a time")
 
 
@@ -66,9 +76,31 @@ def _speak(options: argparse.Namespace) -> Path:
 
     settings = SpeechSettings(**given(options, SpeechSettings))
     engine = _engine(options, settings.languages[0] if settings.languages else "")
+    texts = _texts(options)
+    neighbour_of = _neighbours(options, texts, settings.languages)
+    every = [*texts, *neighbour_of]
     return speak_corpus(
-        options.out, _texts(options), engine, settings, options.jobs or 0, Progress()
+        options.out, every, engine, settings, options.jobs or 0, Progress(), neighbour_of
     )
+
+
+def _neighbours(
+    options: argparse.Namespace, texts: "list[SpokenText]", languages: Sequence[str]
+) -> "dict[SpokenText, str]":
+    """Neighbours of texts, each with the text that it is a neighbour of."""
+    from aqtaudio.data.spoken_neighbours import spoken_neighbours
+
+    if options.neighbours is None:
+        if options.dictionary:
+            raise BadInput("--dictionary: only with --neighbours")
+        return {}
+    if not languages:
+        return {}  # which the settings refuse
+    found = {}
+    for each in spoken_neighbours(texts, options.neighbours, dictionary_of(options), languages):
+        say(f"{each.phrase.line}: {len(each.neighbours)} neighbours")
+        found |= {neighbour.phrase.spoken: each.text for neighbour in each.neighbours}
+    return found
 
 
 def _texts(options: argparse.Namespace) -> "list[SpokenText]":

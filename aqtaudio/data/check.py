@@ -173,6 +173,7 @@ def _lists(folder: Path, recordings: Sequence[Recording]) -> list[Problem]:
     """What lists beside the manifest say of recordings that are not there, and the reverse."""
     try:
         folds, tags = sidecars.folds(folder), sidecars.tags(folder)
+        neighbours = sidecars.neighbours(folder)
     except BadInput as refused:
         return [Problem("list", "", str(refused), ERROR)]
     texts = manifest.sidecar(folder, manifest.TRANSCRIPTS)
@@ -181,6 +182,7 @@ def _lists(folder: Path, recordings: Sequence[Recording]) -> list[Problem]:
         (manifest.TRANSCRIPTS, texts),
         (manifest.FOLDS, folds),
         (manifest.TAGS, tags),
+        (manifest.NEIGHBOURS, neighbours),
     ):
         stray, known = set(told) - set(paths), set(told)
         problems += [
@@ -188,7 +190,7 @@ def _lists(folder: Path, recordings: Sequence[Recording]) -> list[Problem]:
             for path in told
             if path in stray
         ]
-        if told and name != manifest.TRANSCRIPTS:  # not everywhere somebody speaks
+        if told and name in (manifest.FOLDS, manifest.TAGS):  # the others tell of some alone
             problems += [
                 Problem("list", path, f"not in {name}", WARNING)
                 for path in paths

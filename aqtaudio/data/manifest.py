@@ -2,7 +2,7 @@
 
 Tab-separated, one header line, the columns of `COLUMNS` in any order, paths relative to the folder.
 Beside it may lie transcripts.tsv: path, tab, what is said there; no header. Likewise folds.tsv and
-tags.tsv (`sidecars`).
+tags.tsv, and neighbours.tsv of what was spoken as a neighbour of a keyword (`sidecars`).
 """
 
 import csv
@@ -16,7 +16,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.files import write as write_file
 
 NAME = "MANIFEST.tsv"
-TRANSCRIPTS, FOLDS, TAGS = SIDECARS = ("transcripts.tsv", "folds.tsv", "tags.tsv")
+SIDECARS = ("transcripts.tsv", "folds.tsv", "tags.tsv", "neighbours.tsv")
+TRANSCRIPTS, FOLDS, TAGS, NEIGHBOURS = SIDECARS
 COLUMNS = ("path", "label", "speaker", "split", "source", "licence", "seconds", "sample_rate")
 SPLITS = ("train", "val", "test")
 

@@ -4,8 +4,8 @@ import re
 
 from aqtaudio.errors import BadInput
 
-# ARPAbet (CMUdict's 39 phones); the two unstressed vowels that differ are below.
-_ARPABET = {
+# ARPAbet (CMUdict's 39 phones) in IPA; the two unstressed vowels that differ are below.
+ARPABET = {
     **{"AA": "ɑː", "AE": "æ", "AH": "ʌ", "AO": "ɔː", "AW": "aʊ", "AY": "aɪ", "EH": "ɛ"},
     **{"ER": "ɜː", "EY": "eɪ", "IH": "ɪ", "IY": "iː", "OW": "oʊ", "OY": "ɔɪ", "UH": "ʊ"},
     **{"UW": "uː", "B": "b", "CH": "tʃ", "D": "d", "DH": "ð", "F": "f", "G": "ɡ", "HH": "h"},
@@ -14,7 +14,7 @@ _ARPABET = {
     **{"ZH": "ʒ"},
 }
 _UNSTRESSED = {"AH": "ə", "ER": "ɚ"}
-_VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
+VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 _STRESS = {"": "", "0": "", "1": "ˈ", "2": "ˌ"}
 _WORD = "|"
 # Other ways to write the same, and marks that say nothing about the sound.
@@ -22,6 +22,16 @@ _SAME = {
     **{"g": "ɡ", "r": "ɹ", "ʧ": "tʃ", "ʤ": "dʒ", "ɝ": "ɜː", "'": "ˈ", ":": "ː"},
     **dict.fromkeys("\u0361\u035c.-/[]‿", ""),
 }
+# IPA of English, as people and espeak-ng write it, in ARPAbet; the longest that fits is taken.
+_PHONES = {
+    **{phone: (name,) for name, phone in ARPABET.items()},
+    **{"ə": ("AH",), "ɚ": ("ER",), "ɜːɹ": ("ER",), "ɚɹ": ("ER",), "ɜ": ("ER",), "ɐ": ("AH",)},
+    **{"ᵻ": ("IH",), "ɨ": ("IH",), "ɒ": ("AA",), "ɑ": ("AA",), "a": ("AE",), "ɔ": ("AO",)},
+    **{"i": ("IY",), "u": ("UW",), "e": ("EH",), "o": ("OW",), "oː": ("AO",), "əʊ": ("OW",)},
+    **{"eː": ("EH",), "ɛː": ("EH",), "iəɹ": ("IH", "R"), "l̩": ("AH", "L"), "n̩": ("AH", "N")},
+    **{"m̩": ("AH", "M"), "ɾ": ("T",), "ʔ": ("T",), "ɫ": ("L",), "ʍ": ("W",), "x": ("K",)},
+}
+_LONGEST_PHONE = max(map(len, _PHONES))
 # espeak-ng's mnemonics in English voices; longer ones first.
 _MNEMONICS = {
     **{"tʃ": "tS", "dʒ": "dZ", "aɪ": "aI", "aʊ": "aU", "eɪ": "eI", "oʊ": "oU", "əʊ": "oU"},
@@ -45,7 +55,7 @@ def ipa(written: str) -> str:
     Raises:
       BadInput: nothing, or what looks like ARPAbet and is not.
     """
-    if re.fullmatch(r"[A-Z0-9 |]+", written):
+    if is_arpabet(written):
         words = [_arpabet_word(word.split(), written) for word in written.split(_WORD)]
     else:
         words = "".join(_SAME.get(letter, letter) for letter in written).split()
@@ -53,6 +63,27 @@ def ipa(written: str) -> str:
     if not found:
         raise BadInput("an empty pronunciation; allowed: IPA or ARPAbet")
     return found
+
+
+def is_arpabet(written: str) -> bool:
+    """Whether a pronunciation is in capitals: ARPAbet, or an attempt at it."""
+    return bool(re.fullmatch(r"[A-Z0-9 |]+", written))
+
+
+def arpabet(written: str) -> tuple[tuple[str, ...], ...]:
+    """A pronunciation as ARPAbet without stress, a tuple of phones for each word.
+
+    Args:
+      written: as `ipa` takes it; commas and (en) between clauses, as espeak-ng writes them, too.
+
+    Raises BadInput as `ipa` does, and for IPA that English lacks.
+    """
+    if is_arpabet(written):
+        ipa(written)  # which refuses what is none
+        words = [re.sub(r"\d", "", word).split() for word in written.split(_WORD)]
+        return tuple(tuple(word) for word in words if word)
+    plain = re.sub(r"\([a-z-]+\)|[ˈˌ']", "", written.replace(",", " "))
+    return tuple(_arpabet_of_word(word) for word in ipa(plain).split())
 
 
 def mnemonics(phones: str) -> str:
@@ -67,14 +98,29 @@ def _arpabet_word(phones: list[str], written: str) -> str:
     found = []
     for phone in phones:
         name, stress = re.fullmatch(r"([A-Z]*)(\d*)", phone).groups()  # type: ignore[union-attr]
-        if name not in _ARPABET or stress not in _STRESS or (stress and name not in _VOWELS):
+        if name not in ARPABET or stress not in _STRESS or (stress and name not in VOWELS):
             raise BadInput(
                 f"pronunciation {written!r}: {phone!r} is no ARPAbet; allowed: "
-                f"{' '.join(sorted(_ARPABET))}, vowels with 0, 1 or 2, and | between words"
+                f"{' '.join(sorted(ARPABET))}, vowels with 0, 1 or 2, and | between words"
             )
         vowel = _UNSTRESSED.get(name) if stress in ("", "0") else None
-        found.append(_STRESS[stress] + (vowel or _ARPABET[name]))
+        found.append(_STRESS[stress] + (vowel or ARPABET[name]))
     return "".join(found)
+
+
+def _arpabet_of_word(word: str) -> tuple[str, ...]:
+    found, at = [], 0
+    while at < len(word):
+        sizes = range(_LONGEST_PHONE, 0, -1)
+        size = next((size for size in sizes if word[at : at + size] in _PHONES), 0)
+        if not size:
+            raise BadInput(
+                f"pronunciation {word!r}: {word[at]!r} is no phone of English; allowed: "
+                f"{' '.join(sorted(_PHONES))}"
+            )
+        found += _PHONES[word[at : at + size]]
+        at += size
+    return tuple(found)
 
 
 def _word_mnemonics(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Lists beside a manifest: folds of cross-validation, and tags where a recording has several."""
+"""Lists beside a manifest: folds of cross-validation, tags, what a recording almost says."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -45,6 +45,29 @@ def tags(folder: Path) -> dict[str, tuple[str, ...]]:
             )
         found[path] = names
     return found
+
+
+def neighbours(folder: Path) -> dict[str, str]:
+    """Path to keyword, of recordings that say what only sounds almost like a keyword.
+
+    From neighbours.tsv (path, tab, the keyword); empty without. Raises BadInput for a line that
+    names no keyword.
+    """
+    found = {}
+    for number, (path, keyword) in _numbered(folder, manifest.NEIGHBOURS):
+        if not keyword:
+            raise BadInput(
+                f"{Path(folder) / manifest.NEIGHBOURS} line {number}: no keyword; allowed: the "
+                "word or phrase of which the recording is a neighbour"
+            )
+        found[path] = keyword
+    return found
+
+
+def write_neighbours(folder: Path, of: Mapping[str, str]) -> None:
+    """Writes neighbours.tsv."""
+    text = "".join(f"{path}\t{keyword}\n" for path, keyword in of.items())
+    write_file(Path(folder) / manifest.NEIGHBOURS, text)
 
 
 def write_folds(folder: Path, of: Mapping[str, int]) -> None:

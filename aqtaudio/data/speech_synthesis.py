@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from aqtaudio.data import audio, crops, manifest, recorded, spoken_texts
+from aqtaudio.data import audio, crops, manifest, recorded, sidecars, spoken_texts
 from aqtaudio.data.growing_folder import growing
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.speech_engine import Engine, Manner, split_of
@@ -42,7 +42,7 @@ class SpeechSettings:
       languages: of espeak-ng, whose accent reads texts without a pronunciation; speakers go through
         them in turns.
       clip_ms: length of every clip, the speech somewhere in it. 0: as long as it takes.
-      label: of all recordings in the manifest; empty: each text is its own.
+      label: of all recordings in the manifest but neighbours; empty: each text is its own.
       seed: of everything random.
     """
 
@@ -83,6 +83,7 @@ def speak_corpus(
     settings: SpeechSettings | None = None,
     jobs: int = 0,
     progress: Callable[[int, int, int], None] | None = None,
+    neighbour_of: Mapping[SpokenText, str] | None = None,
 ) -> Path:
     """Speaks texts into a manifest folder with transcripts, one 16 kHz FLAC file per take.
 
@@ -96,6 +97,8 @@ def speak_corpus(
       settings: `SpeechSettings()` unless told.
       jobs: clips made at a time; 0: one per processor. It changes no sample.
       progress: called with the clips done, the clips in all, and the clips that were there before.
+      neighbour_of: the keyword that a text only sounds like, of texts that are such. Their label is
+        always their own text, and neighbours.tsv names the keyword (`sidecars.neighbours`).
 
     Returns:
       out.
@@ -105,6 +108,7 @@ def speak_corpus(
         the engine cannot say, or not within a clip.
     """
     out, settings = Path(out), settings or SpeechSettings()
+    keywords = {each: word for each, word in (neighbour_of or {}).items() if each in texts}
     spoken_texts.require(texts)
     people = speakers(settings, engine)
     said = {
@@ -112,7 +116,7 @@ def speak_corpus(
         for language in dict.fromkeys(person.language for person in people)
     }
     takes = _takes(settings, texts, people, engine.name)
-    with growing(out, NAME, _description(settings, texts, engine)) as complete:
+    with growing(out, NAME, _description(settings, texts, engine, keywords)) as complete:
         if complete:
             return out
 
@@ -125,7 +129,7 @@ def speak_corpus(
 
         before = sum((out / take.path).is_file() for take in takes)
         seconds = _all(make, takes, jobs or os.cpu_count() or 1, before, progress)
-        _write_lists(out, settings, engine, takes, seconds)
+        _write_lists(out, settings, engine, takes, seconds, keywords)
     return out
 
 
@@ -210,14 +214,20 @@ def _takes(
 
 
 def _description(
-    settings: SpeechSettings, texts: Sequence[SpokenText], engine: Engine
+    settings: SpeechSettings,
+    texts: Sequence[SpokenText],
+    engine: Engine,
+    keywords: Mapping[SpokenText, str],
 ) -> dict[str, Any]:
-    return {
+    said = {
         "format": FORMAT,
         "engine": engine.identity(),
         "settings": dataclasses.asdict(settings),
         "texts": [[each.text, each.phones] if each.phones else [each.text] for each in texts],
     }
+    if keywords:  # only then: folders without neighbours are described as they always were
+        said["neighbours"] = [[each.text, keywords[each]] for each in texts if each in keywords]
+    return said
 
 
 def _rng(settings: SpeechSettings, *key: object) -> np.random.Generator:
@@ -294,11 +304,12 @@ def _write_lists(
     engine: Engine,
     takes: Sequence[_Take],
     seconds: Sequence[float],
+    keywords: Mapping[SpokenText, str],
 ) -> None:
     rows = [
         Recording(
             path=take.path,
-            label=settings.label or take.text.text,
+            label=(settings.label if take.text not in keywords else "") or take.text.text,
             speaker=take.speaker.name,
             split=take.speaker.split,
             source=engine.name,
@@ -310,4 +321,7 @@ def _write_lists(
     ]
     lines = [f"{take.path}\t{take.text.text}\n" for take in takes]
     write_file(out / manifest.TRANSCRIPTS, "".join(lines))
+    if keywords:
+        of = {take.path: keywords[take.text] for take in takes if take.text in keywords}
+        sidecars.write_neighbours(out, of)
     manifest.write(out, rows)

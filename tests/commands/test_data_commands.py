@@ -1,10 +1,12 @@
-"""aqtaudio data synth with texts, and data import: what they make, print and refuse."""
+"""aqtaudio data synth with texts, neighbours, data import: what they make, print and refuse."""
+
+import json
 
 import numpy as np
 import pytest
 import soundfile
 
-from aqtaudio.data import manifest
+from aqtaudio.data import dictionary, manifest, sidecars
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -33,9 +35,68 @@ def test_texts_are_spoken_and_gone_on_with(cli, tmp_path):
     assert cli(*arguments, *more)[0] == 0 and cli("data", "check", out)[0] == 0
 
 
+def test_neighbours_are_printed(cli, dictionary_file):
+    arguments = ("neighbours", "hey computer", "-n", 9, "--dictionary", dictionary_file)
+    status, printed, err = cli(*arguments)
+    first, *lines = printed.splitlines()
+    assert status == 0 and not err and first == "hey computer -> HH EY . K AH M P Y UW T ER"
+    assert len(lines) == 9 and lines == sorted(lines, key=lambda line: float(line.split()[0]))
+    assert lines[0].split() == "0.20 he computer HH IY . K AH M P Y UW T ER near".split()
+    value = json.loads(cli(*arguments, "--json")[1])
+    assert (value["text"], value["understood"]) == ("hey computer", first)
+    assert value["words"][0] == {"text": "hey", "phones": ["HH EY"], "source": "dictionary"}
+    assert value["neighbours"][0] == {
+        **{"text": "he computer", "phones": ["HH IY", "K AH M P Y UW T ER"]},
+        **{"distance": 0.2, "kind": "near"},
+    }
+    assert [each["text"] in line for each, line in zip(value["neighbours"], lines, strict=True)]
+
+
+def test_without_a_dictionary_a_line_says_so(cli, refused, monkeypatch):
+    monkeypatch.setattr(dictionary, "find", lambda file: None)
+    status, printed, err = cli("neighbours", "hey nabu", "--pronounced", "HH EY | N AA B UW")
+    assert status == 0 and "hey /L AA B UW/" in printed
+    assert err.startswith("no pronouncing dictionary (pip install aqtaudio[dictionary]")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["23"], "'23' has digits"),
+        (["hey", "-n", "0"], "0 is not at least 1"),
+        (["hey", "-n", "1001"], "1001 neighbours; allowed: 1 to 1000"),
+        (["hey", "--pronounced", "HH QQ"], "'QQ' is no ARPAbet"),
+        (["hey", "--dictionary", "nowhere"], "nowhere cannot be read"),
+        (["zzyx", "--language", "none"], "no pronunciation of 'zzyx'"),
+    ],
+)
+def test_what_has_no_neighbours(refused, dictionary_file, arguments, said):
+    if "--dictionary" not in arguments:
+        arguments = [*arguments, "--dictionary", dictionary_file]
+    assert said in refused("neighbours", *arguments)
+
+
+def test_neighbours_are_spoken_beside_the_texts(cli, tmp_path, dictionary_file):
+    pytest.importorskip("espeakng_loader")
+    out = tmp_path / "out"
+    arguments = ("data", "synth", "--say", "Jarvis", "computer", "--neighbours", 3)
+    more = ("--dictionary", dictionary_file, "--voice-names", "f1,m1", "--out", out)
+    status, printed, err = cli(*arguments, *more)
+    assert (status, printed) == (0, f"{out}\n")
+    assert err.startswith("jarvis -> JH AA R V AH S or JH AA R V IH S: 3 neighbours\n")
+    rows, of = manifest.read(out), sidecars.neighbours(out)
+    assert len(rows) == 8 and all(row.label == row.text for row in rows)
+    assert sorted(of.values()) == 3 * ["Jarvis"] + 3 * ["computer"]
+    assert {row.label for row in rows if row.path not in of} == {"Jarvis", "computer"}
+    assert cli(*arguments, *more)[0] == 0 and cli("data", "check", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--neighbours", "3"], "--neighbours: only with --say or --texts"),
+        (["--say", "stop", "--dictionary", "x"], "--dictionary: only with --neighbours"),
+        (["--say", "stop", "--neighbours", "0"], "0 is not at least 1"),
         (["--say", "stop", "--words", "a"], "--words: not with --say or --texts"),
         (["--voices", "kokoro"], "--voices: only with --say or --texts"),
         (["--clip-ms", "1000"], "--clip-ms: only with"),

@@ -1,6 +1,7 @@
-"""Folds and tags beside a manifest: read as they were written, checked against it."""
+"""Lists beside a manifest: read as they were written, checked against it."""
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -43,10 +44,16 @@ def test_lists_are_read_as_they_were_written(folder):
         ("tags.tsv", "1.flac\tdog  cat", "tags 'dog  cat'"),
         ("tags.tsv", "1.flac\tdog -", "tags 'dog -'"),
         ("tags.tsv", "1.flac\tdog,cat", "tags 'dog,cat'"),
+        ("neighbours.tsv", "1.flac\t", "line 2: no keyword; allowed: the word"),
+        ("neighbours.tsv", "0.flac\talexa", "is there twice"),
     ],
 )
 def test_lines_that_are_none_are_refused_and_checked(folder, name, line, said):
-    read, first = {"folds.tsv": (sidecars.folds, "1"), "tags.tsv": (sidecars.tags, "-")}[name]
+    read, first = {
+        "folds.tsv": (sidecars.folds, "1"),
+        "tags.tsv": (sidecars.tags, "-"),
+        "neighbours.tsv": (sidecars.neighbours, "alexa"),
+    }[name]
     (folder / name).write_text(f"0.flac\t{first}\n{line}\n")
     with pytest.raises(BadInput, match=said):
         read(folder)
@@ -68,6 +75,19 @@ def test_rows_and_recordings_that_do_not_meet_are_reported(folder):
     (folder / "tags.tsv").unlink()
     (folder / "transcripts.tsv").write_text("0.flac\thello\ny.flac\tgone\n")
     assert kinds(folder) == [("list", "y.flac", "error")]
+
+
+def test_neighbours_tell_of_some_recordings_and_change_nothing_where_there_are_none(folder):
+    digest = hashlib.sha256((folder / manifest.NAME).read_bytes())
+    for row in manifest.read(folder):
+        digest.update(f"{row.path}\t{row.file.stat().st_size}\n".encode())
+    before = manifest.fingerprint(folder)
+    assert sidecars.neighbours(folder) == {} and before == digest.hexdigest()[:12]
+    sidecars.write_neighbours(folder, {"1.flac": "hey computer"})
+    assert sidecars.neighbours(folder) == {"1.flac": "hey computer"}
+    assert manifest.fingerprint(folder) != before and kinds(folder) == []
+    sidecars.write_neighbours(folder, {"1.flac": "hey computer", "x.flac": "alexa"})
+    assert kinds(folder) == [("list", "x.flac", "error")]
 
 
 def test_what_a_manifest_says_is_as_before(folder):

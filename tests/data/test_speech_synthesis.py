@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from tone_engine import SECONDS_PER_LETTER, Tones
 
-from aqtaudio.data import manifest, recorded
+from aqtaudio.data import manifest, recorded, sidecars
 from aqtaudio.data.check import check
 from aqtaudio.data.espeak_engine import Espeak
 from aqtaudio.data.growing_folder import growing
@@ -131,6 +131,27 @@ def test_it_is_made_once_and_only_as_it_was_begun(made):
         with pytest.raises(BadInput, match="other settings, see synth.json"):
             speak_corpus(made, texts, Tones(voices), settings)
     assert digest(made) == before
+
+
+def test_neighbours_are_labelled_as_themselves_and_listed(tmp_path):
+    texts = [spoken("computer"), spoken("commuter"), spoken("/P Y UW T ER/", "P Y UW1 T ER0")]
+    settings, of = SpeechSettings(3, label="keyword"), {text: "computer" for text in texts[1:]}
+    out = speak_corpus(tmp_path / "out", texts, Tones(), settings, neighbour_of=of)
+    rows = manifest.read(out)
+    assert collections.Counter((row.label, row.text) for row in rows) == dict.fromkeys(
+        [("keyword", "computer")] + 2 * [("commuter", "commuter")] + [("/P Y UW T ER/",) * 2], 3
+    )
+    assert sidecars.neighbours(out) == {
+        row.path: "computer" for row in rows if row.text != "computer"
+    }
+    assert check(out) == []
+    with pytest.raises(BadInput, match="other settings"):
+        speak_corpus(out, texts, Tones(), settings)
+    plain = speak_corpus(tmp_path / "plain", texts, Tones(), settings, neighbour_of={})
+    assert not (plain / manifest.NEIGHBOURS).exists()
+    assert "neighbours" not in json.loads((plain / "synth.json").read_text())
+    samples = {row.path: row.file.read_bytes() for row in rows}
+    assert {row.path: row.file.read_bytes() for row in manifest.read(plain)} == samples
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path):
