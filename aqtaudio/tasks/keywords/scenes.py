@@ -109,32 +109,48 @@ def _part(samples: np.ndarray, start: int, rate_hz: int) -> tuple[np.ndarray, fl
     return np.resize(part, length), 0.0, float(SCENE_MS)
 
 
-def mixed(
-    scenes: Sequence[Scene],
-    audio: np.ndarray,
-    noises: Sequence[np.ndarray],
-    settings: Mixing,
-    rate_hz: int,
-) -> np.ndarray:
-    """What a device hears of scenes int16 [n, N] in noises, int16 [N] each: int16 [n, N]."""
-    length = audio.shape[1]
-    beside = np.zeros((TOGETHER, NOISES, length), np.float32)
-    padded = np.zeros((TOGETHER, length), np.float32)
-    found = np.empty_like(audio)
-    for first in range(0, len(scenes), TOGETHER):
-        some = scenes[first : first + TOGETHER]
-        padded[: len(some)] = to_float(audio[first : first + TOGETHER])
-        for row, scene in enumerate(some):
-            rng = np.random.default_rng(scene.key)
-            for number in range(NOISES if noises else 0):
-                noise = noises[int(rng.integers(len(noises)))]
-                at = int(rng.integers(max(1, len(noise) - length + 1)))
-                beside[row, number] = to_float(np.resize(noise[at : at + length], length))
-        keys = np.asarray([scene.key % 2**32 for scene in some], np.uint32)
-        keys = np.pad(keys, (0, TOGETHER - len(some)))
-        heard = np.asarray(_mixed(settings, rate_hz)(keys, padded, beside))[: len(some)]
-        found[first : first + TOGETHER] = np.rint(heard * 32768)
-    return found
+@dataclasses.dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What scenes are mixed with, and how.
+
+    Attributes:
+      noises: recordings of background, int16 [N] each.
+      settings: how.
+      rate_hz: of all audio.
+    """
+
+    noises: Sequence[np.ndarray]
+    settings: Mixing
+    rate_hz: int
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells them from others."""
+        told = hashlib.sha256(f"{self.settings}\n{self.rate_hz}".encode())
+        for noise in self.noises:
+            told.update(noise.tobytes())
+        return told.hexdigest()
+
+    def heard(self, scenes: Sequence[Scene], audio: np.ndarray) -> np.ndarray:
+        """What a device hears of scenes int16 [n, N]: int16 [n, N]."""
+        length = audio.shape[1]
+        beside = np.zeros((TOGETHER, NOISES, length), np.float32)
+        padded = np.zeros((TOGETHER, length), np.float32)
+        found = np.empty_like(audio)
+        for first in range(0, len(scenes), TOGETHER):
+            some = scenes[first : first + TOGETHER]
+            padded[: len(some)] = to_float(audio[first : first + TOGETHER])
+            for row, scene in enumerate(some):
+                rng = np.random.default_rng(scene.key)
+                for number in range(NOISES if self.noises else 0):
+                    noise = self.noises[int(rng.integers(len(self.noises)))]
+                    at = int(rng.integers(max(1, len(noise) - length + 1)))
+                    beside[row, number] = to_float(np.resize(noise[at : at + length], length))
+            keys = np.asarray([scene.key % 2**32 for scene in some], np.uint32)
+            keys = np.pad(keys, (0, TOGETHER - len(some)))
+            mixed = _mixed(self.settings, self.rate_hz)(keys, padded, beside)
+            found[first : first + TOGETHER] = np.rint(np.asarray(mixed)[: len(some)] * 32768)
+        return found
 
 
 @functools.cache
@@ -151,24 +167,32 @@ def frames_of(frontend: Frontend) -> int:
 
 
 def features_of(
-    frontend: Frontend, audio: np.ndarray, owners: Sequence[str], say: Say | None = None
+    frontend: Frontend,
+    around: Surroundings,
+    scenes: Sequence[Scene],
+    audio: np.ndarray,
+    say: Say | None = None,
 ) -> np.ndarray:
-    """Features float16 [n, T, F] of scenes int16 [n, N], each from silence.
+    """Features float16 [n, T, F] of what is heard of scenes int16 [n, N], each from silence.
 
-    Those of consecutive scenes of one owner, a recording, are a file on disk, named by what tells
-    front end and sound; so a stopped command goes on, and the next one finds them.
+    Those of consecutive scenes of a recording are a file on disk, named by what tells front end,
+    scenes and surroundings; so a stopped command goes on, and the next one finds them.
     """
-    firsts = [n for n in range(len(owners)) if not n or owners[n] != owners[n - 1]]
-    each = [slice(*ends) for ends in itertools.pairwise([*firsts, len(owners)])]
+    paths = [scene.path for scene in scenes]
+    firsts = [n for n in range(len(paths)) if not n or paths[n] != paths[n - 1]]
+    each = [slice(*ends) for ends in itertools.pairwise([*firsts, len(paths)])]
     parts = [np.zeros((0, frames_of(frontend), frontend.features), np.float16)]
-    progress = _Progress(len(audio), say)
+    told = f"{frontend.fingerprint()}\n{around.fingerprint}"
+    progress = _Progress(len(scenes), say)
     for group in _groups(each):
-        files = [_file(frontend, audio[place]) for place in group]
+        files = [_file(told, scenes[place], audio[place]) for place in group]
         kept = [_read(file) for file in files]
         missing = [place for place, found in zip(group, kept, strict=True) if found is None]
         made = parts[0]
         if missing:
-            made = _made(frontend, np.concatenate([audio[place] for place in missing]))
+            some = [scene for place in missing for scene in scenes[place]]
+            heard = around.heard(some, np.concatenate([audio[place] for place in missing]))
+            made = _made(frontend, heard)
         for place, file, known in zip(group, files, kept, strict=True):
             if known is None:
                 count = place.stop - place.start
@@ -231,10 +255,10 @@ def _features(frontend: Frontend) -> Callable:
     return compiled(run)
 
 
-def _file(frontend: Frontend, audio: np.ndarray) -> Path:
-    told = hashlib.sha256(frontend.fingerprint().encode())
-    told.update(np.ascontiguousarray(audio).tobytes())
-    return default_folder() / "scenes" / f"{told.hexdigest()[:24]}.npy"
+def _file(told: str, scenes: Sequence[Scene], audio: np.ndarray) -> Path:
+    name = hashlib.sha256(f"{told}\n{[scene.key for scene in scenes]}\n".encode())
+    name.update(np.ascontiguousarray(audio).tobytes())
+    return default_folder() / "scenes" / f"{name.hexdigest()[:24]}.npy"
 
 
 def _read(file: Path) -> np.ndarray | None:

@@ -114,7 +114,7 @@ class Spotting(Keywords):
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
         """With the features of all scenes, made once."""
-        return data.prepared(print)
+        return data.prepared(lambda text: print(text, flush=True))
 
     def given(self, data: SpottingData) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The standard deviation of each feature, float32 [F]."""
@@ -124,7 +124,7 @@ class Spotting(Keywords):
         self, data: SpottingData, items: Sequence[SceneItem], n: int
     ) -> np.ndarray:
         """Scenes of the list."""
-        return data.evaluation_arrays(items[:n])[0]
+        return data.recordings(items[:n])
 
     # Training.
 

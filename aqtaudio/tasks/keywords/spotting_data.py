@@ -18,7 +18,7 @@ from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords import scenes as made
-from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene
+from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene, Surroundings
 from aqtaudio.tasks.setup import Setup
 
 WORD_LABELS = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
@@ -133,16 +133,24 @@ class SpottingData:
         return found
 
     def rendered(self, scenes: Sequence[Scene], say: Say | None = None) -> Rendered:
-        """Scenes as a device hears them, and their features."""
-        rows = [self._row[scene.path] for scene in scenes]
-        split = self._recordings[rows[0]].split
-        placed = made.placed(scenes, [self._samples[row] for row in rows], self.sample_rate_hz)
-        noises = self.noises(split)
-        heard = made.mixed(scenes, placed.audio, noises, self._mixing, self.sample_rate_hz)
-        placed = dataclasses.replace(placed, audio=heard)
-        owners = [scene.path for scene in scenes]
-        features = made.features_of(self._setup.frontend, heard, owners, say)
+        """Scenes, and the features of what a device hears of them."""
+        placed, around = self._placed(scenes), self._around(scenes)
+        frontend = self._setup.frontend
+        features = made.features_of(frontend, around, scenes, placed.audio, say)
         return Rendered(scenes, placed, features)
+
+    def heard(self, scenes: Sequence[Scene]) -> np.ndarray:
+        """What a device hears of scenes, int16 [n, N]."""
+        return self._around(scenes).heard(scenes, self._placed(scenes).audio)
+
+    def _placed(self, scenes: Sequence[Scene]) -> Placed:
+        samples = [self._samples[self._row[scene.path]] for scene in scenes]
+        return made.placed(scenes, samples, self.sample_rate_hz)
+
+    def _around(self, scenes: Sequence[Scene]) -> Surroundings:
+        """The background of the split that scenes are of."""
+        split = self._recordings[self._row[scenes[0].path]].split
+        return Surroundings(self.noises(split), self._mixing, self.sample_rate_hz)
 
     def noises(self, split: str) -> list[np.ndarray]:
         """Recordings of background, int16 [N] each, that are not silent."""
@@ -179,19 +187,26 @@ class SpottingData:
         return self._recordings[self._row[path]].label
 
     def evaluation_arrays(self, items: Iterable[SceneItem]) -> tuple[np.ndarray, ...]:
-        """Sound int16 [n, N], features [n, T, F], keyword number or -1, when the word ends [n] in
-        ms, and whether each is an isolated word. Raises BadInput for items that are not there.
+        """Scenes before they are mixed int16 [n, N], features of what is heard [n, T, F], numbers of
+        keywords or -1, when the word ends [n] in ms, and whether each is an isolated word. Raises BadInput for items that are not there.
         """
+        found = self.rendered(self._scenes_of(items))
+        is_word = np.asarray([scene.word for scene in found.scenes])
+        numbers, placed = self.numbers(found.scenes), found.placed
+        return placed.audio, found.features, numbers, placed.ends_ms, is_word
+
+    def recordings(self, items: Iterable[SceneItem]) -> np.ndarray:
+        """What a device hears of the scenes of items, int16 [n, N]."""
+        return self.heard(self._scenes_of(items))
+
+    def _scenes_of(self, items: Iterable[SceneItem]) -> list[Scene]:
         scenes = []
         for item in items:
             if item.path not in self._row:
                 raise BadInput(f"evaluation item {item.path!r} is not among the recordings loaded")
             word = not WORD_LABELS.fullmatch(self._label(item.path))
             scenes.append(Scene(item.path, item.start_sample, 0, word))
-        found = self.rendered(scenes)
-        is_word = np.asarray([scene.word for scene in scenes])
-        audio, ends_ms = found.placed.audio, found.placed.ends_ms
-        return audio, found.features, self.numbers(scenes), ends_ms, is_word
+        return scenes
 
     def holds(self, items: Iterable[SceneItem]) -> bool:
         """Whether every recording of a list is loaded."""
