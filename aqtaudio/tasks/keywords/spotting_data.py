@@ -187,8 +187,15 @@ class SpottingData:
         return self._recordings[self._row[path]].label
 
     def evaluation_arrays(self, items: Iterable[SceneItem]) -> tuple[np.ndarray, ...]:
-        """Scenes before they are mixed int16 [n, N], features of what is heard [n, T, F], numbers of
-        keywords or -1, when the word ends [n] in ms, and whether each is an isolated word. Raises BadInput for items that are not there.
+        """What items are made of.
+
+        Returns:
+          Scenes before they are mixed int16 [n, N], features of what is heard of them [n, T, F],
+          numbers of keywords or -1 [n], when the word ends in ms [n], and whether a scene is of an
+          isolated word [n].
+
+        Raises:
+          BadInput: an item that is not there.
         """
         found = self.rendered(self._scenes_of(items))
         is_word = np.asarray([scene.word for scene in found.scenes])
