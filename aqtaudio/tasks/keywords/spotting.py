@@ -21,13 +21,21 @@ from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.intervals import wilson_interval
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
-from aqtaudio.tasks.keywords.spotting_data import LATE_MS, SceneItem, SpottingData, ends_of
+from aqtaudio.tasks.keywords.spotting_data import (
+    LATE_MS,
+    SceneItem,
+    SpottingData,
+    ends_of,
+    is_word_label,
+)
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
 
 SCORED_EVERY_MS = 80
 """Windows of sound without words that figures are made on."""
+RINGS_SHOWN = 10
+"""Words that a keyword is taken for, at most."""
 AT_ONCE = 32
 """Scenes whose windows are scored together."""
 HEARD = Mixing(
@@ -193,7 +201,8 @@ class Spotting(Keywords):
         scenes without it ring no more often than the rate; it is chosen on the same scenes, so the
         figures flatter: `detect` chooses on one half and reports on the other.
         """
-        _, features, numbers, ends_ms, is_word = arrays
+        _, features, numbers, ends_ms, labels, near = arrays
+        is_word = np.asarray([is_word_label(label) for label in labels])
         peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
         words: dict[str, Any] = {}
         for number, word in enumerate(self.keywords):
@@ -202,7 +211,8 @@ class Spotting(Keywords):
             allowed = math.floor(self.alarms_per_hour * hours * len(rings))
             threshold = np.sort(rings)[::-1][min(allowed, len(rings) - 1)] if len(rings) else 0.0
             hits = int(np.sum(held > threshold))
-            others = peaks[apart & is_word, number]
+            others = apart & is_word
+            ring = peaks[:, number] > threshold
             words[word] = {
                 "recall": hits / max(1, len(held)),
                 "interval": wilson_interval(hits, len(held)),
@@ -210,8 +220,9 @@ class Spotting(Keywords):
                 "threshold": float(threshold),
                 "margin": float(np.mean(held) - threshold) if len(held) else 0.0,
                 "hours": hours * len(rings),
-                "other_words_ring": float(np.mean(others > threshold)) if len(others) else None,
-                "other_words": len(others),
+                "other_words": _share(ring[others & (near != word)]),
+                "neighbours": _share(ring[others & (near == word)]),
+                "rings_on": _worst(labels[others], ring[others]),
             }
         return {
             "recall": float(np.mean([word["recall"] for word in words.values()])),
@@ -272,4 +283,23 @@ class Spotting(Keywords):
                 f"{word:>20} {told['recall']:.4f} ({low:.3f} to {high:.3f}, {told['n']} clips, "
                 f"{told['hours']:.2f} h)"
             )
+            for kind in ("neighbours", "other_words"):
+                if told[kind]["n"]:
+                    of = f"{told[kind]['ring']} of {told[kind]['n']}"
+                    lines.append(f"{'':>20} rings on {of} {kind.replace('_', ' ')}")
+            if told["rings_on"]:
+                lines.append(f"{'':>20} most: {', '.join(told['rings_on'])}")
         return lines
+
+
+def _share(rings: np.ndarray) -> dict[str, Any]:
+    """How many of so many scenes ring."""
+    count = int(rings.sum())
+    return {"ring": count, "n": len(rings), "interval": wilson_interval(count, len(rings))}
+
+
+def _worst(labels: np.ndarray, rings: np.ndarray) -> dict[str, int]:
+    """Other words on which it rings most, and how often."""
+    found, counts = np.unique(labels[rings], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:RINGS_SHOWN]
+    return {str(found[n]): int(counts[n]) for n in order}

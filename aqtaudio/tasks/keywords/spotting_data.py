@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from aqtaudio.data import audio, manifest
+from aqtaudio.data import audio, manifest, sidecars
 from aqtaudio.data.labels import SILENCE, class_of
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
@@ -21,7 +21,7 @@ from aqtaudio.tasks.keywords import scenes as made
 from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene, Surroundings
 from aqtaudio.tasks.setup import Setup
 
-WORD_LABELS = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
+_NO_WORD = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
 """Labels of recordings that are no isolated word."""
 LATE_MS = 240
 """After the end of a word a window still holds it."""
@@ -29,6 +29,11 @@ CUT = (0.2, 0.55)
 """Windows that end between these shares of a word are of a word cut short: they are negatives."""
 LONGEST_PER_SPLIT = 4096
 """Scenes of sound without words that are scored, at most: 5.7 hours."""
+
+
+def is_word_label(label: str) -> bool:
+    """Whether a recording of this label is an isolated word."""
+    return _NO_WORD.fullmatch(label) is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Windows:
     """Where windows of scenes may end, by kind: [n, 2] of scene and frame after the last."""
 
     words: tuple[np.ndarray, ...]  # by keyword
-    others: np.ndarray
+    near: np.ndarray  # of neighbours of keywords
+    others: np.ndarray  # of other words, and of keywords cut short
     sounds: np.ndarray
 
 
@@ -87,6 +93,9 @@ class SpottingData:
         self._recordings = [recordings[row] for row in order]
         self._samples = [samples[row] for row in order]
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
+        folders = {recording.folder for recording in recordings}
+        near = {folder: sidecars.neighbours(folder) for folder in sorted(folders)}
+        self._near = [near[one.folder].get(one.path, "") for one in self._recordings]
         self._training: Rendered | None = None
 
     @classmethod
@@ -111,7 +120,7 @@ class SpottingData:
             where = f"split {split!r} of {', '.join(map(str, folders))}"
             if lacking:
                 raise BadInput(f"label {lacking[0]!r} has no clips in {where}")
-            if not any(WORD_LABELS.fullmatch(label) for label in there):
+            if all(map(is_word_label, there)):
                 raise BadInput(f"{where} has no sound without words; needed: speech or noise:*")
         rate_hz = setup.frontend.sample_rate_hz
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
@@ -126,7 +135,7 @@ class SpottingData:
         for row, recording in enumerate(self._recordings):
             if recording.split == split:
                 count, label = len(self._samples[row]), recording.label
-                word = not WORD_LABELS.fullmatch(label)
+                word = is_word_label(label)
                 many = turns if label in self.keywords else 1
                 path = recording.path
                 found += made.scenes_of(path, count, self.sample_rate_hz, word, many)
@@ -191,16 +200,17 @@ class SpottingData:
 
         Returns:
           Scenes before they are mixed int16 [n, N], features of what is heard of them [n, T, F],
-          numbers of keywords or -1 [n], when the word ends in ms [n], and whether a scene is of an
-          isolated word [n].
+          numbers of keywords or -1 [n], when the word ends in ms [n], what the recording is
+          labelled [n], and the keyword that it is a neighbour of [n], else "".
 
         Raises:
           BadInput: an item that is not there.
         """
         found = self.rendered(self._scenes_of(items))
-        is_word = np.asarray([scene.word for scene in found.scenes])
+        labels = np.asarray([self._label(scene.path) for scene in found.scenes])
+        near = np.asarray([self._near[self._row[scene.path]] for scene in found.scenes])
         numbers, placed = self.numbers(found.scenes), found.placed
-        return placed.audio, found.features, numbers, placed.ends_ms, is_word
+        return placed.audio, found.features, numbers, placed.ends_ms, labels, near
 
     def recordings(self, items: Iterable[SceneItem]) -> np.ndarray:
         """What a device hears of the scenes of items, int16 [n, N]."""
@@ -211,7 +221,7 @@ class SpottingData:
         for item in items:
             if item.path not in self._row:
                 raise BadInput(f"evaluation item {item.path!r} is not among the recordings loaded")
-            word = not WORD_LABELS.fullmatch(self._label(item.path))
+            word = is_word_label(self._label(item.path))
             scenes.append(Scene(item.path, item.start_sample, 0, word))
         return scenes
 
@@ -244,6 +254,7 @@ class SpottingData:
         everywhere = np.arange(frames, len(known_ms) + 1)
         at_ms = known_ms[everywhere - 1]
         words: list[list[np.ndarray]] = [[] for _ in self.keywords]
+        near: list[np.ndarray] = []
         others: list[np.ndarray] = []
         sounds: list[np.ndarray] = []
         numbers, placed = self.numbers(trained.scenes), trained.placed
@@ -254,9 +265,11 @@ class SpottingData:
                 words[numbers[index]].append(_of_scene(index, held))
                 first, last = (start + share * (end - start) for share in CUT)
                 others.append(_of_scene(index, everywhere[(at_ms >= first) & (at_ms <= last)]))
+            elif self._near[self._row[scene.path]]:
+                near.append(_of_scene(index, everywhere))
             else:
                 (others if scene.word else sounds).append(_of_scene(index, everywhere))
-        return Windows(tuple(map(_joined, words)), _joined(others), _joined(sounds))
+        return Windows(tuple(map(_joined, words)), *map(_joined, (near, others, sounds)))
 
     def training_batch(
         self, step: int, batch_size: int, seed: int
@@ -269,14 +282,18 @@ class SpottingData:
         features = self._trained_on.features
         rng, windows = np.random.default_rng([seed, step]), self._windows
         of_words = max(1, round(WORDS * batch_size))
+        of_near = round(NEAR * batch_size) if len(windows.near) else 0
         of_others = round(OTHERS * batch_size) if len(windows.others) else 0
+        of_sounds = batch_size - of_words - of_near - of_others
         picked, truths = [], []
         numbers = np.resize(rng.permutation(len(self.keywords)), of_words)
         for number in numbers:
             picked.append(rng.choice(windows.words[number]))
             truths.append(number)
-        kinds = [(windows.others, of_others), (windows.sounds, batch_size - of_words - of_others)]
+        kinds = (windows.near, of_near), (windows.others, of_others), (windows.sounds, of_sounds)
         for pool, count in kinds:
+            if not count:
+                continue
             picked.extend(pool[rng.integers(len(pool), size=count)])
             truths += [-1] * count
         frames = self._setup.feature_shape[0]
@@ -284,9 +301,9 @@ class SpottingData:
         return np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
 
 
-WORDS, OTHERS = 0.15, 0.3
-"""Shares of a batch: windows that hold a keyword, windows of other words and of words cut short.
-The rest are of hours of sound."""
+WORDS, NEAR, OTHERS = 0.15, 0.15, 0.2
+"""Shares of a batch: windows that hold a keyword, of neighbours of keywords, of other words and of
+words cut short. The rest are of hours of sound."""
 
 
 def ends_of(setup: Setup, frames: int) -> np.ndarray:

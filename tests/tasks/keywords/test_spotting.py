@@ -125,7 +125,8 @@ def test_it_learns_and_is_exact(run, kept, tone_corpus):
     integer = row["metrics"]["integer"]
     assert integer == row["metrics"]["quantized"]
     assert integer["recall"] > 0.8 and integer["words"]["low"]["n"] == 12
-    assert integer["words"]["low"]["other_words"] == 24
+    assert integer["words"]["low"]["other_words"]["n"] == 24
+    assert integer["words"]["low"]["neighbours"]["n"] == 0
     assert row["headlines"]["fronts"] == ["recall"]
 
 
