@@ -4,11 +4,13 @@ import argparse
 import dataclasses
 import functools
 import json
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
@@ -22,6 +24,9 @@ from aqtaudio.commands.arguments import (
 )
 from aqtaudio.errors import BadInput
 
+NEGATIVE_HOURS = 3.0
+"""Over which a rate of one in an hour is known within a factor of about three."""
+
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
@@ -33,6 +38,7 @@ def _add_detector(command: argparse.ArgumentParser) -> None:
     """Settings of `detection.detector.DetectorSettings`; what is not given has its default."""
     command.add_argument("--smoothing-ms", type=float, metavar="MS")
     command.add_argument("--refractory-ms", type=float, metavar="MS")
+    command.add_argument("--report-ms", type=float, metavar="MS")
 
 
 def _add_listen(verbs: Verbs) -> None:
@@ -64,7 +70,7 @@ def listen(options: argparse.Namespace) -> int:
     task = Keywords.of(run.experiment.task)
     require_frontend(run, options.frontend)
     require_audio(run.experiment.setup)
-    settings = DetectorSettings(**given(options, DetectorSettings))
+    settings = _settings(run.path, task.keywords, given(options, DetectorSettings))
     rate_hz = run.experiment.frontend.sample_rate_hz
     if options.source == "-":
         if sys.stdin is None or sys.stdin.isatty():
@@ -88,26 +94,72 @@ def listen(options: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(path: Path, words: Sequence[str], changes: dict[str, float]) -> dict[str, Any]:
+    """Settings by word: as the run has stored them, else the defaults; with what was given."""
+    from aqtaudio.detection import stored
+    from aqtaudio.detection.detector import DetectorSettings, by_target
+
+    found = stored.read(path)
+    if found is None and "threshold" not in changes:
+        say(
+            f"{path}: no {stored.NAME}, so the threshold {DetectorSettings.threshold} is a guess; "
+            "`aqtaudio detect RUN --data DIR` finds and stores one for every word"
+        )
+    try:
+        settings = by_target(found or DetectorSettings(), words)
+    except BadInput as error:
+        raise BadInput(f"{path / stored.NAME}: {error}") from error
+    return {word: dataclasses.replace(at, **changes) for word, at in settings.items()}
+
+
 def _add_detect(verbs: Verbs) -> None:
-    text = "misses and false alarms of a stream in continuous audio"
+    text = "misses and false alarms of a stream in continuous audio; stores a threshold per word"
     command = verbs.add("detect", detect, text)
     add_run(command)
     add_data(command)
     add_split(command)
     add_runtime(command)
-    command.add_argument("--false-alarms-per-hour", type=float, default=5.0, metavar="RATE")
+    command.add_argument(
+        "--rate",
+        "--false-alarms-per-hour",
+        type=float,
+        default=1.0,
+        metavar="RATE",
+        help="false alarms per hour of each word that its threshold is found for (1)",
+    )
+    command.add_argument(
+        "--hours",
+        type=float,
+        default=NEGATIVE_HOURS,
+        metavar="H",
+        help="running speech, noise and music wanted; what the split lacks is taken from the "
+        f"folders' other splits, training last ({NEGATIVE_HOURS:g})",
+    )
+    command.add_argument(
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a manifest folder of more recordings without keywords, which training did not hear",
+    )
+    command.add_argument("--dry-run", action="store_true", help="store no detector.json")
     _add_detector(command)
     add_json(command)
 
 
 def detect(options: argparse.Namespace) -> int:
-    """Error trade-off of a stream."""
+    """Misses and false alarms by the hour; leaves the thresholds in the run."""
+    from aqtaudio.detection import stored
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
+    from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.task import Keywords
 
+    if not 0 <= options.hours < math.inf:
+        raise BadInput(f"--hours is {options.hours}; allowed: 0 and more")
     run, split = Run(options.path), options.split
     task, setup = Keywords.of(run.experiment.task), run.experiment.setup
     require_stream(run)
@@ -116,24 +168,71 @@ def detect(options: argparse.Namespace) -> int:
     trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
     data = task.load(options.data, setup, (split,))
     items = run.items(data, split)
+    found = negatives(options.data, options.negatives, task.keywords, split, options.hours)
     value = {"runtime": options.runtime, "split": split}
-    value |= detect(trial, data, items, split, options.false_alarms_per_hour)
+    value |= detect(trial, data, items, found, split, options.rate, say)
+    if not options.dry_run:
+        kept = {name: value[name] for name in value if name not in ("scene", "curve")}
+        stored.write(run.path, kept)
     answer(value, options.json, _show)
     return 0
 
 
 def _show(value: dict[str, Any]) -> None:
     scene, alone = value["scene"], value["background"]
-    low, high = (100 * share for share in scene["miss_rate_interval"])
-    print(f"{value['runtime']} on {value['split']}, threshold {value['threshold']:.4f}")
+    asked = value["asked_false_alarms_per_hour"]
+    print(f"{value['runtime']} on {value['split']}, {asked:g} false alarms per hour and word asked")
+    for word, of in value["words"].items():
+        found, missed = of["found"], _misses(of["scene"])
+        print(f"  {word}: threshold {of['threshold']:.4f} ({_reason(found)}); {missed}")
+        measured = of["measured"]
+        print(f"    measured: {_alarms(measured)}; in speech: {_alarms(measured['speech'])}")
     print(f"  missed {scene['misses']} of {scene['events']} words: ", end="")
-    print(f"{100 * scene['miss_rate']:.1f} % ({low:.1f} to {high:.1f})")
+    print(f"{_misses(scene).partition(': ')[2]}")
     count, hours = scene["false_alarms"], scene["hours"]
     print(f"  {count} false alarms in {hours:.2f} h among the words")
-    count, hours, rate = (alone[k] for k in ("false_alarms", "hours", "false_alarms_per_hour"))
-    low, high = alone["false_alarms_per_hour_interval"]
-    print(f"  {count} false alarms in {hours:.2f} h without words: ", end="")
-    print(f"{rate:.1f} per hour ({low:.1f} to {high:.1f})")
+    print(f"  without words, all of them together: {_alarms(alone)}")
+    for line in value["negatives"]:
+        print(f"    {_kind(line['kind'])}: {_alarms(line)}")
+        if line["trained"]["hours"] and line["unheard"]["hours"]:
+            print(f"      that training did not hear: {_alarms(line['unheard'])}")
+        elif line["trained"]["hours"]:
+            print("      all of it of the split that runs train on")
+    if alone["hours"] < NEGATIVE_HOURS / 2:
+        print(f"  {2 * alone['hours']:.2f} h are few for a rate per hour; more: --negatives DIR")
     if scene["latency_median_s"] is not None:
         print(f"  {scene['latency_median_s']:.2f} s after a word's end (median), ", end="")
-        print(f"{scene['latency_p95_s']:.2f} s (95th percentile)")
+        print(f"{scene['latency_p95_s']:.2f} s (95th percentile)", end="")
+        report_ms = max(of["report_ms"] for of in value["words"].values())
+        print(f"; told at most {report_ms:g} ms later")
+
+
+def _kind(kind: str) -> str:
+    return {"speech": "running speech", "words": "clips of other words"}.get(kind, kind)
+
+
+def _reason(found: dict[str, Any]) -> str:
+    """What a threshold was found on."""
+    where = f"{found['hours']:.2f} h" + (" of speech" if found["audio"] == "speech" else "")
+    if found["by"] == "guess":
+        return f"a guess: {where} without an alarm say nothing"
+    how = "" if found["by"] == "count" else ", by their tail"
+    return f"{found['false_alarms']} false alarms in {where}{how}"
+
+
+def _misses(figures: dict[str, Any]) -> str:
+    low, high = (100 * share for share in figures["miss_rate_interval"])
+    text = f"missed {figures['misses']} of {figures['events']}"
+    if not figures["events"]:
+        return text
+    return f"{text}: {100 * figures['miss_rate']:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _alarms(figures: dict[str, Any]) -> str:
+    """A count, and its rate with the interval."""
+    count, hours = figures["false_alarms"], figures["hours"]
+    if not hours:
+        return "none there"
+    low, high = figures["false_alarms_per_hour_interval"]
+    rate = figures["false_alarms_per_hour"]
+    return f"{count} false alarms in {hours:.2f} h: {rate:.1f} per hour ({low:.1f} to {high:.1f})"

@@ -22,7 +22,14 @@ def test_what_is_written_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"words": {"yes": {"threshold": 0.5}}}', '{"words": 3}', '{"words": {"a": 1}}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"words": {"yes": {"threshold": 0.5}}}',
+        '{"words": 3}',
+        '{"words": {"a": 1}}',
+    ],
 )
 def test_damage(tmp_path, text: str):
     (tmp_path / stored.NAME).write_text(text)

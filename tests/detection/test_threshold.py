@@ -51,7 +51,9 @@ def test_a_tail_is_nearer_to_the_rate_than_a_count():
 def test_few_alarms_and_none():
     grid = threshold_grid()
     none = {at: [] for at in grid}
-    assert choose(none, 0.1, 1.0, 0.5).by == "guess" and choose(none, 0.1, 1.0, 0.5).threshold == 0.5
+    assert (
+        choose(none, 0.1, 1.0, 0.5).by == "guess" and choose(none, 0.1, 1.0, 0.5).threshold == 0.5
+    )
     assert choose(none, 3.0, 1.0, 0.5).threshold == grid[0]
     sure = {at: [1.0] * 5 for at in grid}  # alarms that no threshold keeps out
     found = choose(sure, 1.0, 0.5, 0.5)
