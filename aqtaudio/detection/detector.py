@@ -49,13 +49,13 @@ class Detection:
         beginning.
       confidence: the highest smoothed posterior from there until it was told.
       reported_s: end of the audio that the block sees in which it was told: that of a dip, or
-        `report_ms` after it rose.
+        `report_ms` after it rose; None where nobody heard it in a stream.
     """
 
     label: str
     time_s: float
     confidence: float
-    reported_s: float
+    reported_s: float | None = None
 
 
 class Detector:

@@ -37,7 +37,8 @@ def choose(
     Where the wanted count is under `TAIL_ALARMS` it says little: the log odds of peaks over a level
     that about so many alarms pass are taken for exponential (as tails of a generalised Pareto
     distribution of shape 0 are: Pickands, Annals of Statistics 3, 1975) and the threshold is
-    where their fit reaches the rate.
+    where their fit reaches the rate; but no higher than the highest peak, where one alarm or more
+    is wanted.
 
     Args:
       peaks: threshold -> peak posterior of every false alarm at it; several thresholds.
@@ -57,7 +58,9 @@ def choose(
     level = next((at for at in reversed(grid) if len(peaks[at]) >= TAIL_ALARMS), grid[0])
     excess = float(np.mean(log_odds(peaks[level]) - log_odds([level])))
     place = float(log_odds([level])[0]) + excess * math.log(len(peaks[level]) / wanted)
-    threshold = min(max(1 / (1 + math.exp(-place)), grid[0]), 1 - CLOSEST_TO_ONE)
+    highest = max(peaks[level]) if wanted >= 1 else 1.0
+    fitted = min(1 / (1 + math.exp(-place)), highest, 1 - CLOSEST_TO_ONE)
+    threshold = max(fitted, grid[0])
     passing = sum(peak >= threshold for peak in peaks[level])
     return Choice(threshold, hours, passing, "tail")
 

@@ -213,7 +213,8 @@ def _by_speaker(found: Sequence[Negative]) -> Iterator[list[Negative]]:
         row = one.recording
         who = row.speaker if row.speaker not in ("", "-") else row.path
         groups.setdefault((one.kind, one.trained, who), []).append(one)
-    yield from sorted(groups.values(), key=seconds_of, reverse=True)
+    order = sorted(groups, key=lambda key: (-seconds_of(groups[key]), key))
+    yield from (groups[key] for key in order)
 
 
 def _pieces(
