@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 from aqtaudio.data import audio
+from aqtaudio.data.labels import says, spoken
 from aqtaudio.errors import BadInput
 
 RATE_HZ = 16000
@@ -96,11 +97,11 @@ def word_folders(folder: Path, words: Sequence[str]) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}; allowed: recordings of a word, or a folder per word")
-    named = {plain(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    found = {word: named[plain(word)] for word in words if plain(word) in named}
+    named = {spoken(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    found = {word: named[spoken(word)] for word in words if spoken(word) in named}
     if not found:
-        own = [word for word in words if plain(word) == plain(folder.resolve().name)]
-        if not own and len(words) == 1 and audio_files(folder, recursive=False):
+        own = [word for word in words if spoken(word) == spoken(folder.resolve().name)]
+        if not own and len(words) == 1 and audio_files(folder):
             own = list(words)
         found = {word: folder for word in own}
     if not found:
@@ -122,7 +123,7 @@ def plan(word: str, clips: Path, background: Path, noise: Path, hours: float, se
     Raises:
       BadInput: a folder without such files, or a file that is not at 16 kHz with one channel.
     """
-    words, unreadable = _readable(audio_files(clips, recursive=False))
+    words, unreadable = _readable(audio_files(clips))
     if not words:
         raise BadInput(f"{clips} has no recordings of {word!r} that can be read")
     utterances, noises = utterances_without(word, background), sorted(noise.rglob("ch01.wav"))
@@ -159,7 +160,7 @@ def utterances_without(word: str, folder: Path) -> list[Path]:
     for transcript in folder.rglob("*.trans.txt"):
         for line in transcript.read_text(encoding="utf-8").splitlines():
             name, _, text = line.partition(" ")
-            if name and f" {plain(word)} " not in f" {plain(text)} ":
+            if name and not says(text, word):
                 found.append(transcript.parent / f"{name}.flac")
     if not found:
         raise BadInput(f"{folder} has no *.trans.txt of utterances; needed: a LibriSpeech tree")
@@ -188,15 +189,10 @@ def mixed(plan: Plan, first: int, last: int) -> np.ndarray:
     return result
 
 
-def audio_files(folder: Path, recursive: bool) -> list[Path]:
-    """Audio files by their ending, in the order of their paths."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted((p for p in found if p.suffix.lower() in AUDIO and p.is_file()), key=str)
-
-
-def plain(text: str) -> str:
-    """Lower case, words with one space between them."""
-    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split())
+def audio_files(folder: Path) -> list[Path]:
+    """Audio files by their ending, in the order of their paths; not those of folders in it."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in AUDIO and path.is_file())
+    return sorted(found, key=str)
 
 
 @functools.cache

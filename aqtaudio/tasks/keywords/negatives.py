@@ -10,7 +10,7 @@ import numpy as np
 
 from aqtaudio.data import audio, manifest
 from aqtaudio.data.crops import hash_order
-from aqtaudio.data.labels import SILENCE, class_of
+from aqtaudio.data.labels import SILENCE, class_of, says
 from aqtaudio.data.manifest import SPLITS, Recording
 from aqtaudio.detection.detector import Detection
 from aqtaudio.detection.intervals import rate_interval
@@ -194,17 +194,9 @@ def _of(
     for row in sorted(rows, key=lambda row: hash_order(0, row.path)):
         kind = kind_of(row.label, keywords)
         if row.split in splits and kind is not None and row.seconds > 0:
-            found.append(Negative(row, kind, row.split == "train", _said(row.text, keywords)))
+            said = frozenset(word for word in keywords if says(row.text, word))
+            found.append(Negative(row, kind, row.split == "train", said))
     return found
-
-
-def _said(text: str, keywords: Sequence[str]) -> frozenset[str]:
-    spoken = f" {_plain(text)} "
-    return frozenset(word for word in keywords if f" {_plain(word)} " in spoken)
-
-
-def _plain(text: str) -> str:
-    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split())
 
 
 def _by_speaker(found: Sequence[Negative]) -> Iterator[list[Negative]]:
@@ -242,7 +234,7 @@ class _Told:
     def more(self, seconds: float) -> None:
         self._done_s += seconds
         now = time.monotonic()
-        if now - self._last < TOLD_EVERY_S:
+        if now - self._last < TOLD_EVERY_S or self._done_s >= 0.99 * self._total_s:
             return
         self._last = now
         left_s = (now - self._began) * max(0.0, self._total_s / self._done_s - 1)

@@ -223,7 +223,7 @@ class _Told:
         """A piece is done."""
         self._done += 1
         now = time.monotonic()
-        if now - self._last < TOLD_EVERY_S:
+        if now - self._last < TOLD_EVERY_S or number + 1 == self._pieces:
             return
         self._last = now
         left_min = (now - self._began) / self._done * (self._pieces - number - 1) / 60

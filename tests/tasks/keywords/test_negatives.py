@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from aqtaudio.commands.keywords import _show
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.detection.detector import Detection, DetectorSettings
@@ -170,7 +171,7 @@ def spoken(tmp_path):
     return folder_of(tmp_path, rows)
 
 
-def test_a_threshold_is_found_on_one_half_and_measured_on_the_other(spoken):
+def test_a_threshold_is_found_on_one_half_and_measured_on_the_other(spoken, capsys):
     task = Keywords(WORDS, clip_ms=500)
     sharp = DetectorSettings(smoothing_ms=0, refractory_ms=100)
     trial = listening.Trial(loudness, task, SETUP, sharp)
@@ -193,6 +194,13 @@ def test_a_threshold_is_found_on_one_half_and_measured_on_the_other(spoken):
     rate, (few, many) = (speech[f"false_alarms_per_hour{end}"] for end in ("", "_interval"))
     assert few < rate < many and rate == pytest.approx(6 * speech["false_alarms"], rel=0.01)
     assert value["background"]["false_alarms"] == speech["false_alarms"]
+    value |= {"runtime": "integer", "split": "val"}
+    _show(value)
+    out = capsys.readouterr().out
+    count = low["measured"]["false_alarms"]
+    assert f"measured: {count} false alarms in 0.1" in out and "0.34 h are few" in out
+    for line in out.splitlines():  # no rate without its interval
+        assert ("per hour (" in line) == ("per hour" in line) or "asked" in line or "few" in line
 
 
 def test_what_is_heard_is_one_stream_per_kind(spoken):
