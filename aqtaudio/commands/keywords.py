@@ -308,7 +308,7 @@ def _show(value: dict[str, Any]) -> None:
         elif line["trained"]["hours"]:
             print("      all of it of the split that runs train on")
     if alone["hours"] < NEGATIVE_HOURS / 2:
-        print(f"  {2 * alone['hours']:.2f} h are few for a rate per hour; more: --negatives DIR")
+        print(f"  {alone['hours']:.2f} h are few for a rate per hour; more: --negatives DIR")
     if scene["latency_median_s"] is not None:
         print(f"  {scene['latency_median_s']:.2f} s after a word's end (median), ", end="")
         print(f"{scene['latency_p95_s']:.2f} s (95th percentile)", end="")
