@@ -15,8 +15,16 @@ FIELDS = tuple(field.name for field in dataclasses.fields(DetectorSettings))
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> None:
-    """Writes what `read` reads: "words": by word the fields of `DetectorSettings`, and more."""
-    write_json(folder / NAME, dict(found))
+    """Writes what `read` reads: "words": by word the fields of `DetectorSettings`, and more.
+
+    Raises BadInput where the folder cannot be written to.
+    """
+    try:
+        write_json(folder / NAME, dict(found))
+    except OSError as error:
+        raise BadInput(
+            f"{folder / NAME} can't be written: {error}; --dry-run stores none"
+        ) from error
 
 
 def read(folder: Path) -> dict[str, DetectorSettings] | None:
