@@ -13,3 +13,13 @@ def class_of(label: str, keywords: Sequence[str]) -> str:
     if label in ("_silence_", SILENCE) or label.startswith("noise:"):
         return SILENCE
     return UNKNOWN
+
+
+def says(text: str, word: str) -> bool:
+    """Whether a transcript has a word or phrase, whatever its case and punctuation."""
+    return f" {spoken(word)} " in f" {spoken(text)} "
+
+
+def spoken(text: str) -> str:
+    """Lower case, one space between words, no punctuation but apostrophes."""
+    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.casefold()).split())

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from aqtaudio.detection.posteriors import Smoother, softmax
 from aqtaudio.errors import BadInput
+
+DIP = 0.75
+"""A word is armed again where its posterior falls to this share of its peak."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +21,17 @@ class DetectorSettings:
       smoothing_ms: length of the mean over posteriors; rounded to blocks, at least one. 300 ms is
         the window of Chen et al. 2014.
       threshold: a smoothed posterior that rises to it is a detection; over 0, at most 1.
-      refractory_ms: for so long after a detection there is no other.
+      refractory_ms: for so long after a word rose it does not fire again; other words may.
+      report_ms: a detection is told when its posterior dips, at the latest so long after it rose.
     """
 
     smoothing_ms: float = 300.0
     threshold: float = 0.5
     refractory_ms: float = 700.0
+    report_ms: float = 300.0
 
     def __post_init__(self):
-        for name in ("smoothing_ms", "refractory_ms"):
+        for name in ("smoothing_ms", "refractory_ms", "report_ms"):
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise BadInput(f"detector: {name} {value}; allowed: 0 or more")
@@ -42,21 +47,21 @@ class Detection:
       label: which.
       time_s: end of the audio that the block sees in which its posterior rose, from the stream's
         beginning.
-      confidence: its smoothed posterior in that block.
+      confidence: the highest smoothed posterior from there until it was told.
+      reported_s: end of the audio that the block sees in which it was told: that of a dip, or
+        `report_ms` after it rose; None where nobody heard it in a stream.
     """
 
     label: str
     time_s: float
     confidence: float
+    reported_s: float | None = None
 
 
 class Detector:
     """Logits of a stream in, detections out; memory does not grow with the stream.
 
-    A keyword fires in the block in which its smoothed posterior rises to the threshold, unless
-    there was a detection within the refractory time: what rises in that time is lost. Of several
-    that rise in one block the most probable fires. A keyword fires again only after it was below
-    the threshold.
+    Every word has a trigger of its own (`Trigger`), so none silences another.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class Detector:
         classes: Sequence[str],
         targets: Sequence[str],
         block_ms: float,
-        settings: DetectorSettings,
+        settings: DetectorSettings | Mapping[str, DetectorSettings],
         delay_ms: float = 0.0,
     ):
         """A detector at the beginning of a stream.
@@ -73,12 +78,13 @@ class Detector:
           classes: names of the logits.
           targets: the classes to detect.
           block_ms: duration of a block.
-          settings: when a posterior is a detection.
+          settings: when a posterior is a detection, of all targets or by target.
           delay_ms: added to all times: how much later than a block's end its logits can be there,
             that is by how much the front end's window is longer than its hop.
 
         Raises:
-          BadInput: no targets, one that is no class or there twice, or an impossible duration.
+          BadInput: no targets, one that is no class or there twice or without settings, or an
+            impossible duration.
         """
         self._columns = _columns(classes, targets)
         if not (0 < block_ms < math.inf and 0 <= delay_ms < math.inf):
@@ -89,63 +95,144 @@ class Detector:
         self.targets = tuple(targets)
         self._block_ms = block_ms
         self._delay_ms = delay_ms
-        self._smoother = Smoother(len(classes), smoothing_blocks(settings, block_ms))
-        self._trigger = Trigger(len(targets), settings, block_ms)
+        each = by_target(settings, targets)
+        self._smoothers = [Smoother(1, smoothing_blocks(at, block_ms)) for at in each.values()]
+        self._triggers = [Trigger(at, block_ms) for at in each.values()]
 
     def push(self, logits: np.ndarray) -> list[Detection]:
-        """Detections in the next blocks' logits [n, C]: the same however the stream is cut.
+        """Detections told in the next blocks' logits [n, C]: the same however the stream is cut.
 
         Raises:
           BadInput: logits of another shape.
         """
         smoothed = self._smoothed(logits)
-        return self._detections(self._trigger.push(smoothed), smoothed, self._trigger.seen_blocks)
+        told = [t.push(column) for t, column in zip(self._triggers, smoothed, strict=True)]
+        return self._detections(told)
 
-    def _smoothed(self, logits: np.ndarray) -> np.ndarray:
+    def finish(self) -> list[Detection]:
+        """What the end of the stream leaves to tell."""
+        return self._detections([trigger.finish() for trigger in self._triggers])
+
+    def _smoothed(self, logits: np.ndarray) -> list[np.ndarray]:
+        """Of every target [n]."""
         if logits.ndim != 2 or logits.shape[1] != len(self.classes):
             allowed = f"[n, {len(self.classes)}]"
             raise BadInput(f"logits of shape {list(logits.shape)}; allowed: {allowed}")
-        return self._smoother.push(softmax(logits))[:, self._columns]
+        posteriors = softmax(logits)[:, self._columns]
+        return [
+            smoother.push(posteriors[:, [column]])[:, 0]
+            for column, smoother in enumerate(self._smoothers)
+        ]
 
-    def _detections(
-        self, fired: list[tuple[int, int]], smoothed: np.ndarray, end_block: int
-    ) -> list[Detection]:
-        first = end_block - len(smoothed)
+    def _detections(self, told: Sequence[Sequence["Rise"]]) -> list[Detection]:
+        """In the order of telling; of one block in the order of targets."""
+        found = [
+            (rise.told_block, target, rise) for target, some in enumerate(told) for rise in some
+        ]
         return [
             Detection(
                 self.targets[target],
-                ((first + row + 1) * self._block_ms + self._delay_ms) / 1000,
-                float(smoothed[row, target]),
+                self._end_s(rise.block),
+                rise.peak,
+                self._end_s(rise.told_block),
             )
-            for row, target in fired
+            for _, target, rise in sorted(found, key=lambda entry: entry[:2])
         ]
+
+    def _end_s(self, block: int) -> float:
+        return ((block + 1) * self._block_ms + self._delay_ms) / 1000
+
+
+@dataclasses.dataclass
+class Rise:
+    """A posterior that rose: in which block, how high, and the block in which it is told."""
+
+    block: int
+    peak: float
+    told_block: int = -1
 
 
 class Trigger:
-    """Rising edges of smoothed posteriors that are not within the refractory time."""
+    """Rises of one word's smoothed posterior.
 
-    def __init__(self, targets: int, settings: DetectorSettings, block_ms: float):
+    A word fires where it is armed, at the threshold or above, and no refractory time runs. It is
+    then armed again by a dip: where its posterior falls below the threshold, or to `DIP` of its
+    peak; after a dip that stayed above the threshold it has to rise by as much again. A rise in the
+    refractory time fires when that is over, if the posterior is still there.
+    """
+
+    def __init__(self, settings: DetectorSettings, block_ms: float):
         self._threshold = settings.threshold
-        # Rounded first: 0.3 / 0.1 is not above 3.
-        self._refractory_blocks = math.ceil(round(settings.refractory_ms / block_ms, 6))
-        self._above = np.zeros((1, targets), bool)
+        self._refractory_blocks = _blocks(settings.refractory_ms, block_ms)
+        self._report_blocks = _blocks(settings.report_ms, block_ms)
+        self._seen_blocks = 0
+        self._armed = True
+        self._trough = 0.0  # lowest since it is armed; 0 where it fell below the threshold
+        self._peak = 0.0  # highest since it fired
         self._quiet_until_block = 0
-        self.seen_blocks = 0
+        self._waiting: Rise | None = None  # fired, not told yet
+        self._told: list[Rise] = []
 
-    def push(self, smoothed: np.ndarray) -> list[tuple[int, int]]:
-        """(row, target) of what fires among the next blocks [n, targets]."""
-        above = np.concatenate([self._above, smoothed >= self._threshold])
-        rising = above[1:] & ~above[:-1]
-        fired = []
-        for row in np.flatnonzero(rising.any(axis=1)):
-            block = self.seen_blocks + int(row)
-            if block >= self._quiet_until_block:
-                target = int(np.argmax(np.where(rising[row], smoothed[row], -1.0)))
-                fired.append((int(row), target))
+    def push(self, smoothed: np.ndarray) -> list[Rise]:
+        """What is told in the next blocks [n]."""
+        first, end = self._seen_blocks, self._seen_blocks + len(smoothed)
+        above = np.flatnonzero(smoothed >= self._threshold)
+        block = first
+        for place, value in zip((above + first).tolist(), smoothed[above].tolist(), strict=True):
+            if block < place:
+                self._below(block)
+            self._above(place, value)
+            block = place + 1
+        if block < end:
+            self._below(block)
+        self._seen_blocks = end
+        told, self._told = self._told, []
+        return told
+
+    def finish(self) -> list[Rise]:
+        """What was not told before the stream ended."""
+        self._tell(self._seen_blocks - 1)
+        told, self._told = self._told, []
+        return told
+
+    def _below(self, block: int) -> None:
+        self._tell(block)
+        self._armed, self._trough = True, 0.0
+
+    def _above(self, block: int, value: float) -> None:
+        if not self._armed:
+            self._peak = max(self._peak, value)
+            if value <= DIP * self._peak:
+                self._tell(block)
+                self._armed, self._trough = True, value
+        else:
+            self._trough = min(self._trough, value)
+            if block >= self._quiet_until_block and DIP * value >= self._trough:
+                self._armed, self._peak = False, value
                 self._quiet_until_block = block + self._refractory_blocks
-        self._above = above[-1:].copy()
-        self.seen_blocks += len(smoothed)
-        return fired
+                self._waiting = Rise(block, value)
+        if self._waiting is not None:
+            self._waiting.peak = max(self._waiting.peak, value)
+            if block >= self._waiting.block + self._report_blocks:
+                self._tell(block)
+
+    def _tell(self, block: int) -> None:
+        if self._waiting is not None:
+            self._waiting.told_block = block
+            self._told.append(self._waiting)
+            self._waiting = None
+
+
+def by_target(
+    settings: DetectorSettings | Mapping[str, DetectorSettings], targets: Sequence[str]
+) -> dict[str, DetectorSettings]:
+    """Settings of every target, in their order. Raises BadInput for a target without."""
+    if isinstance(settings, DetectorSettings):
+        return dict.fromkeys(targets, settings)
+    lacking = [target for target in targets if target not in settings]
+    if lacking:
+        raise BadInput(f"detector: no settings of {lacking[0]!r}; given: {', '.join(settings)}")
+    return {target: settings[target] for target in targets}
 
 
 def smoothing_blocks(settings: DetectorSettings, block_ms: float) -> int:
@@ -158,7 +245,7 @@ def sweep(
     classes: Sequence[str],
     targets: Sequence[str],
     block_ms: float,
-    settings: DetectorSettings,
+    settings: DetectorSettings | Mapping[str, DetectorSettings],
     thresholds: Sequence[float],
     delay_ms: float = 0.0,
 ) -> list[tuple[float, list[Detection]]]:
@@ -169,8 +256,8 @@ def sweep(
       classes: names of the logits.
       targets: the classes to detect.
       block_ms: duration of a block.
-      settings: of the detector; its threshold does not count.
-      thresholds: over 0, at most 1.
+      settings: of the detector; thresholds in it do not count.
+      thresholds: over 0, at most 1; of all targets.
       delay_ms: as of `Detector`.
 
     Returns:
@@ -182,10 +269,12 @@ def sweep(
     detector = Detector(classes, targets, block_ms, settings, delay_ms)
     smoothed = detector._smoothed(logits)
     found = []
-    for threshold in thresholds:
-        at = dataclasses.replace(settings, threshold=float(threshold))
-        fired = Trigger(len(targets), at, block_ms).push(smoothed)
-        found.append((at.threshold, detector._detections(fired, smoothed, len(smoothed))))
+    for threshold in map(float, thresholds):
+        told = []
+        for at, column in zip(by_target(settings, targets).values(), smoothed, strict=True):
+            trigger = Trigger(dataclasses.replace(at, threshold=threshold), block_ms)
+            told.append(trigger.push(column) + trigger.finish())
+        found.append((threshold, detector._detections(told)))
     return found
 
 
@@ -196,6 +285,11 @@ def threshold_grid(count: int = 50) -> list[float]:
     """
     odds = np.linspace(math.log(0.05 / 0.95), math.log(0.9999 / 0.0001), count)
     return (1 / (1 + np.exp(-odds))).tolist()
+
+
+def _blocks(duration_ms: float, block_ms: float) -> int:
+    """Whole blocks that are at least so long. Rounded first: 0.3 / 0.1 is not above 3."""
+    return math.ceil(round(duration_ms / block_ms, 6))
 
 
 def _columns(classes: Sequence[str], targets: Sequence[str]) -> list[int]:

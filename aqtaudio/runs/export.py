@@ -111,7 +111,9 @@ def _share_list(own: Path, shared: Path, kept: Path) -> None:
 def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
     """What the device computes around the program."""
     experiment = run.experiment
-    for name, text in experiment.task.device_files(experiment.setup, executor).items():
+    task = experiment.task
+    texts = {**task.device_files(experiment.setup, executor), **task.stored_files(run.path)}
+    for name, text in texts.items():
         file = folder / name
         is_more = file.name == "README.md" and file.exists()
         write(file, f"{file.read_text()}\n{text}" if is_more else text)

@@ -1,7 +1,8 @@
 """A run directory, or an artifact folder: the same without checkpoints.
 
 config.json, checkpoint/, metrics.jsonl, program.npz (and a readable program.json), model.tflite,
-evaluation.tsv, companions.npz where the task keeps any, row.json.
+evaluation.tsv, companions.npz where the task keeps any, detector.json where `detect` found one,
+row.json.
 """
 
 import dataclasses
@@ -25,9 +26,11 @@ COMPANIONS = "companions.npz"
 GOLDEN = "golden.npz"
 PROGRAM_JSON = "program.json"
 BOARDS = "boards.json"
-FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, BOARDS, "row.json")
+DETECTOR = "detector.json"
+FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, BOARDS, DETECTOR)
+FILES += ("row.json",)
 """What an artifact has of its run, beside its evaluation list. Not all runs have companions, or
-golden inputs, or were measured on boards."""
+golden inputs, or were measured on boards, or had thresholds found."""
 
 
 @dataclasses.dataclass(frozen=True)

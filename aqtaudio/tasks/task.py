@@ -285,6 +285,10 @@ class Task(abc.ABC):
         edge = executor.program.edges[executor.program.inputs[0]]
         return setup.frontend.device_files(executor.quantize, math.prod(edge.shape))
 
+    def stored_files(self, folder: Path) -> Mapping[str, str]:
+        """Texts as of `device_files`, of what commands stored in a run's folder after training."""
+        return {}
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

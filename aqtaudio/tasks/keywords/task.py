@@ -14,7 +14,8 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
-from aqtaudio.detection.detector import DetectorSettings
+from aqtaudio.detection import stored
+from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
 from aqtaudio.errors import BadInput
 from aqtaudio.program import c_text
 from aqtaudio.program.execute import Executor
@@ -199,6 +200,14 @@ class Keywords(Task):
         labels = {"firmware/model_labels.h": labels_header(self.classes)}
         return {**super().device_files(setup, executor), **labels}
 
+    def stored_files(self, folder: Path) -> Mapping[str, str]:
+        """The classes with the thresholds that were found for them."""
+        found = stored.read(folder)
+        if found is None:
+            return {}
+        settings = by_target(found, self.keywords)
+        return {"firmware/model_labels.h": labels_header(self.classes, settings)}
+
     def show(self, scores: Mapping[str, Any]) -> list[str]:
         """Accuracy over all and per class."""
         return [
@@ -207,17 +216,39 @@ class Keywords(Task):
         ]
 
 
-def labels_header(classes: Sequence[str]) -> str:
-    """C and C++ text: names of the classes, and where a detector's threshold begins."""
+def labels_header(
+    classes: Sequence[str], found: Mapping[str, DetectorSettings] | None = None
+) -> str:
+    """C and C++ text: names of the classes, and the settings of a detector for each; `found`: by
+    keyword, where they are no guess. A class that is not to be detected has a threshold over 1.
+    """
     names = ", ".join(json.dumps(name, ensure_ascii=False) for name in classes)
+    default = DetectorSettings()
+    settings = found or by_target(default, classes[:-2])
+    each = [settings.get(name, dataclasses.replace(default, threshold=1)) for name in classes]
+    highest = max(at.threshold for at in settings.values())
+    thresholds = [
+        at.threshold if name in settings else 2.0 for name, at in zip(classes, each, strict=True)
+    ]
+    origin = "`aqtaudio detect` found them" if found else "a guess: `aqtaudio detect` finds better"
+
+    def array(kind: str, name: str, values: Sequence[str]) -> str:
+        return f"static const {kind} {name}[{len(classes)}] = {{{', '.join(values)}}};"
+
     return f"""\
-// The classes, in the order of the outputs. A detection: the softmax of the outputs, smoothed as
-// `aqtaudio listen` does it, rises to the threshold; `aqtaudio detect` finds the threshold for a
-// number of false alarms per hour.
+// The classes, in the order of the outputs. A detection: the softmax of the outputs, its mean over
+// the smoothing time, rises to the threshold of its class. A class is heard again when its mean has
+// fallen below the threshold or to {DIP:g} of its peak, and its refractory time is over; classes
+// don't wait for one another.
 #pragma once
 
-static const char* const kModelLabels[{len(classes)}] = {{{names}}};
-static const float kModelThreshold = {c_text.literal(DetectorSettings().threshold)};
+{array("char* const", "kModelLabels", [names])}
+// Thresholds and times: {origin}. Over 1: not to be detected.
+{array("float", "kModelThresholds", [c_text.literal(value) for value in thresholds])}
+{array("int", "kModelSmoothingMs", [str(round(at.smoothing_ms)) for at in each])}
+{array("int", "kModelRefractoryMs", [str(round(at.refractory_ms)) for at in each])}
+// The highest of them, for all classes alike.
+static const float kModelThreshold = {c_text.literal(highest)};
 """
 
 

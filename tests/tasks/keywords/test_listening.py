@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aqtaudio.data import manifest
+from aqtaudio.detection import stored
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.micro import MicroFrontend
 from aqtaudio.program.child import MicroError
@@ -22,7 +24,8 @@ from aqtaudio.program.micro import Interpreter
 from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.export import export
 from aqtaudio.runs.network import RUNTIMES, listening
-from aqtaudio.runs.run import Run
+from aqtaudio.runs.run import FILES, Run
+from aqtaudio.tasks.keywords.task import Keywords, labels_header
 from aqtaudio.tasks.stream import Framer
 
 pytestmark = pytest.mark.optimized(False)
@@ -169,19 +172,54 @@ def test_listen_to_what_cannot_be_heard(tiny_run, tiny_stream, tmp_path, wav, re
     assert "threshold" in refused("listen", tiny_stream, wav, "--threshold", 2)
 
 
-def test_detect(tiny_stream, tone_corpus, answer, cli):
-    arguments = ("detect", tiny_stream, "--data", tone_corpus, "--smoothing-ms", 120)
-    status, value = answer(*arguments, "--false-alarms-per-hour", 500)
-    assert status == 0
+@pytest.fixture
+def own_stream(tiny_stream, tmp_path):
+    """A copy of the run, to be written to."""
+    return shutil.copytree(tiny_stream, tmp_path / "run")
+
+
+def test_detect(own_stream, tone_corpus, answer, cli, wav):
+    """Thresholds for a rate, stored in the run; from there they are what listens and ships."""
+    assert "0.5 is a guess" in cli("listen", own_stream, wav)[2]
+    # 2000 per hour are 2.2 in 4 s of hiss, one of the two recordings.
+    arguments = ("detect", own_stream, "--data", tone_corpus, "--smoothing-ms", 120)
+    status, value = answer(*arguments, "--rate", 2000)
     scene, low_high = value["scene"], value["scene"]["miss_rate_interval"]
-    assert scene["events"] == 12 == scene["hits"] + scene["misses"]
+    assert status == 0 and scene["events"] == 24 == scene["hits"] + scene["misses"]
     assert low_high[0] <= scene["miss_rate"] <= low_high[1]
     assert scene["miss_rate"] <= 0.5 and 0 <= scene["latency_median_s"] + 0.5 < 1
-    assert value["background"]["hours"] * 3600 == pytest.approx(3)  # half of the recordings
+    assert value["background"]["hours"] * 3600 == pytest.approx(4)
+    assert [line["kind"] for line in value["negatives"]] == ["noise", "words"]
     rates = [point["miss_rate"] for point in value["curve"]]
     assert rates and rates == sorted(set(rates), reverse=True)
-    status, out, _ = cli(*arguments, "--false-alarms-per-hour", 500)
-    assert status == 0 and f"missed {scene['misses']} of 12 words" in out
+    for point in value["curve"]:
+        low, high = point["false_alarms_per_hour_interval"]
+        assert low <= point["false_alarms_per_hour"] <= high
+    kept = stored.read(own_stream)
+    assert kept is not None and set(kept) == {"low", "high"} and stored.NAME in FILES
+    for word, at in kept.items():
+        assert at.smoothing_ms == 120 and at.threshold == value["words"][word]["threshold"]
+    _, heard = answer("listen", own_stream, wav)
+    assert heard["thresholds_are"] == "stored"
+    assert heard["thresholds"] == {word: at.threshold for word, at in kept.items()}
+    header = Keywords(("low", "high")).stored_files(own_stream)["firmware/model_labels.h"]
+    numbers = header.partition("kModelThresholds[4] = {")[2].partition("}")[0]
+    found = [float(number.rstrip("f")) for number in numbers.split(", ")]
+    assert found == pytest.approx([kept["low"].threshold, kept["high"].threshold, 2, 2])
+
+
+@pytest.mark.slow
+def test_detect_for_people(own_stream, tone_corpus, cli, wav):
+    arguments = ("detect", own_stream, "--data", tone_corpus, "--dry-run")
+    status, out, _ = cli(*arguments)
+    assert status == 0 and " of 24 words" in out and "low: threshold" in out
+    assert not (own_stream / stored.NAME).exists()
+
+
+def test_firmware_without_thresholds_says_that_half_is_a_guess(own_stream):
+    header = Keywords(("low", "high")).stored_files(own_stream)
+    assert not header
+    assert "a guess" in labels_header(("low", "high", "unknown", "silence"))
 
 
 def test_an_interpreter_that_dies_is_one_line(tiny_stream, wav, refused, monkeypatch):
@@ -213,6 +251,9 @@ def test_detect_refuses(tiny_stream, tiny_run, tone_corpus, refused):
     assert "allowed: 0 and more" in refused(
         "detect", tiny_stream, *data, "--false-alarms-per-hour", -1
     )
+    assert "--hours" in refused("detect", tiny_stream, *data, "--hours", "nan")
+    few = ("--hours", 0)
+    assert "1 recordings of speech, noise" in refused("detect", tiny_stream, *data, *few)
 
 
 # Not getrusage's figure: that one begins with the process that this one was forked from.
