@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("sharing", "optimization", "corpus", "command_cases", "small_dictionary")
+pytest_plugins = (
+    "sharing",
+    "optimization",
+    "corpus",
+    "command_cases",
+    "small_dictionary",
+    "esphome_run",
+)
 
 
 @pytest.fixture(scope="session")

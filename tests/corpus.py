@@ -54,17 +54,19 @@ STREAM = dataclasses.replace(
 MICRO = MicroFrontend(sample_rate_hz=RATE_HZ, channels=10, upper_hz=3500.0, pcan_offset=40.0)
 
 
-def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Path:
+def write_corpus(
+    folder: Path, splits: tuple[str, ...] = ("train", "val"), rate_hz: int = RATE_HZ
+) -> Path:
     """Twelve clips of half a second of each word in each split, and four seconds of hiss."""
     rng = np.random.default_rng(0)
-    seconds = np.arange(RATE_HZ // 2) / RATE_HZ
+    seconds = np.arange(rate_hz // 2) / rate_hz
     recordings = []
 
     def add(path: str, label: str, split: str, samples: np.ndarray) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / path, samples, RATE_HZ)
-        length_s = len(samples) / RATE_HZ
-        recordings.append(Recording(path, label, "-", split, "made", "CC0", length_s, RATE_HZ))
+        soundfile.write(folder / path, samples, rate_hz)
+        length_s = len(samples) / rate_hz
+        recordings.append(Recording(path, label, "-", split, "made", "CC0", length_s, rate_hz))
 
     for split in splits:
         for word, tone_hz in TONES_HZ.items():
@@ -72,7 +74,7 @@ def write_corpus(folder: Path, splits: tuple[str, ...] = ("train", "val")) -> Pa
                 phase = 2 * np.pi * tone_hz * rng.uniform(0.9, 1.1) * seconds
                 hiss = 0.02 * rng.standard_normal(len(seconds))
                 add(f"words/{split}/{word}/{number}.flac", word, split, 0.3 * np.sin(phase) + hiss)
-        hiss = np.clip(0.1 * rng.standard_normal(4 * RATE_HZ), -0.5, 0.5)
+        hiss = np.clip(0.1 * rng.standard_normal(4 * rate_hz), -0.5, 0.5)
         add(f"noise/{split}/hiss.flac", "noise:hiss", split, hiss)
     manifest.write(folder, recordings)
     return folder

@@ -3,8 +3,9 @@
 import argparse
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from aqtaudio.commands import esphome
 from aqtaudio.commands.answers import answer
 from aqtaudio.commands.arguments import (
     Verbs,
@@ -18,6 +19,7 @@ from aqtaudio.commands.arguments import (
     require_frontend,
 )
 from aqtaudio.errors import BadInput
+from aqtaudio.program.esphome_contract import Target
 from aqtaudio.program.kernel_libraries import LIBRARIES
 
 
@@ -93,14 +95,20 @@ def parity(options: argparse.Namespace) -> int:
 
 
 def _add_export(verbs: Verbs) -> None:
-    command = verbs.add("export", export, "an artifact folder with a firmware bundle")
+    text = "an artifact folder with a firmware bundle, or the files of another system"
+    command = verbs.add("export", export, text)
     add_run(command)
     command.add_argument("--out", type=Path, required=True)
-    add_data(command, "recordings for the golden vectors", required=False)
+    command.add_argument("--to", choices=("bundle", "esphome"), default="bundle")
+    add_data(command, "recordings for the golden vectors, or to find cutoffs with", required=False)
+    esphome.add_options(command)
 
 
 def export(options: argparse.Namespace) -> int:
-    """Writes an artifact folder."""
+    """Writes an artifact folder, or a pair of files per word for ESPHome."""
+    if options.to == "esphome":
+        return esphome.export(options)
+    esphome.require_target(options)
     from aqtaudio.runs.export import export
     from aqtaudio.runs.run import Run
 
@@ -118,11 +126,17 @@ def _add_check(verbs: Verbs) -> None:
         default=LIBRARIES[0],
         help="that it must run right on; the others are told of",
     )
+    command.add_argument(
+        "--target",
+        choices=get_args(Target),
+        default="micro",
+        help="esphome: what its micro_wake_word wants of a file, too",
+    )
     add_json(command)
 
 
 def check(options: argparse.Namespace) -> int:
-    """Judges a TFLite file; status 1 when TFLite Micro cannot run it with `--kernels`."""
+    """Judges a TFLite file; 1 when TFLite Micro can't run it with `--kernels`, or `--target`."""
     from aqtaudio.program.check import check
     from aqtaudio.runs.run import Run
 
@@ -136,12 +150,14 @@ def check(options: argparse.Namespace) -> int:
             program = Run(path).program
     else:
         model = path.read_bytes()
-    value = check(model, options.allow_float, program=program).to_json()
+    value = check(model, options.allow_float, program=program, target=options.target).to_json()
 
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")
         for library, reasons in value["kernels"].items():
             print(f"  {library} kernels: {'right' if not reasons else '; '.join(reasons)}")
+        for target, reasons in value["targets"].items():
+            print(f"  {target}: {'right' if not reasons else '; '.join(reasons)}")
         for reason in value["reasons"]:
             print(f"  {reason}")
         print("  " + ", ".join(f"{count} {name}" for name, count in value["ops"].items()))
@@ -149,7 +165,7 @@ def check(options: argparse.Namespace) -> int:
         print("  " + ", ".join(f"{key} {value[key]}" for key in sizes))
 
     answer(value, options.json, show)
-    wrong = value["kernels"][options.kernels]
+    wrong = [*value["kernels"][options.kernels], *value["targets"].get(options.target, ())]
     return 0 if value["micro_compatible"] and not wrong else 1
 
 

@@ -18,6 +18,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends import fixed_fft, micro_header, micro_tables
 from aqtaudio.frontends.frontend import Frontend, Quantize, cut, int16_samples, normalised
 from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS, WINDOW_BITS
+from aqtaudio.settings import added
 
 # Windows transformed at a time on a CPU: their spectra stay in its cache.
 CHUNK_WINDOWS = 256
@@ -25,6 +26,10 @@ GROUP_CHANNELS = 8
 LOG_COEFFICIENT = 45426  # ln 2 in 1/65536
 STEPS_PER_UNIT = 25.6
 """Feature steps per unit of what models are trained on: 10 / 256 (kws_streaming, microWakeWord)."""
+ESPHOME_STEPS = 666
+"""That ESPHome's micro_wake_word divides into 256 codes, the first of them -128."""
+ESPHOME_STEP = 1 / 64
+"""What one of these codes is to a model: a power of two, near to that of other settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +59,9 @@ class MicroFrontend(Frontend):
         mean: subtracted from features / 25.6; one value per channel, the last one repeated.
         scale: what they are then divided by. The defaults put the values of speech, 0 to 26,
             evenly around zero.
+        codes: "esphome": a model sees the int8 codes that ESPHome's micro_wake_word makes of the
+            features, in steps of 1/64, and is trained and served on these very codes; `mean` and
+            `scale` do not count. "calibrated": the input edge has a grid of its own.
     """
 
     window_ms: float = 30.0
@@ -75,6 +83,7 @@ class MicroFrontend(Frontend):
     window_cosine: Literal["float64", "float32"] = "float64"
     mean: tuple[float, ...] = (13.0,)
     scale: tuple[float, ...] = (6.5,)
+    codes: Literal["calibrated", "esphome"] = added("calibrated")
 
     def __post_init__(self):
         for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
@@ -111,6 +120,11 @@ class MicroFrontend(Frontend):
         """What the signal times its gain is shifted by; TFLite Micro's is fixed."""
         return 6 if self.variant == "tflm" else self.gain_bits - self.correction_bits - SNR_BITS
 
+    @property
+    def features_scale(self) -> float | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The step of the codes where `codes` fixes them."""
+        return ESPHOME_STEP if self.codes == "esphome" else None
+
     def initial_state(self, clips: int) -> jax.Array:
         """Returns the noise estimate, uint32 [clips, channels]."""
         return jnp.zeros((clips, self.channels), jnp.uint32)
@@ -126,11 +140,22 @@ class MicroFrontend(Frontend):
 
     def normalised(self, steps: jax.Array) -> jax.Array:
         """Returns float32 features [..., channels] of the device's [..., channels]."""
+        if self.codes == "esphome":
+            return esphome_codes(steps).astype(jnp.float32) * np.float32(ESPHOME_STEP)
         return normalised(steps, self.mean, self.scale, STEPS_PER_UNIT)
 
     def integers(self, samples: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the device's features, int32 [B, T, channels], of 16-bit samples [B, N]."""
         return _integers(self, samples, state)
+
+
+def esphome_codes(steps: jax.Array) -> jax.Array:
+    """Returns what ESPHome makes of features, int32 [...]: codes -128 to 127, int32 [...].
+
+    256 / 666 code per step (666 is 25.6 * 26, rounded), halves up (micro_wake_word.cpp).
+    """
+    codes = (steps * 256 + ESPHOME_STEPS // 2) // ESPHOME_STEPS - 128
+    return jnp.clip(codes, -128, 127)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -382,6 +407,7 @@ def _check(settings: MicroFrontend) -> None:
         ),
         (s.log or s.variant == "c", "log false: TFLite Micro's operators always take it"),
         (s.window_cosine in ("float64", "float32"), f"window_cosine {s.window_cosine!r}"),
+        (s.codes in ("calibrated", "esphome"), f"codes {s.codes!r}: calibrated or esphome"),
         (1 <= len(s.mean) <= s.channels, f"mean has {len(s.mean)} values: 1 to {s.channels}"),
         (
             1 <= len(s.scale) <= s.channels and min(s.scale) > 0,

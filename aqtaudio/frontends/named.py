@@ -18,6 +18,7 @@ NAMED = {
     "mfcc": Mfcc(),
     "micro-c": MicroFrontend(),
     "micro-tflm": MicroFrontend(variant="tflm"),
+    "micro-esphome": MicroFrontend(hop_ms=10.0, window_cosine="float32", codes="esphome"),
     "vendor": VendorFrontend(),
     "decibels": WindowDecibels(),
 }

@@ -10,6 +10,7 @@ from typing import Any
 from aqtaudio.errors import BadInput
 from aqtaudio.program import flatbuffer, remedies
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
+from aqtaudio.program.esphome_contract import Target
 from aqtaudio.program.micro import Micro, least_arena_bytes
 from aqtaudio.program.program import Program
 
@@ -47,6 +48,7 @@ class Report:
       reasons: why not, one line each.
       kernels: by library of kernels ("reference", "cmsis-nn", "litert"), what it gets wrong of a
         file that the reference kernels take.
+      targets: by target that was asked for ("esphome"), what of the file breaks its contract.
       ops: number of operators by name.
       float_ops: names of operators that read or write a FLOAT32 tensor.
       unsupported: names of operators that TFLite Micro lacks.
@@ -60,6 +62,7 @@ class Report:
     micro_compatible: bool
     reasons: tuple[str, ...]
     kernels: dict[str, list[str]]
+    targets: dict[str, list[str]]
     ops: dict[str, int]
     float_ops: tuple[str, ...]
     unsupported: tuple[str, ...]
@@ -78,6 +81,7 @@ def check(
     allow_float: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     program: Program | None = None,
+    target: Target = "micro",
 ) -> Report:
     """Judges a file.
 
@@ -86,6 +90,7 @@ def check(
       allow_float: whether FLOAT32 tensors may stay.
       timeout_s: limit for the parse, and again for loading and one invocation.
       program: what the file was made from, if known; reasons then name its layers.
+      target: "esphome": its micro_wake_word, which has a contract of its own.
 
     Raises:
       BadInput: this is not a TFLite file, or a damaged one.
@@ -111,6 +116,7 @@ def check(
         micro_compatible=not reasons,
         reasons=tuple(reasons),
         kernels=facts["kernel_reasons"],
+        targets={name: found for name, found in facts["target_reasons"].items() if name == target},
         ops=facts["ops"],
         float_ops=tuple(facts["float_ops"]),
         unsupported=tuple(unsupported),

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import flatbuffer, kernel_traps, operator_view, remedies, traps
+from aqtaudio.program import (
+    esphome_traps,
+    flatbuffer,
+    kernel_traps,
+    operator_view,
+    remedies,
+    traps,
+)
 from aqtaudio.program.flatbuffer import schema
 from aqtaudio.program.kernel_libraries import LIBRARIES
 from aqtaudio.program.operator_view import EdgeFacts, Operator, Tensor
@@ -28,6 +35,8 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
       trap_reasons: one line per trap of TFLite Micro's kernels (`program.traps`).
       kernel_reasons: by kernel library, one line per operator that it gets wrong
         (`program.kernel_traps`).
+      target_reasons: by device that has a contract of its own, one line per breach of it
+        (`program.esphome_traps`).
       weight_bytes: of the constants, each counted once.
 
     Raises ValueError, and whatever else Python raises on a damaged file.
@@ -35,6 +44,7 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
     try:
         parsed = flatbuffer.read(model)
         operators = operator_view.operators(parsed, edges)
+        contracts = {"esphome": esphome_traps.reasons(parsed, operators)}
     except (struct.error, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError("an offset in it points nowhere") from error
     stretches = _float_stretches(operators)
@@ -46,6 +56,7 @@ def inspect_file(model: bytes, edges: EdgeFacts = ()) -> dict[str, Any]:
         "float_reasons": _float_reasons(operators, stretches),
         "trap_reasons": [line for operator in operators for line in traps.reasons(operator)],
         "kernel_reasons": _kernel_reasons(operators),
+        "target_reasons": contracts,
         "weight_bytes": _weight_bytes(parsed),
     }
 

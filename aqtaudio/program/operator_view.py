@@ -109,6 +109,16 @@ def operators(model: schema.ModelT, edges: EdgeFacts = ()) -> list[Operator]:
     ]
 
 
+def border(model: schema.ModelT) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs of the main subgraph. Raises whatever a damaged file provokes."""
+    graph = model.subgraphs[0]
+    inputs, outputs = (
+        [_tensor(model, graph, index) for index in _ints(indices)]
+        for indices in (graph.inputs, graph.outputs)
+    )
+    return inputs, outputs
+
+
 def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts) -> Operator:
     graph = model.subgraphs[subgraph]
     operator = graph.operators[index]

@@ -9,7 +9,7 @@ quantized reading (`kernel_libraries.four_bits_everywhere`).
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,20 @@ MOST_JOINED = 10
 """Inputs of a concatenation (tflite-micro, concatenation.cc: kMaxInputNum)."""
 LAYOUT_AXES = 3
 """After the batch, that every kernel library transposes."""
+Rewrite = Callable[["Building", Operation], None]
+Rule = Callable[[Program, Operation], Rewrite | None]
 
 
 def portable(program: Program) -> Program:
     """The same integers at the same edges, in operations that are right on all kernels."""
-    building = _Building(program)
+    return rewritten(program, _rewrite)
+
+
+def rewritten(program: Program, rule: Rule) -> Program:
+    """A program with what `rule` puts in the place of each operation; None: it stays."""
+    building = Building(program)
     for op in program.operations:
-        rewrite = _rewrite(program, op)
+        rewrite = rule(program, op)
         if rewrite is None:
             building.append(op)
         else:
@@ -44,13 +51,13 @@ def portable(program: Program) -> Program:
 
 def changes(program: Program) -> Iterator[tuple[str, str]]:
     """(operation, what becomes of it) where `portable` changes anything."""
-    texts = {
+    texts: dict[Rewrite, str] = {
         _split_groups: "one convolution per group: CMSIS-NN has none of 16x8 or 4 bits",
-        _as_convolution: "a 1x1 convolution: CMSIS-NN refuses 16x8 dense layers of many scales",
+        as_convolution: "a 1x1 convolution: CMSIS-NN refuses 16x8 dense layers of many scales",
         _fewer_axes: "fewer axes: CMSIS-NN transposes at most four",
-        _as_sum: "a sum: releases of TFLite Micro differ in SUB's multipliers",
+        as_sum: "a sum: releases of TFLite Micro differ in SUB's multipliers",
         _as_prelu: "a PReLU: releases of TFLite Micro differ in 16-bit RELU's multipliers",
-        _as_bytes: "8-bit storage: CMSIS-NN and LiteRT compute some 4-bit ones wrong",
+        as_bytes: "8-bit storage: CMSIS-NN and LiteRT compute some 4-bit ones wrong",
     }
     for op in program.operations:
         rewrite = _rewrite(program, op)
@@ -58,7 +65,7 @@ def changes(program: Program) -> Iterator[tuple[str, str]]:
             yield op.name, texts[rewrite]
 
 
-def _rewrite(program: Program, op: Operation) -> Any:
+def _rewrite(program: Program, op: Operation) -> Rewrite | None:
     if op.kind in support.SOURCES:
         return None
     source, target = program.edges[op.inputs[0]], program.edges[op.output]
@@ -66,19 +73,19 @@ def _rewrite(program: Program, op: Operation) -> Any:
     if op.kind == "conv2d" and "groups" in op.attributes:
         return _split_groups if wide or op.attributes["weight_bits"] == 4 else None
     if op.kind == "dense" and wide and op.constants["weight_scale"].size > 1:
-        return _as_convolution
+        return as_convolution
     if op.kind == "transpose" and len(source.shape) > LAYOUT_AXES:
         return _fewer_axes
     if op.kind == "sub":
         a, b = (program.edges[name].scale for name in op.inputs)
-        return None if difference_is_one(a, b, target.scale, wide) else _as_sum
+        return None if difference_is_one(a, b, target.scale, wide) else as_sum
     if op.kind in ("relu", "leaky_relu") and wide:
         alpha = op.attributes.get("alpha", 1.0)
         return None if slopes_are_one(source.scale, target.scale, alpha) else _as_prelu
     if op.kind == "depthwise_conv2d" and op.attributes["weight_bits"] == 4:
         dilated = op.attributes["dilation"] != (1, 1)
         right = four_bits_everywhere(op.kind, source.shape[-1], target.shape[-1], dilated)
-        return None if right else _as_bytes
+        return None if right else as_bytes
     return None
 
 
@@ -88,7 +95,7 @@ def _part(output: str, name: str) -> str:
     return f"{output}/{name}" if frame is None else f"{output[: frame.start()]}/{name}{frame[0]}"
 
 
-class _Building:
+class Building:
     """A program in the making."""
 
     def __init__(self, old: Program):
@@ -121,7 +128,7 @@ class _Building:
         return Program(self.edges, tuple(self.operations), self.old.inputs, self.old.outputs)
 
 
-def _split_groups(building: _Building, op: Operation) -> None:
+def _split_groups(building: Building, op: Operation) -> None:
     """A grouped convolution: slices, a convolution each, and their outputs side by side."""
     source, target = building.edges[op.inputs[0]], building.old.edges[op.output]
     groups = op.attributes["groups"]
@@ -146,7 +153,7 @@ def _split_groups(building: _Building, op: Operation) -> None:
     _join(building, parts, target, axis=2)
 
 
-def _join(building: _Building, parts: list[str], target: Edge, axis: int) -> None:
+def _join(building: Building, parts: list[str], target: Edge, axis: int) -> None:
     """A concatenation, in stages where there are many parts."""
     stage = 0
     while len(parts) > MOST_JOINED:
@@ -159,7 +166,7 @@ def _join(building: _Building, parts: list[str], target: Edge, axis: int) -> Non
     _joined(building, parts, target.name, target, axis)
 
 
-def _joined(building: _Building, parts: list[str], name: str, target: Edge, axis: int) -> str:
+def _joined(building: Building, parts: list[str], name: str, target: Edge, axis: int) -> str:
     size = sum(building.edges[part].shape[axis] for part in parts)
     shape = (*target.shape[:axis], size, *target.shape[axis + 1 :])
     return building.add(
@@ -167,7 +174,7 @@ def _joined(building: _Building, parts: list[str], name: str, target: Edge, axis
     )
 
 
-def _as_convolution(building: _Building, op: Operation) -> None:
+def as_convolution(building: Building, op: Operation) -> None:
     """A dense layer as a 1x1 convolution over its rows."""
     source, target = building.edges[op.inputs[0]], building.old.edges[op.output]
     *lead, depth = source.shape
@@ -186,7 +193,7 @@ def _as_convolution(building: _Building, op: Operation) -> None:
     building.add("reshape", (made.name,), target, shape=target.shape)
 
 
-def _fewer_axes(building: _Building, op: Operation) -> None:
+def _fewer_axes(building: Building, op: Operation) -> None:
     """A transpose as some of at most `LAYOUT_AXES` axes, between reshapes."""
     source, target = building.edges[op.inputs[0]], building.old.edges[op.output]
     last = op.inputs[0]
@@ -250,7 +257,7 @@ def _merged(
     return shape, tuple(ordered.index(run) for run in runs)
 
 
-def _as_sum(building: _Building, op: Operation) -> None:
+def as_sum(building: Building, op: Operation) -> None:
     """a - b as a + (-b).
 
     Releases of TFLite Micro form the ratios of SUB's scales in float32 or in float64, those of ADD
@@ -272,7 +279,7 @@ def _as_sum(building: _Building, op: Operation) -> None:
     building.add("add", (a, name), building.old.edges[op.output], **op.attributes)
 
 
-def _as_prelu(building: _Building, op: Operation) -> None:
+def _as_prelu(building: Building, op: Operation) -> None:
     """A relu with a constant slope below zero, 0 or `alpha`.
 
     As with SUB, releases form the ratios of RELU and LEAKY_RELU in float32 or in float64, those of
@@ -287,7 +294,7 @@ def _as_prelu(building: _Building, op: Operation) -> None:
     building.add("prelu", (x, slope.name), building.old.edges[op.output])
 
 
-def _as_bytes(building: _Building, op: Operation) -> None:
+def as_bytes(building: Building, op: Operation) -> None:
     """4-bit weights in an 8-bit tensor: the same codes on the same grid."""
     attributes = dict(op.attributes) | {"weight_bits": 8}
     building.append(dataclasses.replace(op, attributes=attributes))

@@ -167,6 +167,11 @@ class Task(abc.ABC):
         """Whether a run may keep the output layers of a run of `other`."""
         return True
 
+    @property
+    def words(self) -> Mapping[str, int]:
+        """Words that a device may listen for, each with its place among the model's logits."""
+        return {}
+
     def notice(self) -> str:
         """What to say before training: packages that are missing, say. "" for nothing."""
         return ""

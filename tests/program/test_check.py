@@ -25,6 +25,7 @@ KEYS = {
     "arena_bytes",
     "arena_used_bytes",
     "kernels",
+    "targets",
     "file_bytes",
     "weight_bytes",
 }

@@ -65,6 +65,11 @@ class Keywords(Task):
         """Names in the order of the logits."""
         return class_names(self.keywords)
 
+    @property
+    def words(self) -> Mapping[str, int]:
+        """The keywords."""
+        return {word: self.classes.index(word) for word in self.keywords}
+
     # What fits.
 
     def fitted(self, model: nn.Module, more: int = 0) -> nn.Module:
