@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aqtaudio.commands.answers import say
+from aqtaudio.commands.keywords import NEGATIVE_HOURS
 from aqtaudio.errors import BadInput
 
 NAMES = {
@@ -84,16 +85,18 @@ def _measured(run: Any, options: argparse.Namespace, settings: Any) -> dict[str,
     """By word, the threshold for a rate of false alarms, and a line of what it does."""
     from aqtaudio.program.execute import Executor
     from aqtaudio.runs.esphome import word_programs
+    from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.task import Keywords
     from aqtaudio.tasks.keywords.word_threshold import word_threshold
 
     task, setup = Keywords.of(run.experiment.task), run.experiment.setup
-    data = task.load(options.data, setup, ("val",))
+    data = task.clips(options.data, setup, ("val",))
     items, rate = run.items(data, "val"), options.false_alarms_per_hour
     rate = ASKED_RATE if rate is None else rate
     found = {}
     for word, program in word_programs(run).items():
-        scored = Executor(program), word, setup, data, items, "val", settings, rate
+        without = negatives(options.data, (), (word,), "val", NEGATIVE_HOURS)
+        scored = Executor(program), word, setup, data, items, "val", settings, rate, without
         value = word_threshold(*scored)
         scene, alone = value["scene"], value["background"]
         say(

@@ -177,6 +177,7 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
     from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.keywords.data import EvaluationItem
     from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
     from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.task import Keywords
@@ -192,8 +193,9 @@ def detect(options: argparse.Namespace) -> int:
     require_audio(setup)
     settings = DetectorSettings(**given(options, DetectorSettings))
     trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
-    data = task.load(options.data, setup, (split,))
-    items = run.items(data, split)
+    data = task.clips(options.data, setup, (split,))
+    listed = task.item is EvaluationItem  # else the run's own list is of something else
+    items = run.items(data, split) if listed else data.evaluation_list(split)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
     value = {"runtime": options.runtime, "split": split}
     value |= detect(trial, data, items, found, split, options.rate, say)
@@ -254,6 +256,7 @@ def _protocol(options: argparse.Namespace) -> int:
         plan = wake_word_stream.plan(word, folder, *how)
         kept = f"{word}-{_fingerprint(run.path, options.runtime, plan.fingerprint())}"
         protocol = Protocol(opens, setup, task.classes, word, plan, work / kept, settings)
+        protocol = dataclasses.replace(protocol, posteriors=task.posteriors)
         value["words"][word] = protocol.result(say) | {"unreadable_clips": plan.unreadable}
     rates = [found["miss_rate"] for found in value["words"].values()]
     value["miss_rate"] = None if None in rates else sum(rates) / len(rates)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
+SPEECH = "speech"
 
 
 def class_of(label: str, keywords: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aqtaudio.detection.posteriors import Smoother, softmax
+from aqtaudio.detection.posteriors import Posteriors, Smoother, softmax
 from aqtaudio.errors import BadInput
 
 DIP = 0.75
@@ -71,6 +71,7 @@ class Detector:
         block_ms: float,
         settings: DetectorSettings | Mapping[str, DetectorSettings],
         delay_ms: float = 0.0,
+        posteriors: Posteriors = softmax,
     ):
         """A detector at the beginning of a stream.
 
@@ -81,6 +82,7 @@ class Detector:
           settings: when a posterior is a detection, of all targets or by target.
           delay_ms: added to all times: how much later than a block's end its logits can be there,
             that is by how much the front end's window is longer than its hop.
+          posteriors: what logits mean.
 
         Raises:
           BadInput: no targets, one that is no class or there twice or without settings, or an
@@ -91,6 +93,7 @@ class Detector:
             raise BadInput(
                 f"blocks of {block_ms} ms, {delay_ms} ms late; allowed: over 0; 0 or more"
             )
+        self._posteriors = posteriors
         self.classes = tuple(classes)
         self.targets = tuple(targets)
         self._block_ms = block_ms
@@ -118,7 +121,7 @@ class Detector:
         if logits.ndim != 2 or logits.shape[1] != len(self.classes):
             allowed = f"[n, {len(self.classes)}]"
             raise BadInput(f"logits of shape {list(logits.shape)}; allowed: {allowed}")
-        posteriors = softmax(logits)[:, self._columns]
+        posteriors = self._posteriors(logits)[:, self._columns]
         return [
             smoother.push(posteriors[:, [column]])[:, 0]
             for column, smoother in enumerate(self._smoothers)
@@ -248,6 +251,7 @@ def sweep(
     settings: DetectorSettings | Mapping[str, DetectorSettings],
     thresholds: Sequence[float],
     delay_ms: float = 0.0,
+    posteriors: Posteriors = softmax,
 ) -> list[tuple[float, list[Detection]]]:
     """What detectors of several thresholds detect in a whole stream, smoothed only once.
 
@@ -259,6 +263,7 @@ def sweep(
       settings: of the detector; thresholds in it do not count.
       thresholds: over 0, at most 1; of all targets.
       delay_ms: as of `Detector`.
+      posteriors: as of `Detector`.
 
     Returns:
       (threshold, detections) in the order of `thresholds`.
@@ -266,7 +271,7 @@ def sweep(
     Raises:
       BadInput: as `Detector` and `DetectorSettings`.
     """
-    detector = Detector(classes, targets, block_ms, settings, delay_ms)
+    detector = Detector(classes, targets, block_ms, settings, delay_ms, posteriors)
     smoothed = detector._smoothed(logits)
     found = []
     for threshold in map(float, thresholds):

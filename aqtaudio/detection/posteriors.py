@@ -4,9 +4,15 @@ Smoothing as in Chen, Parada, Heigold, "Small-footprint keyword spotting using d
 (ICASSP 2014), equation 2.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+from scipy.special import expit
 
 from aqtaudio.errors import BadInput
+
+Posteriors = Callable[[np.ndarray], np.ndarray]
+"""Logits [N, C] to posteriors float64 [N, C]. A row depends on no other row, to the bit."""
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -14,6 +20,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     logits = np.ascontiguousarray(logits, np.float64)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def logistic(logits: np.ndarray) -> np.ndarray:
+    """Posteriors float64 [N, C] of logits [N, C] that are each of their own."""
+    return expit(np.ascontiguousarray(logits, np.float64))
 
 
 class Smoother:

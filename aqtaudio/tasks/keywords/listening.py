@@ -17,6 +17,7 @@ from aqtaudio.detection.detector import (
     threshold_grid,
 )
 from aqtaudio.detection.intervals import rate_interval
+from aqtaudio.detection.posteriors import Posteriors
 from aqtaudio.detection.scene import Scene, make_scene
 from aqtaudio.detection.threshold import Choice, choose
 from aqtaudio.errors import BadInput
@@ -65,7 +66,8 @@ def listen(
 ) -> int:
     """Shows the keywords in int16 samples at the front end's rate. Returns how many samples."""
     samples, block_ms = 0, stream.block_ms
-    detector = Detector(task.classes, task.keywords, block_ms, settings, stream.delay_ms)
+    how = block_ms, settings, stream.delay_ms, task.posteriors
+    detector = Detector(task.classes, task.keywords, *how)
     for chunk in audio:
         samples += len(chunk)
         for detection in detector.push(stream.push(chunk)):
@@ -100,11 +102,11 @@ class Trial:
         self, logits: np.ndarray, settings: DetectorSettings, thresholds: Sequence[float]
     ) -> list[tuple[float, list[Detection]]]:
         """Detections by threshold."""
-        return sweep(logits, *self._stream, settings, thresholds, self._delay_ms)
+        return sweep(logits, *self._stream, settings, thresholds, *self._how)
 
     def detections(self, logits: np.ndarray, settings: ByWord) -> list[Detection]:
         """With a threshold for each word."""
-        detector = Detector(*self._stream, settings, self._delay_ms)
+        detector = Detector(*self._stream, settings, *self._how)
         return detector.push(logits) + detector.finish()
 
     @property
@@ -112,10 +114,11 @@ class Trial:
         return self.task.classes, self.task.keywords, self.setup.block_ms
 
     @property
-    def _delay_ms(self) -> float:
+    def _how(self) -> tuple[float, Posteriors]:
+        """How late a block is known, and what its logits mean."""
         frontend = self.setup.frontend
         more = frontend.window_samples - frontend.hop_samples
-        return more * 1e3 / frontend.sample_rate_hz
+        return more * 1e3 / frontend.sample_rate_hz, self.task.posteriors
 
 
 def detect(

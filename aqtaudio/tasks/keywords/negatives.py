@@ -10,12 +10,12 @@ import numpy as np
 
 from aqtaudio.data import audio, manifest
 from aqtaudio.data.crops import hash_order
-from aqtaudio.data.labels import SILENCE, class_of, says
+from aqtaudio.data.labels import SILENCE, SPEECH, class_of, says
 from aqtaudio.data.manifest import SPLITS, Recording
 from aqtaudio.detection.detector import Detection
 from aqtaudio.detection.intervals import rate_interval
 
-SPEECH, NOISE, MUSIC, WORDS = "speech", "noise", "music", "words"
+NOISE, MUSIC, WORDS = "noise", "music", "words"
 RUNNING = (SPEECH, MUSIC, NOISE)
 """What comes by the hour; words are clips of isolated other words."""
 KINDS = (*RUNNING, WORDS)
@@ -50,7 +50,7 @@ def kind_of(label: str, keywords: Sequence[str]) -> str | None:
         return MUSIC
     if class_of(label, keywords) == SILENCE:
         return NOISE
-    return SPEECH if label == "speech" else WORDS
+    return SPEECH if label == SPEECH else WORDS
 
 
 def negatives(

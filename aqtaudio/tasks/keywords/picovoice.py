@@ -19,7 +19,7 @@ from aqtaudio.data.audio import to_int16
 from aqtaudio.data.wake_word_stream import FRAME_SAMPLES, RATE_HZ, Part, Plan, mixed
 from aqtaudio.detection.detector import DetectorSettings, Trigger, smoothing_blocks, threshold_grid
 from aqtaudio.detection.intervals import rate_interval, share_interval
-from aqtaudio.detection.posteriors import Smoother, softmax
+from aqtaudio.detection.posteriors import Posteriors, Smoother, softmax
 from aqtaudio.errors import BadInput
 from aqtaudio.files import replacing, write_json
 from aqtaudio.tasks.keywords.listening import Listening
@@ -47,6 +47,7 @@ class Protocol:
       folder: where scores are kept, of this run, runtime and stream alone.
       settings: of the detector; the threshold is swept.
       piece_s: how much is heard between two files.
+      posteriors: what logits mean.
     """
 
     listening: Listening
@@ -57,6 +58,7 @@ class Protocol:
     folder: Path
     settings: DetectorSettings
     piece_s: float = PIECE_S
+    posteriors: Posteriors = softmax
 
     def __post_init__(self):
         if self.setup.frontend.sample_rate_hz != RATE_HZ:
@@ -115,7 +117,7 @@ class Protocol:
         samples = mixed(self.plan, begins * self._hop, last * self._hop + self._more)
         with self.listening() as stream:
             logits = stream.push(to_int16(samples / peak))
-        scores = softmax(logits[first - begins :])[:, list(self.classes).index(self.word)]
+        scores = self.posteriors(logits[first - begins :])[:, list(self.classes).index(self.word)]
         with replacing(self._file(number)) as new:
             np.save(new, scores.astype(np.float32))
 

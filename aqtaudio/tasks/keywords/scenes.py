@@ -26,6 +26,16 @@ from aqtaudio.program.compiler import compiled
 SCENE_MS = 5000
 TAIL_MS = 400
 """What a scene has after the end of its word."""
+ALONE, AFTER_SPEECH = 0.35, 0.35
+"""Shares of the scenes with a word: in which nobody else speaks; in which somebody speaks before and
+after it. In the rest somebody speaks all the time. Running speech has no pause before a word: heads
+that only knew words after silence missed half of them there."""
+PAUSE_MS = 300
+"""Between the word and who speaks before, at most."""
+CLOSE_DB = (-25.0, 3.0)
+FAR_DB = (-40.0, -12.0)
+"""Levels of who speaks before and after, and of who speaks at the same time, over the word's."""
+FADE_MS = 10
 TOGETHER = 16
 """Scenes that are made in one call."""
 AT_LEAST = 128
@@ -78,13 +88,24 @@ def scenes_of(path: str, samples: int, rate_hz: int, word: bool, turns: int) -> 
     return [Scene(path, n * length, 0, False) for n in range(max(1, samples // length))]
 
 
-def placed(scenes: Sequence[Scene], samples: Sequence[np.ndarray], rate_hz: int) -> Placed:
-    """Scenes of recordings, int16 [N] each."""
+def placed(
+    scenes: Sequence[Scene],
+    samples: Sequence[np.ndarray],
+    rate_hz: int,
+    talkers: Sequence[np.ndarray] = (),
+) -> Placed:
+    """Scenes of recordings, int16 [N] each. `talkers`: running speech, for scenes with a word."""
     found = [
         _word(clip, rate_hz) if scene.word else _part(clip, scene.start_sample, rate_hz)
         for scene, clip in zip(scenes, samples, strict=True)
     ]
     audio, starts, ends = zip(*found, strict=True)
+    audio = [
+        _among_talkers(heard, start, end, scene, talkers, rate_hz)
+        if scene.word and talkers
+        else heard
+        for scene, heard, start, end in zip(scenes, audio, starts, ends, strict=True)
+    ]
     return Placed(np.stack(audio), np.asarray(starts), np.asarray(ends))
 
 
@@ -101,6 +122,35 @@ def _word(clip: np.ndarray, rate_hz: int) -> tuple[np.ndarray, float, float]:
     scene[max(0, first) : max(0, first) + len(heard)] = heard
     end_ms = float(SCENE_MS - TAIL_MS)
     return scene, max(0.0, end_ms - 1000 * (end_s - start_s)), end_ms
+
+
+def _among_talkers(
+    audio: np.ndarray,
+    start_ms: float,
+    end_ms: float,
+    scene: Scene,
+    talkers: Sequence[np.ndarray],
+    rate_hz: int,
+) -> np.ndarray:
+    """The scene with somebody who speaks beside the word, or without."""
+    rng, per_ms = np.random.default_rng([scene.key, 1]), rate_hz / 1000
+    kind = rng.random()
+    if kind < ALONE:
+        return audio
+    talker = talkers[int(rng.integers(len(talkers)))].astype(np.float32)
+    talk = np.resize(np.roll(talker, -int(rng.integers(len(talker)))), len(audio))
+    word = audio[int(start_ms * per_ms) : int(end_ms * per_ms)].astype(np.float32)
+    pauses = rng.uniform(0, PAUSE_MS, 2)
+    if kind < ALONE + AFTER_SPEECH:
+        level_db = rng.uniform(*CLOSE_DB)
+        at_ms = np.arange(len(audio)) / per_ms
+        outside = np.maximum(start_ms - pauses[0] - at_ms, at_ms - end_ms - pauses[1])
+        talk *= np.clip(outside / FADE_MS, 0.0, 1.0).astype(np.float32)
+    else:
+        level_db = rng.uniform(*FAR_DB)
+    loudness = np.sqrt(np.mean(word**2)) / max(1.0, np.sqrt(np.mean(talker**2)))
+    both = audio + talk * (loudness * 10 ** (level_db / 20))
+    return np.clip(np.rint(both), -32768, 32767).astype(np.int16)
 
 
 def _part(samples: np.ndarray, start: int, rate_hz: int) -> tuple[np.ndarray, float, float]:

@@ -19,6 +19,7 @@ import optax
 
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.intervals import wilson_interval
+from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
 from aqtaudio.tasks.keywords.spotting_data import (
@@ -65,6 +66,7 @@ class Spotting(Keywords):
     """
 
     item: ClassVar[type] = SceneItem
+    posterior_name: ClassVar[str] = "logistic function"
     headlines: ClassVar[Headlines] = Headlines(
         ("recall",), titles={"recall": "recall at the rate of false alarms"}
     )
@@ -96,6 +98,10 @@ class Spotting(Keywords):
     def classes(self) -> tuple[str, ...]:
         """The words, in the order of the logits."""
         return self.keywords
+
+    def posteriors(self, logits: np.ndarray) -> np.ndarray:
+        """Of each word by itself."""
+        return logistic(logits)
 
     # What fits.
 

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from aqtaudio.data import audio, manifest, sidecars
-from aqtaudio.data.labels import SILENCE, class_of
+from aqtaudio.data.labels import SILENCE, SPEECH, class_of, says
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
@@ -113,7 +113,7 @@ class SpottingData:
         Raises BadInput for a keyword or sound without words that a split lacks.
         """
         rows = [row for row in manifest.read_all(folders) if row.split in splits]
-        rows = [row for row in rows if row.label in keywords or not _says(row.text, keywords)]
+        rows = [row for row in rows if row.label in keywords or not says(row.text, keywords)]
         for split in splits:
             there = {row.label for row in rows if row.split == split}
             lacking = [word for word in keywords if word not in there]
@@ -154,12 +154,24 @@ class SpottingData:
 
     def _placed(self, scenes: Sequence[Scene]) -> Placed:
         samples = [self._samples[self._row[scene.path]] for scene in scenes]
-        return made.placed(scenes, samples, self.sample_rate_hz)
+        return made.placed(scenes, samples, self.sample_rate_hz, self._talkers(scenes))
 
     def _around(self, scenes: Sequence[Scene]) -> Surroundings:
         """The background of the split that scenes are of."""
-        split = self._recordings[self._row[scenes[0].path]].split
-        return Surroundings(self.noises(split), self._mixing, self.sample_rate_hz)
+        noises = self.noises(self._split(scenes))
+        return Surroundings(noises, self._mixing, self.sample_rate_hz)
+
+    def _talkers(self, scenes: Sequence[Scene]) -> list[np.ndarray]:
+        """Running speech of the split that scenes are of."""
+        split = self._split(scenes)
+        return [
+            samples
+            for recording, samples in zip(self._recordings, self._samples, strict=True)
+            if (recording.split, recording.label) == (split, SPEECH) and samples.any()
+        ]
+
+    def _split(self, scenes: Sequence[Scene]) -> str:
+        return self._recordings[self._row[scenes[0].path]].split
 
     def noises(self, split: str) -> list[np.ndarray]:
         """Recordings of background, int16 [N] each, that are not silent."""
@@ -320,9 +332,3 @@ def _of_scene(index: int, ends: np.ndarray) -> np.ndarray:
 
 def _joined(found: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros((0, 2), np.int64), *found])
-
-
-def _says(text: str, keywords: Sequence[str]) -> bool:
-    """Whether a transcript has a keyword, or the words of one, as labels write them."""
-    said = f" {re.sub(r'[^a-z0-9]+', ' ', text.lower())} "
-    return any(f" {re.sub(r'[^a-z0-9]+', ' ', word.lower())} " in said for word in keywords)

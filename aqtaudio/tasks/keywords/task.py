@@ -16,6 +16,7 @@ from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
+from aqtaudio.detection.posteriors import softmax
 from aqtaudio.errors import BadInput
 from aqtaudio.program import c_text
 from aqtaudio.program.execute import Executor
@@ -45,6 +46,7 @@ class Keywords(Task):
     """
 
     item: ClassVar[type] = EvaluationItem
+    posterior_name: ClassVar[str] = "softmax"
     headlines: ClassVar[Headlines] = Headlines(("accuracy",))
 
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
@@ -65,6 +67,10 @@ class Keywords(Task):
         """Names in the order of the logits."""
         return class_names(self.keywords)
 
+    def posteriors(self, logits: np.ndarray) -> np.ndarray:
+        """Of logits [N, C]: float64 [N, C]."""
+        return softmax(logits)
+
     @property
     def words(self) -> Mapping[str, int]:
         """The keywords."""
@@ -82,8 +88,12 @@ class Keywords(Task):
 
     # Data.
 
-    def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> KeywordData:
+    def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> Any:
         """Clips of every class."""
+        return self.clips(folders, setup, splits)
+
+    def clips(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> KeywordData:
+        """Clips of every class, as `detect` hides them in other sound."""
         frontend = setup.frontend
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
@@ -202,7 +212,7 @@ class Keywords(Task):
 
     def device_files(self, setup: Setup, executor: Executor) -> Mapping[str, str]:
         """And the classes, in the order of the outputs."""
-        labels = {"firmware/model_labels.h": labels_header(self.classes)}
+        labels = {"firmware/model_labels.h": self._labels()}
         return {**super().device_files(setup, executor), **labels}
 
     def stored_files(self, folder: Path) -> Mapping[str, str]:
@@ -211,7 +221,11 @@ class Keywords(Task):
         if found is None:
             return {}
         settings = by_target(found, self.keywords)
-        return {"firmware/model_labels.h": labels_header(self.classes, settings)}
+        return {"firmware/model_labels.h": self._labels(settings)}
+
+    def _labels(self, found: Mapping[str, DetectorSettings] | None = None) -> str:
+        settings = by_target(DetectorSettings(), self.keywords) if found is None else found
+        return labels_header(self.classes, settings, found is None, self.posterior_name)
 
     def show(self, scores: Mapping[str, Any]) -> list[str]:
         """Accuracy over all and per class."""
@@ -222,29 +236,34 @@ class Keywords(Task):
 
 
 def labels_header(
-    classes: Sequence[str], found: Mapping[str, DetectorSettings] | None = None
+    classes: Sequence[str],
+    settings: Mapping[str, DetectorSettings],
+    guessed: bool,
+    posteriors: str,
 ) -> str:
-    """C and C++ text: names of the classes, and the settings of a detector for each; `found`: by
-    keyword, where they are no guess. A class that is not to be detected has a threshold over 1.
+    """C and C++ text: names of the classes, and the settings of a detector for each keyword.
+
+    `posteriors`: what they are of the outputs. A class that is not to be detected has a threshold
+    over 1.
     """
     names = ", ".join(json.dumps(name, ensure_ascii=False) for name in classes)
-    default = DetectorSettings()
-    settings = found or by_target(default, classes[:-2])
-    each = [settings.get(name, dataclasses.replace(default, threshold=1)) for name in classes]
+    each = [settings.get(name, DetectorSettings(threshold=1)) for name in classes]
     highest = max(at.threshold for at in settings.values())
     thresholds = [
         at.threshold if name in settings else 2.0 for name, at in zip(classes, each, strict=True)
     ]
-    origin = "`aqtaudio detect` found them" if found else "a guess: `aqtaudio detect` finds better"
+    origin = (
+        "a guess: `aqtaudio detect` finds better" if guessed else "`aqtaudio detect` found them"
+    )
 
     def array(kind: str, name: str, values: Sequence[str]) -> str:
         return f"static const {kind} {name}[{len(classes)}] = {{{', '.join(values)}}};"
 
     return f"""\
-// The classes, in the order of the outputs. A detection: the softmax of the outputs, its mean over
-// the smoothing time, rises to the threshold of its class. A class is heard again when its mean has
-// fallen below the threshold or to {DIP:g} of its peak, and its refractory time is over; classes
-// don't wait for one another.
+// The classes, in the order of the outputs. A detection: the {posteriors} of the outputs, its
+// mean over the smoothing time, rises to the threshold of its class. A class is heard again when
+// its mean has fallen below the threshold or to {DIP:g} of its peak, and its refractory time is
+// over; classes don't wait for one another.
 #pragma once
 
 {array("char* const", "kModelLabels", [names])}

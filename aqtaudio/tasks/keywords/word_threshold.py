@@ -10,6 +10,7 @@ from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.program.execute import Executor
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData
 from aqtaudio.tasks.keywords.listening import Trial, detect
+from aqtaudio.tasks.keywords.negatives import Negative
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
@@ -23,7 +24,8 @@ def word_threshold(
     items: Sequence[EvaluationItem],
     split: str,
     settings: DetectorSettings,
-    false_alarms_per_hour: float,
+    rate: float,
+    found: Sequence[Negative],
 ) -> dict[str, Any]:
     """What `detect` finds of the word with a program of its probability alone.
 
@@ -37,7 +39,8 @@ def word_threshold(
       items: of `split`, to be scored.
       split: of the recordings.
       settings: of the detector; its threshold does not count.
-      false_alarms_per_hour: that half of the recordings choose the threshold for.
+      rate: of false alarms per hour, that half of the recordings choose the threshold for.
+      found: recordings without the word.
     """
 
     @contextlib.contextmanager
@@ -45,7 +48,7 @@ def word_threshold(
         yield Stream(WordNetwork(executor), setup)
 
     trial = Trial(listening, Keywords((word,)), setup, settings)
-    return detect(trial, data, items, split, false_alarms_per_hour)
+    return detect(trial, data, items, found, split, rate)
 
 
 class WordNetwork:
