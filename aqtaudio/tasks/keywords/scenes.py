@@ -27,9 +27,9 @@ SCENE_MS = 5000
 TAIL_MS = 400
 """What a scene has after the end of its word."""
 ALONE, AFTER_SPEECH = 0.35, 0.35
-"""Shares of the scenes with a word: in which nobody else speaks; in which somebody speaks before and
-after it. In the rest somebody speaks all the time. Running speech has no pause before a word: heads
-that only knew words after silence missed half of them there."""
+"""Shares of the scenes with a word: in which nobody else speaks; in which somebody speaks before
+and after it. In the rest somebody speaks all the time. Running speech has no pause before a word:
+heads that only knew words after silence missed half of them there."""
 PAUSE_MS = 300
 """Between the word and who speaks before, at most."""
 CLOSE_DB = (-25.0, 3.0)

@@ -113,7 +113,11 @@ class SpottingData:
         Raises BadInput for a keyword or sound without words that a split lacks.
         """
         rows = [row for row in manifest.read_all(folders) if row.split in splits]
-        rows = [row for row in rows if row.label in keywords or not says(row.text, keywords)]
+        rows = [
+            row
+            for row in rows
+            if row.label in keywords or not any(says(row.text, word) for word in keywords)
+        ]
         for split in splits:
             there = {row.label for row in rows if row.split == split}
             lacking = [word for word in keywords if word not in there]
