@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("sharing", "optimization", "corpus", "command_cases")
+pytest_plugins = ("sharing", "optimization", "corpus", "hum_corpus", "command_cases")
 
 
 @pytest.fixture(scope="session")
