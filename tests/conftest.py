@@ -9,6 +9,7 @@ pytest_plugins = (
     "sharing",
     "optimization",
     "corpus",
+    "hum_corpus",
     "command_cases",
     "small_dictionary",
     "esphome_run",

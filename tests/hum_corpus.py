@@ -1,16 +1,27 @@
 """Hums of speakers, told apart by their pitch, and noises: a manifest folder for probes.
 
-And a teacher that is no network: how loud a few bands are.
+And a teacher that is no network (how loud a few bands are), and a student of it to share.
+
+A pytest plugin, named in conftest.py.
 """
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
+from corpus import trains
 
 from aqtaudio.data import manifest, sidecars
 from aqtaudio.data.manifest import Recording
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.frontends.decibels import WindowDecibels
+from aqtaudio.models.l3_net import L3Net
+from aqtaudio.runs.run import Run
+from aqtaudio.tasks.embedding.label_probes import LabelProbe
+from aqtaudio.tasks.embedding.probe_training import ProbeSettings
+from aqtaudio.tasks.embedding.task import Embedding
 from aqtaudio.tasks.embedding.teachers import Teacher
 
 RATE_HZ = 8000
@@ -77,3 +88,50 @@ class BandTeacher(Teacher):
         powers = np.abs(np.fft.rfft(windows / 32768))[..., :-1] ** 2
         bands = powers.reshape(*powers.shape[:2], self.bands, -1).sum(-1)
         return np.log10(bands + 1e-6).astype(np.float32)
+
+
+SETTINGS = ProbeSettings(strengths=(0.1, 1e-3), iterations=60)
+HUMS = LabelProbe(
+    "hums", ("low", "high"), ("unknown", "silence"), ("shrill",), settings=SETTINGS,
+    few_shot_draws=2,
+)  # fmt: skip
+NOISES = LabelProbe("noises", ("noise:*",), settings=SETTINGS, few_shot_draws=0)
+
+
+def hum_experiment(probes: tuple[LabelProbe, ...] = (HUMS, NOISES)) -> Experiment:
+    """A student that is hardly trained, and probes of it."""
+    steps = Optimizer(steps=3, batch_size=4, warmup_steps=1)
+    return Experiment(
+        model=L3Net((2, 2, 4, 8)),
+        task=Embedding(
+            BandTeacher(),
+            clip_ms=1000,
+            teacher_hears="recordings",
+            foreground="any",
+            mixing=None,
+            skipped=0,
+            probes=probes,
+        ),
+        frontend=WindowDecibels(),
+        optimizer=steps,
+        finetune=dataclasses.replace(steps, steps=1),
+        calibration_batches=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def hum_corpus(once) -> Path:
+    """The manifest folder. Not to be written to."""
+    return once("hums", write_hum_corpus)
+
+
+@pytest.fixture(scope="session")
+def hum_student(once, hum_corpus) -> Run:
+    """A finished run. Not to be written to."""
+
+    def write(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AQTAUDIO_CACHE", f"{folder}_cache")
+            trains(hum_experiment(), hum_corpus)(folder)
+
+    return Run(once("hum_student", write))

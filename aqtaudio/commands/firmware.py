@@ -118,6 +118,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _united(rows: list[dict[str, Any]], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows, and those kept that are of other files."""
-    known = {row["model_sha256"] for row in rows}
-    return rows + [row for row in kept if row["model_sha256"] not in known]
+    """Rows, and those kept that are of other files; an artifact's older file is none."""
+    files = {row["model_sha256"] for row in rows}
+    artifacts = {(row["study"], row["run_id"]) for row in rows}
+    return rows + [
+        row
+        for row in kept
+        if row["model_sha256"] not in files and (row["study"], row["run_id"]) not in artifacts
+    ]

@@ -2,18 +2,17 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hum_corpus import BandTeacher, write_hum_corpus
+from hum_corpus import hum_experiment
 
 from aqtaudio.adaptation.probe_program import PROBE, recorded
 from aqtaudio.commands.command_line import main
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Optimizer, save_json
-from aqtaudio.frontends.decibels import WindowDecibels
-from aqtaudio.models.l3_net import L3Net
+from aqtaudio.experiment import save_json
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import Run
@@ -22,7 +21,6 @@ from aqtaudio.tasks.embedding import probes
 from aqtaudio.tasks.embedding.label_probes import LabelProbe
 from aqtaudio.tasks.embedding.probe_clips import training_clips
 from aqtaudio.tasks.embedding.probe_training import ProbeSettings
-from aqtaudio.tasks.embedding.task import Embedding
 
 pytestmark = pytest.mark.optimized(False)
 SETTINGS = ProbeSettings(strengths=(1e-2,), iterations=60)
@@ -34,44 +32,30 @@ LONG = dataclasses.replace(PITCH, name="long", clip_ms=2000)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_hum_corpus(tmp_path_factory.mktemp("hums"))
-
-
-@pytest.fixture(scope="module")
-def run(corpus, tmp_path_factory) -> Run:
-    """Of a student that is hardly trained; its probes are added afterwards."""
-    steps = Optimizer(steps=1, batch_size=4, warmup_steps=1)
-    task = Embedding(BandTeacher(), 1000, "recordings", foreground="any", mixing=None, skipped=0)
-    experiment = Experiment(
-        model=L3Net((2, 2, 4, 8)), task=task, frontend=WindowDecibels(),
-        optimizer=steps, finetune=dataclasses.replace(steps, steps=0), calibration_batches=1,
-    )  # fmt: skip
+def run(hum_student, tmp_path_factory) -> Run:
+    """The student, and other probes."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AQTAUDIO_CACHE", str(out.parent / "cache"))
-        train(experiment, [corpus], out, say=lambda _: None)
-    probed = dataclasses.replace(task, probes=(PITCH, HIDDEN, LONG))
-    save_json(dataclasses.replace(experiment, task=probed), out / "config.json")
+    shutil.copytree(hum_student.path, out)
+    save_json(hum_experiment((PITCH, HIDDEN, LONG)), out / "config.json")
     return Run(out)
 
 
-def made(run: Run, name: str, corpus: Path, out: Path) -> Run:
-    arguments = ["probe", str(run.path), "--probe", name, "--data", str(corpus)]
+def made(run: Run, name: str, hum_corpus: Path, out: Path) -> Run:
+    arguments = ["probe", str(run.path), "--probe", name, "--data", str(hum_corpus)]
     assert main([*arguments, "--out", str(out), "--json"]) == 0
     return Run(out)
 
 
 @pytest.mark.parametrize("name", ["pitch", "hidden"])
-def test_one_program(run, corpus, tmp_path, capsys, name):
-    artifact = made(run, name, corpus, tmp_path / "artifact")
+def test_one_program(run, hum_corpus, tmp_path, capsys, name):
+    artifact = made(run, name, hum_corpus, tmp_path / "artifact")
     told = json.loads(capsys.readouterr().out)
     assert told["classes"] == ["high", "low", "silence"] and told["n"] == 16
     found = parity(artifact, n=100)
     assert found["mismatches"] == 0 and found["outputs"] == 300
     probe = probes.read(artifact.path / PROBE)
     setup, task = run.experiment.setup, artifact.experiment.task
-    data = task.load([corpus], setup, ("train",))
+    data = task.load([hum_corpus], setup, ("train",))
     heard = training_clips(data, PITCH, setup.clip_samples).clips  # what its ranges come from
     clips = setup.features_of(heard)
     own, whole = run.executor, artifact.executor
@@ -82,18 +66,18 @@ def test_one_program(run, corpus, tmp_path, capsys, name):
     assert np.abs(logits - probe.logits(vectors)).max() < 0.05 * spread
 
 
-def test_commands_take_it(run, corpus, tmp_path, capsys):
-    artifact = made(run, "pitch", corpus, tmp_path / "artifact")
+def test_commands_take_it(run, hum_corpus, tmp_path, capsys):
+    artifact = made(run, "pitch", hum_corpus, tmp_path / "artifact")
     told = json.loads(capsys.readouterr().out)
     path = str(artifact.path)
-    assert main(["evaluate", path, "--data", str(corpus), "--json"]) == 0
+    assert main(["evaluate", path, "--data", str(hum_corpus), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)["metrics"]
     assert scores["pitch_accuracy"] == told["program"]
     low, high = scores["details"]["intervals"]["pitch_accuracy"]
     assert low <= told["program"] <= high and scores["details"]["n"] == 16
     assert main(["check", path, "--json"]) == 0
     assert main(["cost", path, "--json"]) == 0
-    assert main(["parity", path, "--data", str(corpus), "--n", "20"]) == 0
+    assert main(["parity", path, "--data", str(hum_corpus), "--n", "20"]) == 0
     assert main(["export", path, "--out", str(tmp_path / "bundle")]) == 0
     labels = (tmp_path / "bundle/firmware/model_labels.h").read_text()
     assert '{"high", "low", "silence"}' in labels
@@ -114,8 +98,8 @@ def test_a_probe_on_every_grid(run):
     np.testing.assert_array_equal(head.quantize(vectors.astype(np.float32)), codes)
 
 
-def test_bad_probes(run, corpus, tmp_path, capsys):
-    out = ["--data", str(corpus), "--out", str(tmp_path / "none")]
+def test_bad_probes(run, hum_corpus, tmp_path, capsys):
+    out = ["--data", str(hum_corpus), "--out", str(tmp_path / "none")]
     for name, message in (("x", "pitch, hidden, long"), ("long", "a single vector")):
         assert main(["probe", str(run.path), "--probe", name, *out]) == 2
         error = capsys.readouterr().err
@@ -123,7 +107,7 @@ def test_bad_probes(run, corpus, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_it_is_not_trained(run, corpus, tmp_path):
-    artifact = made(run, "pitch", corpus, tmp_path / "artifact")
+def test_it_is_not_trained(run, hum_corpus, tmp_path):
+    artifact = made(run, "pitch", hum_corpus, tmp_path / "artifact")
     with pytest.raises(BadInput, match="not trained"):
-        train(artifact.experiment, [corpus], tmp_path / "none", say=lambda _: None)
+        train(artifact.experiment, [hum_corpus], tmp_path / "none", say=lambda _: None)

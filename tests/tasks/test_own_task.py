@@ -143,6 +143,7 @@ def _assert_same(ours: dict, theirs: dict) -> None:
             np.testing.assert_array_equal(np.asarray(value), np.asarray(theirs[key]), key)
 
 
+@pytest.mark.slow
 def test_swept_side_by_side_and_reported(folder, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     out = folder / "study"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus import trains
 from speech_corpus import write_speech_corpus
 from speech_weights import SMALL, made_arrays
 
@@ -13,7 +14,6 @@ from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.speech_energies import SPEECH_ENERGIES
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.runs.run import Run
-from aqtaudio.runs.train import train
 from aqtaudio.tasks.embedding.task import Embedding
 from aqtaudio.tasks.embedding.teachers import Published
 
@@ -21,15 +21,18 @@ STEPS = Optimizer(steps=6, batch_size=4, learning_rate=3e-3, warmup_steps=2)
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory) -> Path:
-    return write_speech_corpus(tmp_path_factory.mktemp("corpus"), 16_000)
+def corpus(once) -> Path:
+    return once("speech", lambda folder: write_speech_corpus(folder, 16_000))
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory) -> str:
-    file = tmp_path_factory.mktemp("weights") / "weights.npz"
-    np.savez(file, **made_arrays(SMALL))
-    return str(file)
+def weights(once) -> str:
+    return str(once("weights", _write_weights) / "weights.npz")
+
+
+def _write_weights(folder: Path) -> None:
+    folder.mkdir()
+    np.savez(folder / "weights.npz", **made_arrays(SMALL))
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +56,5 @@ def experiment(weights) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def run(corpus, experiment, tmp_path_factory) -> Run:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    return train(experiment, [corpus], out, say=lambda _: None)
+def run(once, corpus, experiment) -> Run:
+    return Run(once("student", trains(experiment, corpus)))

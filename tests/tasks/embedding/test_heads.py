@@ -1,10 +1,12 @@
 """A head on a frozen encoder: it hears the encoder's codes, and both become one program."""
 
 import dataclasses
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from corpus import trains
 from word_corpus import Corpus
 
 from aqtaudio.commands.command_line import main
@@ -19,7 +21,6 @@ from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.join import join
 from aqtaudio.runs.network import interpret, network
 from aqtaudio.runs.run import Run
-from aqtaudio.runs.train import train
 from aqtaudio.tasks.embedding.embed import of_recording
 from aqtaudio.tasks.keywords.task import Keywords
 
@@ -28,20 +29,23 @@ STEPS = Optimizer(steps=4, batch_size=8, learning_rate=3e-3, warmup_steps=1)
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory) -> Corpus:
+def words(once) -> Path:
     """Two words of hiss, louder or quieter, other speech and noise."""
-    made = Corpus(tmp_path_factory.mktemp("words"))
+    return once("hisses", _write_words)
+
+
+def _write_words(folder: Path) -> None:
+    made = Corpus(folder)
     for split, count in (("train", 8), ("val", 4)):
         for label in ("yes", "no", "bed"):
             for index in range(count):
                 made.add(f"words/{split}/{label}/{index}.flac", label, split, 0.8)
         made.add(f"noise/{split}/rain.flac", "noise:rain", split, 4.0)
     made.save()
-    return made
 
 
 @pytest.fixture(scope="module")
-def head(run, words, tmp_path_factory) -> Run:
+def head(once, run, words) -> Run:
     experiment = Experiment(
         model=EmbeddingHead(width=4, hidden=5),
         task=Keywords(("yes", "no"), clip_ms=655),
@@ -53,14 +57,12 @@ def head(run, words, tmp_path_factory) -> Run:
         evaluate_every=4,
         checkpoint_every=4,
     )
-    return train(
-        experiment, [words.folder], tmp_path_factory.mktemp("head") / "run", lambda _: None
-    )
+    return Run(once("head", trains(experiment, words)))
 
 
 @pytest.fixture(scope="module")
-def whole(head, tmp_path_factory) -> Run:
-    return join(head, tmp_path_factory.mktemp("joined") / "artifact")
+def whole(once, head) -> Run:
+    return Run(once("joined", lambda folder: join(head, folder)))
 
 
 def test_a_head_hears_what_the_encoder_says(run):
@@ -77,8 +79,8 @@ def test_in_pieces_as_in_one(run):
     frontend = Embedded(run=str(run.path))
     samples = np.random.default_rng(1).normal(0, 0.1, (2, 6 * 1280 + 240)).astype(np.float32)
     state, parts = frontend.initial_state(2), []
-    for first in (0, 2, 3):
-        last = {0: 2, 2: 3, 3: 6}[first]
+    for first in (0, 2, 4):
+        last = first + 2
         piece = samples[:, first * 1280 : last * 1280 + 240]
         found, state = frontend.push(jnp.asarray(piece), state)
         parts.append(np.asarray(found))
@@ -92,7 +94,7 @@ def test_the_heads_input_is_on_the_encoders_grid(run, head):
 
 
 def test_joined_they_say_what_the_head_says(head, whole, words):
-    one, both = (evaluate(x, [words.folder], "val", "integer")["metrics"] for x in (head, whole))
+    one, both = (evaluate(x, [words], "val", "integer")["metrics"] for x in (head, whole))
     assert one == both
     samples = np.random.default_rng(2).integers(-4000, 4000, 30_000).astype(np.int16)
     answers = []
@@ -113,7 +115,7 @@ def test_joined_they_are_exact_in_micro(whole):
 def test_a_joined_artifact_is_one_as_any_other(head, whole, words, tmp_path, capsys):
     assert main(["join", str(head.path), "--out", str(tmp_path / "joined")]) == 0
     assert (tmp_path / "joined/model.tflite").read_bytes() == whole.model
-    data = str(words.folder)
+    data = str(words)
     arguments = ["parity", str(whole.path), "--data", data, "--n", "20"]
     assert main(arguments) == 0, capsys.readouterr().err
     assert main(["export", str(whole.path), "--out", str(tmp_path / "bundle")]) == 0

@@ -2,20 +2,26 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hum_corpus import PITCHES_HZ, RATE_HZ, SPEAKERS, BandTeacher, write_hum_corpus
+from hum_corpus import (
+    HUMS,
+    NOISES,
+    PITCHES_HZ,
+    RATE_HZ,
+    SETTINGS,
+    SPEAKERS,
+    BandTeacher,
+    hum_experiment,
+    write_hum_corpus,
+)
 
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Optimizer, identity
-from aqtaudio.frontends.decibels import WindowDecibels
-from aqtaudio.models.l3_net import L3Net
-from aqtaudio.runs.run import Run
+from aqtaudio.experiment import identity
 from aqtaudio.runs.train import train
 from aqtaudio.settings import from_json, overlay, to_json
 from aqtaudio.study import headlines, measures
@@ -24,53 +30,13 @@ from aqtaudio.tasks.embedding.judging import Judgement, held_out, judge
 from aqtaudio.tasks.embedding.label_probes import LabelProbe
 from aqtaudio.tasks.embedding.probe_clips import loudest, scored_clips, training_clips
 from aqtaudio.tasks.embedding.probe_training import ProbeSettings
-from aqtaudio.tasks.embedding.task import Embedding
 
 pytestmark = pytest.mark.optimized(False)
-SETTINGS = ProbeSettings(strengths=(0.1, 1e-3), iterations=60)
-HUMS = LabelProbe(
-    "hums", ("low", "high"), ("unknown", "silence"), ("shrill",), settings=SETTINGS,
-    few_shot_draws=2,
-)  # fmt: skip
-NOISES = LabelProbe("noises", ("noise:*",), settings=SETTINGS, few_shot_draws=0)
-STEPS = Optimizer(steps=3, batch_size=4, warmup_steps=1)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return write_hum_corpus(tmp_path_factory.mktemp("hums"))
-
-
-@pytest.fixture(scope="module")
-def data(corpus) -> EmbeddingData:
-    return EmbeddingData.load([corpus], RATE_HZ, RATE_HZ, ("val",), "any")
-
-
-def experiment(probes: tuple[LabelProbe, ...] = (HUMS, NOISES)) -> Experiment:
-    return Experiment(
-        model=L3Net((2, 2, 4, 8), signed=True),
-        task=Embedding(
-            BandTeacher(),
-            clip_ms=1000,
-            teacher_hears="recordings",
-            foreground="any",
-            mixing=None,
-            skipped=0,
-            probes=probes,
-        ),
-        frontend=WindowDecibels(),
-        optimizer=STEPS,
-        finetune=dataclasses.replace(STEPS, steps=1),
-        calibration_batches=1,
-    )
-
-
-@pytest.fixture(scope="module")
-def run(corpus, tmp_path_factory) -> Run:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AQTAUDIO_CACHE", str(out.parent / "cache"))
-        return train(experiment(), [corpus], out, say=lambda _: None)
+def data(hum_corpus) -> EmbeddingData:
+    return EmbeddingData.load([hum_corpus], RATE_HZ, RATE_HZ, ("val",), "any")
 
 
 # Clips.
@@ -168,7 +134,8 @@ def test_tags(tmp_path):
 # Runs.
 
 
-def test_rows_and_headlines(run):
+def test_rows_and_headlines(hum_student):
+    run = hum_student
     row = json.loads((run.path / "row.json").read_text())
     integer = row["metrics"]["integer"]
     assert sorted(row["metrics"]) == ["float", "integer"]
@@ -183,9 +150,10 @@ def test_rows_and_headlines(run):
     assert not any("hums_accuracy" in line for line in lines)
 
 
-def test_evaluate_asks_for_val_alone(run, corpus, capsys):
+def test_evaluate_asks_for_val_alone(hum_student, hum_corpus, capsys):
     """The train split is read for the probes; what is told is the row's."""
-    arguments = ["evaluate", str(run.path), "--data", str(corpus)]
+    run = hum_student
+    arguments = ["evaluate", str(run.path), "--data", str(hum_corpus)]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     row = json.loads((run.path / "row.json").read_text())
@@ -197,7 +165,7 @@ def test_evaluate_asks_for_val_alone(run, corpus, capsys):
 
 
 def test_settings_of_a_run():
-    plain, probed = experiment(()), experiment()
+    plain, probed = hum_experiment(()), hum_experiment()
     assert from_json(json.loads(json.dumps(to_json(probed)))) == probed
     assert "probes" not in identity(plain)["task"]
     changed = overlay(
@@ -207,7 +175,7 @@ def test_settings_of_a_run():
     assert changed.task.probes[1].clip_ms == 2000
 
 
-def test_bad_probes(corpus, tmp_path):
+def test_bad_probes(hum_corpus, tmp_path):
     cases = (
         (lambda: LabelProbe("A b"), "small letters"),
         (lambda: LabelProbe("a", ()), "labels are none"),
@@ -217,8 +185,8 @@ def test_bad_probes(corpus, tmp_path):
             lambda: LabelProbe("a", settings=ProbeSettings(multi_label=True), others=("unknown",)),
             "tags",
         ),
-        (lambda: experiment((HUMS, HUMS)), "a name twice"),
-        (lambda: experiment((dataclasses.replace(HUMS, clip_ms=1500),)), "multiples of 1000"),
+        (lambda: hum_experiment((HUMS, HUMS)), "a name twice"),
+        (lambda: hum_experiment((dataclasses.replace(HUMS, clip_ms=1500),)), "multiples of 1000"),
     )
     for make, message in cases:
         with pytest.raises(BadInput, match=message):
@@ -228,7 +196,7 @@ def test_bad_probes(corpus, tmp_path):
         (LabelProbe("a", ("low",)), "has 1 of the labels low"),
     ):
         with pytest.raises(BadInput, match=message):
-            train(experiment((probe,)), [corpus], tmp_path / "none", say=lambda _: None)
+            train(hum_experiment((probe,)), [hum_corpus], tmp_path / "none", say=lambda _: None)
     assert not (tmp_path / "none").exists()
 
 

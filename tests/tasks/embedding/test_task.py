@@ -35,6 +35,7 @@ def test_it_learns_and_is_exact(run):
     assert -1 <= row["metrics"]["integer"]["standardised_cosine"] <= 1
 
 
+@pytest.mark.slow
 def test_the_teacher_agrees_with_itself(run, experiment, weights, corpus):
     """Of a network that is its own teacher, a stream's answers are those of clips from silence."""
     changes = {"optimizer.steps": 1, "optimizer.learning_rate": 1e-9, "recipe.mode": "float"}

@@ -131,6 +131,7 @@ def test_stoi_of_too_little_speech_does_not_exist():
     assert math.isnan(metrics.stoi(word[:1000], word[:1000], HZ))
 
 
+@pytest.mark.slow
 def test_dnsmos_takes_any_level_and_loads_once():
     pytest.importorskip("speechmos")
     pytest.importorskip("librosa")
