@@ -23,13 +23,14 @@ from aqtaudio.commands import (
     runs,
     studies,
     training,
+    wake,
 )
 from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
 from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(keywords, enhancement, embedding, probing, reducing),
+    *(keywords, wake, enhancement, embedding, probing, reducing),
 )
 
 

@@ -7,9 +7,9 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
@@ -24,6 +24,9 @@ from aqtaudio.commands.arguments import (
     require_frontend,
 )
 from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.tasks.keywords.task import Keywords
 
 PROTOCOL_HOURS = 24.0
 NEGATIVE_HOURS = 3.0
@@ -72,7 +75,7 @@ def listen(options: argparse.Namespace) -> int:
     task = Keywords.of(run.experiment.task)
     require_frontend(run, options.frontend)
     require_audio(run.experiment.setup)
-    settings, origin = _settings(run.path, task.keywords, given(options, DetectorSettings))
+    settings, origin = _settings(run.path, task, given(options, DetectorSettings))
     rate_hz = run.experiment.frontend.sample_rate_hz
     if options.source == "-":
         if sys.stdin is None or sys.stdin.isatty():
@@ -102,17 +105,17 @@ def listen(options: argparse.Namespace) -> int:
 
 
 def _settings(
-    path: Path, words: Sequence[str], changes: dict[str, float]
+    path: Path, task: "Keywords", changes: dict[str, float]
 ) -> tuple[dict[str, Any], str]:
-    """Settings by word, with what was given, and where thresholds are from: "given", "stored", or
-    "guess" where the run has none stored.
+    """Settings by keyword, with what was given, and where thresholds are from: "given", "stored",
+    or "guess" where the run has none stored.
     """
     from aqtaudio.detection import stored
-    from aqtaudio.detection.detector import DetectorSettings, by_target
+    from aqtaudio.detection.detector import by_target
 
     found = stored.read(path)
     try:
-        settings = by_target(found or DetectorSettings(), words)
+        settings = by_target(found or task.detector, task.keywords)
     except BadInput as error:
         raise BadInput(f"{path / stored.NAME}: {error}") from error
     origin = "given" if "threshold" in changes else "stored" if found else "guess"
@@ -173,11 +176,11 @@ def detect(options: argparse.Namespace) -> int:
     """Misses and false alarms by the hour; leaves the thresholds in the run."""
     if options.protocol is not None:
         return _protocol(options)
+    from aqtaudio.adaptation.thresholds import kept, run_clips
     from aqtaudio.detection import stored
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.keywords.data import EvaluationItem
     from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
     from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.task import Keywords
@@ -191,17 +194,14 @@ def detect(options: argparse.Namespace) -> int:
     task, setup = Keywords.of(run.experiment.task), run.experiment.setup
     require_stream(run)
     require_audio(setup)
-    settings = DetectorSettings(**given(options, DetectorSettings))
+    settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
-    data = task.clips(options.data, setup, (split,))
-    listed = task.item is EvaluationItem  # else the run's own list is of something else
-    items = run.items(data, split) if listed else data.evaluation_list(split)
+    data, items = run_clips(run, task, options.data, split)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
     value = {"runtime": options.runtime, "split": split}
     value |= detect(trial, data, items, found, split, options.rate, say)
     if not options.dry_run:
-        kept = {name: value[name] for name in value if name not in ("scene", "curve")}
-        stored.write(run.path, kept)
+        stored.write(run.path, kept(value))
     answer(value, options.json, _show)
     return 0
 
@@ -246,7 +246,7 @@ def _protocol(options: argparse.Namespace) -> int:
     task, setup = Keywords.of(run.experiment.task), run.experiment.setup
     require_stream(run)
     require_audio(setup)
-    settings = DetectorSettings(**given(options, DetectorSettings))
+    settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     opens = functools.partial(listening, run, options.runtime)
     clips, work = options.keywords, options.work or run.path / options.protocol
     value: dict[str, Any] = {"runtime": options.runtime, "protocol": options.protocol}

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from aqtaudio.data.mixing import Mixing
+from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.detection.intervals import wilson_interval
 from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
@@ -67,6 +68,7 @@ class Spotting(Keywords):
 
     item: ClassVar[type] = SceneItem
     posterior_name: ClassVar[str] = "logistic function"
+    detector: ClassVar[DetectorSettings] = DetectorSettings(smoothing_ms=80.0)
     headlines: ClassVar[Headlines] = Headlines(
         ("recall",), titles={"recall": "recall at the rate of false alarms"}
     )
@@ -234,6 +236,23 @@ class Spotting(Keywords):
             "recall": float(np.mean([word["recall"] for word in words.values()])),
             "margin": float(np.mean([word["margin"] for word in words.values()])),
             "words": words,
+        }
+
+    def found(
+        self,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        thresholds: Mapping[str, float],
+    ) -> dict[str, float]:
+        """Share of each word's scenes that pass its threshold, a posterior."""
+        _, features, numbers, ends_ms, *_ = data.evaluation_arrays(items)
+        peaks, _ = self._peaks(network, features, numbers, ends_ms, setup)
+        loudest = self.posteriors(peaks)
+        return {
+            word: float(np.mean(loudest[numbers == number, number] >= thresholds[word]))
+            for number, word in enumerate(self.keywords)
         }
 
     def _peaks(

@@ -47,6 +47,7 @@ class Keywords(Task):
 
     item: ClassVar[type] = EvaluationItem
     posterior_name: ClassVar[str] = "softmax"
+    detector: ClassVar[DetectorSettings] = DetectorSettings()
     headlines: ClassVar[Headlines] = Headlines(("accuracy",))
 
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
@@ -224,7 +225,7 @@ class Keywords(Task):
         return {"firmware/model_labels.h": self._labels(settings)}
 
     def _labels(self, found: Mapping[str, DetectorSettings] | None = None) -> str:
-        settings = by_target(DetectorSettings(), self.keywords) if found is None else found
+        settings = by_target(self.detector, self.keywords) if found is None else found
         return labels_header(self.classes, settings, found is None, self.posterior_name)
 
     def show(self, scores: Mapping[str, Any]) -> list[str]:

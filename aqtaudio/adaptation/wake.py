@@ -1,0 +1,207 @@
+"""From a phrase to a detector: voices say it and what sounds almost like it, a head on the frozen
+speech encoder learns it against hours of other sound, and each phrase gets a threshold.
+
+Every step goes on where it was stopped.
+"""
+
+import dataclasses
+import functools
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aqtaudio.adaptation.thresholds import kept, run_clips
+from aqtaudio.adaptation.wake_page import markdown
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.data.speech_engine import Engine
+from aqtaudio.data.speech_synthesis import SpeechSettings, speak_corpus
+from aqtaudio.data.spoken_texts import SpokenText
+from aqtaudio.detection import stored
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment
+from aqtaudio.files import write
+from aqtaudio.frontends.embedded import Embedded
+from aqtaudio.runs.join import join
+from aqtaudio.runs.network import listening, network
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
+from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.listening import Trial, detect
+from aqtaudio.tasks.keywords.negatives import negatives
+from aqtaudio.tasks.keywords.spotting import Spotting
+
+SPLIT = "val"
+"""Of voices and of other sound, on which thresholds are found."""
+HIDDEN_PER_PHRASE = 8
+LEVELS_DBFS = (-50.0, -40.0, -30.0, -20.0, -10.0)
+SNRS_DB = (20.0, 10.0, 5.0, 0.0)
+CLEAN = Mixing(
+    snr_db=(30.0, 30.0), noise_only_probability=0.0, speech_only_probability=1.0,
+    reverb_probability=0.0, band_limit_probability=0.0, level_dbfs=(-30.0, -30.0),
+    level_step_probability=0.0, clipping_probability=0.0, speech_drift_db=0.0,
+)  # fmt: skip
+DETECTOR, PAGE = "detector", "wake.md"
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class WakeSettings:
+    """How a detector is made.
+
+    Attributes:
+      takes: clips of each phrase, by different voices as far as they go.
+      neighbour_takes: of each of its neighbours.
+      rate: false alarms per hour that each phrase's threshold is found for.
+      hours: of sound without the phrases that it is found on, as far as folders have it.
+    """
+
+    takes: int = 200
+    neighbour_takes: int = 4
+    rate: float = 1.0
+    hours: float = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What is heard.
+
+    Attributes:
+      phrases: to be detected.
+      neighbour_of: what sounds almost like one of them, and like which.
+      engine: says both.
+      recordings: manifest folders of people who say the phrases; may be none.
+      negatives: manifest folders of speech, other words, noise and music.
+    """
+
+    phrases: Sequence[SpokenText]
+    neighbour_of: Mapping[SpokenText, str]
+    engine: Engine
+    recordings: Sequence[Path]
+    negatives: Sequence[Path]
+
+
+def wake(
+    sources: Sources,
+    experiment: Experiment,
+    out: Path,
+    settings: WakeSettings | None = None,
+    say: Say = lambda text: None,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> tuple[Run, dict[str, Any]]:
+    """Makes the folder `out`: voices, the head's run, and the detector, a run as any other.
+
+    Args:
+      sources: what is heard.
+      experiment: of the head, a spotting run; its words and its width follow the phrases.
+      out: folder, new or of the same call.
+      settings: `WakeSettings()` unless told.
+      say: told what is being done.
+      progress: of speaking, as `speak_corpus` calls it.
+
+    Returns:
+      The detector, and what its page tells.
+
+    Raises:
+      BadInput: as the steps do.
+    """
+    settings, begun = settings or WakeSettings(), time.monotonic()
+    words = tuple(each.text for each in sources.phrases)
+    task = Spotting.of(experiment.task)
+    changed = dataclasses.replace(task, keywords=words)
+    experiment = dataclasses.replace(experiment, task=changed)
+    if hasattr(experiment.model, "hidden"):
+        experiment = overlay(experiment, {"model.hidden": HIDDEN_PER_PHRASE * len(words)})
+    say(f"1 of 4: {sources.engine.name} says {', '.join(words)}")
+    voices = _spoken(sources, out, settings, progress)
+    folders = [*voices, *sources.recordings, *sources.negatives]
+    say("2 of 4: features and training")
+    head = _trained(experiment, folders, out / "head", say)
+    say("3 of 4: one program")
+    detector = _served(head, out / DETECTOR)
+    say(f"4 of 4: thresholds for {settings.rate:g} false alarms per hour")
+    found = _thresholds(detector, folders, settings, say)
+    stored.write(detector.path, kept(found))
+    value = {
+        "phrases": words,
+        "voices": sources.engine.name,
+        "detector": str(detector.path),
+        "file_bytes": len(detector.model),
+        "detect": found,
+        "scenes": _scenes(head, folders),
+        "conditions": _conditions(head, folders, found),
+        "minutes": (time.monotonic() - begun) / 60,
+    }
+    write(out / PAGE, markdown(value))
+    return detector, value
+
+
+def _spoken(
+    sources: Sources,
+    out: Path,
+    settings: WakeSettings,
+    progress: Callable[[int, int, int], None] | None,
+) -> list[Path]:
+    phrases = SpeechSettings(takes=settings.takes)
+    found = [speak_corpus(out / "phrases", sources.phrases, sources.engine, phrases, 0, progress)]
+    near = list(sources.neighbour_of)
+    if near:
+        other = SpeechSettings(takes=settings.neighbour_takes, seed=1)
+        how = sources.engine, other, 0, progress, sources.neighbour_of
+        found.append(speak_corpus(out / "neighbours", near, *how))
+    return found
+
+
+def _trained(experiment: Experiment, folders: Sequence[Path], out: Path, say: Say) -> Run:
+    if (out / "row.json").exists() and Run(out).experiment == experiment:
+        return Run(out)
+    return train(experiment, folders, out, say)
+
+
+def _served(head: Run, out: Path) -> Run:
+    """What a device runs: of a head on an encoder, both in one."""
+    if not isinstance(head.experiment.frontend, Embedded):
+        return head
+    if out.exists():
+        shutil.rmtree(out)
+    return join(head, out)
+
+
+def _thresholds(
+    detector: Run, folders: Sequence[Path], settings: WakeSettings, say: Say
+) -> dict[str, Any]:
+    task, setup = Spotting.of(detector.experiment.task), detector.experiment.setup
+    trial = Trial(functools.partial(listening, detector, "integer"), task, setup, task.detector)
+    data, items = run_clips(detector, task, folders, SPLIT)
+    without = negatives(folders, (), task.keywords, SPLIT, settings.hours)
+    if not without:
+        raise BadInput("no recordings without the phrases; needed: --negatives DIR with speech")
+    return detect(trial, data, items, without, SPLIT, settings.rate, say)
+
+
+def _scenes(head: Run, folders: Sequence[Path]) -> dict[str, Any]:
+    """Recall, and what else rings, in the head's own validation scenes."""
+    task, setup = Spotting.of(head.experiment.task), head.experiment.setup
+    data = task.load(folders, setup, (SPLIT,))
+    with network(head, "integer") as opened:
+        return task.scores(opened, data, head.items(data, SPLIT), setup)["words"]
+
+
+def _conditions(
+    head: Run, folders: Sequence[Path], found: Mapping[str, Any]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Share of the phrases' clips that pass the thresholds, by level and by noise, by phrase."""
+    thresholds = {word: of["threshold"] for word, of in found["words"].items()}
+    mixings = {f"{level:g} dBFS": dict(level_dbfs=(level, level)) for level in LEVELS_DBFS}
+    noisy = {"speech_only_probability": 0.0}
+    mixings |= {f"{snr:g} dB over noise": noisy | {"snr_db": (snr, snr)} for snr in SNRS_DB}
+    task, setup = Spotting.of(head.experiment.task), head.experiment.setup
+    shares = {}
+    with network(head, "integer") as opened:
+        for name, changes in mixings.items():
+            heard = dataclasses.replace(task, mixing=dataclasses.replace(CLEAN, **changes))
+            data = heard.load(folders, setup, (SPLIT,))
+            items = [item for item in data.evaluation_list(SPLIT) if item.label in thresholds]
+            shares[name] = heard.found(opened, data, items, setup, thresholds)
+    return shares

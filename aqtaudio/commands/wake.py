@@ -1,0 +1,98 @@
+"""aqtaudio wake: a detector of phrases that nobody has recorded."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aqtaudio.commands.answers import say
+from aqtaudio.commands.arguments import Verbs, add_json, names, positive
+from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
+from aqtaudio.commands.synthesis import Progress
+from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.data.speech_engine import Engine
+    from aqtaudio.data.spoken_texts import SpokenText
+
+CONFIG = Path(__file__).parents[2] / "configs/wake_words_on_embedding.py"
+NEIGHBOURS = 30
+
+
+def add(verbs: Verbs) -> None:
+    """The verb."""
+    text = "a detector of phrases, from synthetic voices and hours of other sound"
+    command = verbs.add("wake", wake, text)
+    command.add_argument("phrases", nargs="+", metavar="PHRASE")
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument(
+        "--negatives", type=Path, action="append", default=[], metavar="DIR",
+        help="a manifest folder of speech, other words, noise, music; or several",
+    )  # fmt: skip
+    command.add_argument(
+        "--recordings", type=Path, action="append", default=[], metavar="DIR",
+        help="a manifest folder of people who say the phrases, labelled with them",
+    )  # fmt: skip
+    command.add_argument("--voices", choices=("kokoro", "espeak"), help="default: kokoro if there")
+    command.add_argument("--voice-files", type=Path, metavar="DIR", help="Kokoro's files")
+    command.add_argument("--voice-names", type=names, metavar="A,B,...")
+    command.add_argument("--takes", type=positive, default=200, metavar="N", help="of each phrase")
+    command.add_argument("--neighbours", type=int, default=NEIGHBOURS, metavar="N")
+    add_dictionary(command)
+    command.add_argument("--encoder", type=Path, metavar="RUN", help="default: that of the config")
+    command.add_argument("--config", type=Path, default=CONFIG, help="a spotting run's settings")
+    command.add_argument("--rate", type=float, default=1.0, help="false alarms per hour (1)")
+    add_json(command)
+
+
+def wake(options: argparse.Namespace) -> int:
+    """Makes it, and prints where its page is."""
+    from aqtaudio.adaptation import wake as made
+    from aqtaudio.data import spoken_texts
+    from aqtaudio.data.spoken_neighbours import spoken_neighbours
+    from aqtaudio.experiment import load_config
+    from aqtaudio.settings import overlay
+
+    if not options.negatives:
+        raise BadInput(
+            "--negatives DIR is missing: a manifest folder with speech and noise, against which "
+            "phrases are learned and thresholds found (`aqtaudio data import` makes one)"
+        )
+    experiment = load_config(options.config)
+    if options.encoder is not None:
+        experiment = overlay(experiment, {"frontend.run": str(options.encoder)})
+    phrases = [spoken_texts.spoken(text) for text in options.phrases]
+    engine = _engine(options)
+    near: dict[SpokenText, str] = {}
+    if options.neighbours:
+        known = dictionary_of(options)
+        for each in spoken_neighbours(phrases, options.neighbours, known):
+            say(f"{each.phrase.line}: {len(each.neighbours)} neighbours")
+            near |= {neighbour.phrase.spoken: each.text for neighbour in each.neighbours}
+    sources = made.Sources(phrases, near, engine, options.recordings, options.negatives)
+    settings = made.WakeSettings(takes=options.takes, rate=options.rate)
+    run, value = made.wake(sources, experiment, options.out, settings, say, Progress())
+    if options.json:
+        print(json.dumps(value))
+    else:
+        print((options.out / made.PAGE).read_text())
+        print(f"run   {run.path}\npage  {options.out / made.PAGE}")
+    return 0
+
+
+def _engine(options: argparse.Namespace) -> "Engine":
+    from aqtaudio.data.espeak_engine import Espeak
+    from aqtaudio.data.kokoro import Kokoro
+
+    chosen = options.voice_names or ()
+    if options.voices != "espeak":
+        try:
+            return Kokoro(options.voice_files, chosen)
+        except BadInput as error:
+            if options.voices == "kokoro" or options.voice_files:
+                raise
+            say(
+                f"no neural voices ({error}); espeak's go on: a head on them finds fewer people "
+                "(extra `voices`, --voices kokoro)"
+            )
+    return Espeak(chosen) if chosen else Espeak()

@@ -1,0 +1,58 @@
+"""A phrase becomes a detector: voices, training, thresholds, a page; and it goes on where it was."""
+
+import dataclasses
+import json
+
+import pytest
+from corpus import EXPERIMENT
+from tone_engine import Tones
+
+from aqtaudio.adaptation import wake as made
+from aqtaudio.data import cache_folder
+from aqtaudio.data.mixing import Mixing
+from aqtaudio.data.spoken_texts import spoken
+from aqtaudio.detection import stored
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.models.embedding_head import EmbeddingHead
+from aqtaudio.tasks.keywords.spotting import Spotting
+
+pytestmark = pytest.mark.optimized(False)
+STEPS = Optimizer(steps=20, batch_size=32, learning_rate=2e-2, warmup_steps=5)
+HEAD = Experiment(
+    model=EmbeddingHead(width=4, hidden=4),
+    task=Spotting(("x",), clip_ms=500, mixing=Mixing(reverb_probability=0.0), scenes_per_clip=1),
+    frontend=EXPERIMENT.frontend,
+    optimizer=STEPS,
+    finetune=dataclasses.replace(STEPS, steps=4, learning_rate=2e-3),
+    calibration_batches=1,
+    stream_block_frames=1,
+    stream_context_clips=0,
+    evaluate_every=20,
+    checkpoint_every=20,
+)
+
+
+def test_a_detector_and_its_page(tone_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
+    phrases, near = [spoken("hey tone")], {spoken("hey stone"): "hey tone"}
+    engine = Tones(24)
+    sources = made.Sources(phrases, near, engine, (), [tone_corpus])
+    settings = made.WakeSettings(takes=24, neighbour_takes=12, hours=0.01)
+    told: list[str] = []
+    run, value = made.wake(sources, HEAD, tmp_path / "out", settings, told.append)
+    assert [line[:6] for line in told if " of 4: " in line] == [f"{n} of 4" for n in (1, 2, 3, 4)]
+    assert set(stored.read(run.path) or {}) == {"hey tone"}
+    assert value["scenes"]["hey tone"]["neighbours"]["n"] > 0
+    assert set(value["conditions"]["-50 dBFS"]) == {"hey tone"}
+    page = (tmp_path / "out" / made.PAGE).read_text()
+    assert "# hey tone" in page and "What to do next" in page
+    said = engine.said
+    before = (run.path / "checkpoint").stat().st_mtime_ns
+    again, _ = made.wake(sources, HEAD, tmp_path / "out", settings)
+    assert engine.said == said and again.path == run.path
+    assert (run.path / "checkpoint").stat().st_mtime_ns == before
+    assert json.loads((run.path / "row.json").read_text())["parity"]["mismatches"] == 0
+
+
+def test_what_is_missing_is_said(tmp_path, refused):
+    assert "--negatives DIR is missing" in refused("wake", "hey tone", "--out", tmp_path / "x")
