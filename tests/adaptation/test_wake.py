@@ -1,4 +1,4 @@
-"""A phrase becomes a detector: voices, training, thresholds, a page; and it goes on where it was."""
+"""A phrase becomes a detector: voices, training, thresholds, a page; and goes on where it was."""
 
 import dataclasses
 import json
