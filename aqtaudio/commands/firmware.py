@@ -108,7 +108,9 @@ def on_boards(options: argparse.Namespace) -> int:
             write(rows_path, "".join(json.dumps(row) + "\n" for row in _united(rows, kept)))
     asked = {folder.name for folder in options.folders}
     others = [row for row in kept if row["study"] not in asked]
-    write(options.out, table.text(rows + others))
+    random = options.out.with_name(table.RANDOM)
+    found = json.loads(random.read_text()) if random.exists() else None
+    write(options.out, table.text(rows + others, found))
     print(options.out)
     return 1 if any(row["mismatches"] != 0 for row in rows) else 0
 

@@ -6,6 +6,8 @@ from typing import Any
 from aqtaudio.firmware.boards import BOARDS, EXACT_SINCE
 
 Row = Mapping[str, Any]
+RANDOM = "random_programs.json"
+"""Beside the document: what random programs gave on a kernel library (`tests/program`)."""
 
 HEAD = f"""\
 # Boards
@@ -28,9 +30,18 @@ per clip of so much audio.
 """
 
 
-def text(rows: Sequence[Row]) -> str:
-    """The document."""
-    return HEAD + _results(rows) + CYCLES + _instructions(rows)
+def text(rows: Sequence[Row], random: Mapping[str, Any] | None = None) -> str:
+    """The document. `random`: what `RANDOM` holds."""
+    return HEAD + _random(random) + _results(rows) + CYCLES + _instructions(rows)
+
+
+def _random(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return (
+        f"Random programs of the vocabulary on the host's {found['kernels']} kernels: "
+        f"{found['differ']} of {found['codes']:,} codes of {found['programs']} programs differ.\n\n"
+    )
 
 
 def _results(rows: Iterable[Row]) -> str:
