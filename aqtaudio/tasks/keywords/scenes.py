@@ -26,7 +26,7 @@ from aqtaudio.program.compiler import compiled
 SCENE_MS = 5000
 TAIL_MS = 400
 """What a scene has after the end of its word."""
-ALONE, AFTER_SPEECH = 0.35, 0.35
+ALONE, AFTER_SPEECH = 0.6, 0.25
 """Shares of the scenes with a word: in which nobody else speaks; in which somebody speaks before
 and after it. In the rest somebody speaks all the time. Running speech has no pause before a word:
 heads that only knew words after silence missed half of them there."""
