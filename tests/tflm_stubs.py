@@ -1,6 +1,13 @@
 """Headers in the place of TFLite Micro's: enough for a bundle to compile and to be told apart."""
 
+import subprocess
 from pathlib import Path
+
+from aqtaudio.firmware.tree import LIBRARY
+
+DOWNLOADS = "tensorflow/lite/micro/tools/make/downloads"
+HOST_LIBRARY = f"gen/linux_x86_64_default_cmsis_nn_gcc/lib/{LIBRARY}"
+BOARD_LIBRARY = f"gen/cortex_m_generic_cortex-m55_default_gcc/lib/{LIBRARY}"
 
 # The part of TFLite Micro's interface that the bundle touches, playing back the golden outputs.
 STUBS = {
@@ -115,3 +122,14 @@ def write(folder: Path, states: int = 0, right: bool = False) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         definitions = f"#define STATES {states}\n" + ("#define ALL_RIGHT\n" if right else "")
         file.write_text("#pragma once\n" + definitions + text if "interpreter" in name else text)
+
+
+def tree(folder: Path, right: bool = True, library: str = HOST_LIBRARY) -> Path:
+    """A tree of these headers; its library, none where the name is empty, is empty."""
+    write(folder, right=right)
+    for name in ("flatbuffers/include", "gemmlowp", "ruy"):
+        (folder / DOWNLOADS / name).mkdir(parents=True)
+    if library:
+        (folder / library).parent.mkdir(parents=True)
+        subprocess.run(["ar", "cr", folder / library], check=True)
+    return folder

@@ -56,7 +56,7 @@ def write_bundle(
         "model_settings.h": _settings(program, arena, block),
         "model_operators.h": _resolver(operators),
         "model_golden.h": _golden(inputs, outputs, bool(block)),
-        "README.md": readme.text(operators, inputs, len(program.states), block),
+        "README.md": readme.text(operators, inputs, len(program.states), block, arena),
     } | project_files()
     (folder / "boards").mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():

@@ -17,7 +17,7 @@ Lite Micro {EXACT_SINCE}, run on this machine (`host`, 64-bit) and on boards tha
 `mps3-an547`, a Cortex-M55 with vectors (MVE), and `mps2-an386`, a Cortex-M4 with DSP instructions.
 "differ": golden output codes that differ, of so many. "stated": `kArenaBytes` of the bundle;
 "used": after loading; "least": in which the model loads; "over": stated over least. Instructions
-are those of one call.
+are those of one call; they differ by a few from build to build.
 
 """
 CYCLES = """

@@ -5,7 +5,6 @@ Against headers in the place of TFLite Micro's. Where AQTAUDIO_TFLM names a tree
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,21 +24,9 @@ KEYS = {
 }
 
 
-def fake_tree(folder: Path, right: bool = True, library: bool = True) -> Path:
-    """A tree of stubs, its library empty."""
-    tflm_stubs.write(folder, right=right)
-    for name in ("flatbuffers/include", "gemmlowp", "ruy"):
-        (folder / "tensorflow/lite/micro/tools/make/downloads" / name).mkdir(parents=True)
-    if library:
-        file = folder / "gen/linux_x86_64_default_cmsis_nn_gcc/lib" / tree.LIBRARY
-        file.parent.mkdir(parents=True)
-        subprocess.run(["ar", "cr", file], check=True)
-    return folder
-
-
 @needs_cmake
 def test_a_run_passes_and_a_wrong_code_is_found(tiny_run, tmp_path, answer, cli):
-    good, bad = fake_tree(tmp_path / "good"), fake_tree(tmp_path / "bad", right=False)
+    good, bad = tflm_stubs.tree(tmp_path / "good"), tflm_stubs.tree(tmp_path / "bad", right=False)
     status, value = answer("firmware", "test", tiny_run, "--tflm", good)
     assert status == 0 and set(value) == KEYS and value["mismatches"] == 0
     assert (value["board"], value["kernels"], value["unit"]) == ("host", "cmsis-nn", "ns")
@@ -52,7 +39,7 @@ def test_a_run_passes_and_a_wrong_code_is_found(tiny_run, tmp_path, answer, cli)
 
 @needs_cmake
 def test_a_bundle_is_run_as_it_is_and_not_when_edited(tiny_run, tmp_path, cli, answer, refused):
-    bundle, good = tmp_path / "bundle", fake_tree(tmp_path / "tree")
+    bundle, good = tmp_path / "bundle", tflm_stubs.tree(tmp_path / "tree")
     assert cli("export", tiny_run, "--out", bundle)[0] == 0
     assert answer("firmware", "test", bundle, "--tflm", good)[0] == 0
     golden = bundle / "firmware" / "model_golden.h"
@@ -66,7 +53,7 @@ def test_a_bundle_is_run_as_it_is_and_not_when_edited(tiny_run, tmp_path, cli, a
 @needs_cmake
 def test_a_table_of_boards_goes_on_where_it_stopped(tiny_run, tmp_path, cli, refused, monkeypatch):
     """Rows are kept by what is in a file, whatever studies it is in; what is new is measured."""
-    good, out = fake_tree(tmp_path / "tree"), tmp_path / "boards.md"
+    good, out = tflm_stubs.tree(tmp_path / "tree"), tmp_path / "boards.md"
     artifacts = tmp_path / "study/artifacts"
     assert cli("export", tiny_run, "--out", tmp_path / "bundle")[0] == 0
     for name in FILES:
@@ -92,7 +79,7 @@ def test_a_table_of_boards_goes_on_where_it_stopped(tiny_run, tmp_path, cli, ref
     out.with_suffix(".jsonl").write_text(json.dumps(row) + "\n")
     status, _, told = cli(*command)
     assert status == 0 and "a: self-test on host" in told
-    bad = fake_tree(tmp_path / "bad", right=False)
+    bad = tflm_stubs.tree(tmp_path / "bad", right=False)
     out.with_suffix(".jsonl").unlink()
     assert cli(*command[:4], bad, *command[5:])[0] == 1
     assert "has no artifacts" in refused(*command[:2], tmp_path / "bundle", *command[3:])
@@ -103,14 +90,14 @@ def test_what_is_missing_is_said(tiny_run, tmp_path, refused, monkeypatch):
     assert "--tflm FOLDER is missing" in refused("firmware", "test", tiny_run)
     line = refused("firmware", "test", tiny_run, "--tflm", tmp_path)
     assert "no TFLite Micro tree" in line
-    empty = fake_tree(tmp_path / "empty", library=False)
+    empty = tflm_stubs.tree(tmp_path / "empty", library="")
     line = refused("firmware", "test", tiny_run, "--tflm", empty)
     assert "no library for host" in line and "TARGET_ARCH=x86_64" in line
     line = refused("firmware", "test", tiny_run, "--tflm", empty, "--kernels", "cmsis-nn")
     assert "OPTIMIZED_KERNEL_DIR=cmsis_nn" in line
     shutil.rmtree(empty / "tensorflow/lite/micro/tools/make/downloads/ruy")
     assert "ruy is not among" in refused("firmware", "test", tiny_run, "--tflm", empty)
-    good = fake_tree(tmp_path / "good")
+    good = tflm_stubs.tree(tmp_path / "good")
     resolver = good / tree.RESOLVER
     resolver.write_text(resolver.read_text().replace("AddConv2D", "AddConv"))
     line = refused("firmware", "test", tiny_run, "--tflm", good)

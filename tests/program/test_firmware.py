@@ -18,6 +18,7 @@ from stream_cases import BANDS, STREAMS
 from aqtaudio.errors import BadInput
 from aqtaudio.firmware import bundle as firmware
 from aqtaudio.firmware.arena import Arena
+from aqtaudio.firmware.boards import BOARDS
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
@@ -217,6 +218,26 @@ def test_the_readme_of_a_stream_says_how_much_a_call_takes(stream_bundle: Path):
         assert (
             "takes the next 4 feature frames (40 ms of audio)" in (stream_bundle / name).read_text()
         )
+
+
+def test_the_readme_has_every_file_board_and_size(bundle: Path):
+    text = (bundle / "README.md").read_text()
+    for file in bundle.iterdir():
+        named = f"`{file.name}`" if file.is_file() else f"`{file.name}/`"
+        assert named in text or f"`{file.stem}.h`, `.cc`" in text or file.name == "README.md"
+    for board in BOARDS:
+        row = rf"\| `{board.name}` \| .* \| `\w+_{re.escape(board.architecture)}` \|"
+        assert re.search(row, text)
+    assert f"It is {ARENA.narrow_bytes} on a 32-bit processor and\n{ARENA.wide_bytes} on" in text
+    for limit in (2 * ARENA.narrow_bytes, 2 * ARENA.wide_bytes):
+        assert f"-DARENA_LIMIT_BYTES={limit}`" in text
+
+
+@needs_compiler
+def test_the_readme_shows_what_a_self_test_says(bundle: Path, tmp_path: Path):
+    _, said = self_test(bundle, 0, tmp_path, right=True)
+    shown = re.findall(r"^    (\w+)(?:: .*)?$", (bundle / "README.md").read_text(), re.MULTILINE)
+    assert shown == re.findall(r"^\w+", said, re.MULTILINE)
 
 
 def test_the_resolver_of_a_stream_has_the_operators_of_all_subgraphs(stream_bundle: Path):

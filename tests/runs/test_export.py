@@ -1,5 +1,6 @@
 """Bundles of a run, and what a study keeps of it to make one again."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from command_cases import contents
 
 from aqtaudio.errors import BadInput
+from aqtaudio.program.check import Report
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.export import GOLDEN_CLIPS, export, golden_codes, keep
@@ -18,6 +20,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+STUDY = Path(__file__).parents[2] / "results/kws_ds_cnn"
 OF_THE_RUN = {"config.json", "program.npz", "model.tflite", "row.json"}
 KEPT = OF_THE_RUN | {"golden.npz"}
 BUNDLE = KEPT | {"evaluation.tsv", "program.json", "operations.json", "frontend.json", "firmware"}
@@ -50,6 +53,19 @@ def test_what_is_kept_makes_the_bundle_of_the_run(tiny_run, tiny_artifact, study
     """Without the recordings that its golden vectors are of."""
     out = export(Run(study / "artifacts" / tiny_run.name), tmp_path / "out")
     assert contents(out) == contents(tiny_artifact)
+
+
+@pytest.mark.parametrize("checked", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_committed_bundle_is_what_is_exported_today(checked, tmp_path, monkeypatch):
+    """`checked`: TFLite Micro's interpreter runs the file, else it is taken to say what it said."""
+    bundle = STUDY / "bundle"
+    if not checked:
+        said = json.loads((bundle / "operations.json").read_text())["check"]
+        monkeypatch.setattr("aqtaudio.runs.export.check", lambda model: Report(**said))
+    out = export(Run(STUDY / "artifacts/a8b2b20cd48a"), tmp_path / "bundle")
+    found, kept = contents(out), contents(bundle)
+    assert found.keys() == kept.keys()
+    assert [name for name in kept if found[name] != kept[name]] == []
 
 
 def test_without_recordings_nothing_golden_is_kept(tiny_run, tmp_path):

@@ -1,5 +1,5 @@
 // Self-test: the golden inputs through the model on this device, every output code compared.
-// Ends with 0 where all are equal, 1 where some differ, 2 where the model does not load.
+// Ends with 0 where all are equal, 1 where some differ, 2 where the model does not load or run.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -1,18 +1,25 @@
-# GCC for Cortex-M, for the two emulated boards: -DCMAKE_TOOLCHAIN_FILE=boards/arm-none-eabi.cmake
-# -DBOARD=mps3-an547 (Cortex-M55) or mps2-an386 (Cortex-M4).
+# GCC for Cortex-M: -DCMAKE_TOOLCHAIN_FILE=boards/arm-none-eabi.cmake, with -DBOARD=mps3-an547
+# (Cortex-M55), -DBOARD=mps2-an386 (Cortex-M4), or -DBOARD=FOLDER and -DCPU_FLAGS=.
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR arm)
 set(TOOLCHAIN "arm-none-eabi-" CACHE STRING "Prefix of the compiler's programs")
+set(CPU_FLAGS "" CACHE STRING "For a board of yours: processor and floating-point ABI")
 set(CMAKE_C_COMPILER ${TOOLCHAIN}gcc)
 set(CMAKE_CXX_COMPILER ${TOOLCHAIN}g++)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES BOARD TOOLCHAIN)
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES BOARD TOOLCHAIN CPU_FLAGS)
 
-if(BOARD STREQUAL "mps2-an386")
-  set(cpu "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16")
+if(CPU_FLAGS)
+  set(cpu "${CPU_FLAGS}")
+elseif(BOARD STREQUAL "mps3-an547")
+  set(cpu "-mcpu=cortex-m55 -mfpu=auto -mfloat-abi=hard")
+elseif(BOARD STREQUAL "mps2-an386")
+  set(cpu "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard")
 else()
-  set(cpu "-mcpu=cortex-m55 -mfpu=auto")
+  message(FATAL_ERROR "boards/arm-none-eabi.cmake does not know the processor of BOARD "
+      "\"${BOARD}\": add -DCPU_FLAGS=\"-mcpu=... -mfloat-abi=...\", those that the library was built with")
 endif()
-set(common "${cpu} -mthumb -mfloat-abi=hard -funsigned-char -ffunction-sections -fdata-sections")
+set(common "${cpu} -mthumb -funsigned-char -ffunction-sections -fdata-sections")
 set(CMAKE_C_FLAGS_INIT "${common}")
+set(CMAKE_ASM_FLAGS_INIT "${common}")
 set(CMAKE_CXX_FLAGS_INIT "${common} -fno-rtti -fno-exceptions -fno-threadsafe-statics")

@@ -1,5 +1,5 @@
-// What the self-test needs of a board. For one of yours: these functions in a folder, and
-// -DBOARD=FOLDER.
+// What the self-test needs of a board. For one of yours: these functions in a folder, with its
+// start-up code, and -DBOARD=FOLDER; README.md, "A board of yours".
 #pragma once
 
 #include <stdint.h>
@@ -16,7 +16,7 @@ void board_print(const char* text);
 uint64_t board_count(void);
 // "ns", "cycles", "instructions".
 const char* board_unit(void);
-// Ends; 0 is fine.
+// Ends, with the status of main.cc. The emulated boards end with 3 at a fault of the processor.
 void board_exit(int status);
 
 #ifdef __cplusplus
