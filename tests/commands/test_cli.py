@@ -184,6 +184,7 @@ CHECK_KEYS = {
     "arena_bytes",
     "arena_used_bytes",
     "kernels",
+    "targets",
     "file_bytes",
     "weight_bytes",
 }

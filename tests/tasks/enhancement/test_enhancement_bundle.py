@@ -171,7 +171,8 @@ def bundle(folder: Path, rate_hz: int, kind: str, filtering: Filtering, bits: in
     executor = executor_of(frontend, filtering, bits)
     experiment = SimpleNamespace(task=Enhancement(filtering=filtering), setup=setup_of(frontend))
     (folder / "firmware").mkdir(exist_ok=True)
-    export._write_device_files(SimpleNamespace(experiment=experiment), executor, folder)
+    run = SimpleNamespace(experiment=experiment, path=folder)
+    export._write_device_files(run, executor, folder)
     return frontend, executor
 
 
