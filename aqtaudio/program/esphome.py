@@ -23,18 +23,19 @@ from aqtaudio.program.tflite import to_tflite
 from aqtaudio.program.word_probability import word_probability
 
 
-def esphome_tflite(program: Program, word: int) -> bytes:
+def esphome_tflite(program: Program, word: int, rivals: bool = True) -> bytes:
     """A stream's program as a file for the component: int8 [1, n, 40] in, uint8 [1, 1] out.
 
     Args:
       program: of a stream; its input edge, of n frames of 40 features, has the codes that the
         component makes (`frontends.micro`, codes "esphome"); its outputs are logits.
-      word: whose probability comes out (`word_probability`), among the logits.
+      word: whose probability comes out, among the logits.
+      rivals: as of `word_probability`.
 
     Raises:
       BadInput: the component cannot run it; names operators and layers.
     """
-    serving = esphome_program(program, word)
+    serving = esphome_program(program, word, rivals)
     model = flatbuffer.read(to_tflite(serving))
     _renamed_input(model)
     _unsigned_output(model)
@@ -42,7 +43,7 @@ def esphome_tflite(program: Program, word: int) -> bytes:
     return flatbuffer.write(model)
 
 
-def esphome_program(program: Program, word: int) -> Program:
+def esphome_program(program: Program, word: int, rivals: bool = True) -> Program:
     """The program behind the file, whose output byte is its output code + 128.
 
     Every integer is the program's. Weights of 4 bits are stored in 8, for which ESP-NN has fast
@@ -50,7 +51,7 @@ def esphome_program(program: Program, word: int) -> Program:
 
     Raises BadInput as `esphome_tflite` does.
     """
-    serving = word_probability(program, word)
+    serving = word_probability(program, word, rivals)
     for rule in (_in_bytes, _as_convolutions):
         serving = rewritten(serving, rule)
     _require(serving)

@@ -3,7 +3,8 @@
 Devices that listen for one word want one number. Softmax needs exponentials, sums and a quotient,
 which some of them lack. The margin of a word over its best rival needs none: its sigmoid is the
 softmax where there are two classes, and with more of them it is above it and above one half in the
-same places: where the word is the most probable class.
+same places: where the word is the most probable class. Where each word has a logistic output of its
+own, nobody is its rival, and the probability is the sigmoid of its logit.
 """
 
 import dataclasses
@@ -22,21 +23,22 @@ NO_TIES = 2.001
 """A step of two, and a hair: no margin falls on a half, which libraries round in their own ways."""
 
 
-def word_probability(program: Program, place: int) -> Program:
+def word_probability(program: Program, place: int, rivals: bool = True) -> Program:
     """The program whose output, int8 [1] in 1/256 from -128, is the sigmoid of a word's margin.
 
     What comes before stays as it is. The margin is exact in steps of the logits where 127 of them
     reach `SURE`, and rounded to two where they don't.
 
     Args:
-      program: its output are logits, int8 [C], of at least two classes.
+      program: its output are logits, int8 [C], of at least two classes, or words without rivals.
       place: of the word among them.
+      rivals: whether the other logits are of classes that exclude it; else the margin is its logit.
 
     Raises:
       BadInput: its output is something else.
     """
     logits = program.edges[program.outputs[0]]
-    if len(logits.shape) != 1 or logits.shape[0] < 2 or logits.bits != 8:
+    if len(logits.shape) != 1 or logits.shape[0] < 1 + rivals or logits.bits != 8:
         raise BadInput(
             f"the program puts out {list(logits.shape)} of {logits.bits} bits; needed: the logits "
             "of two classes or more, in 8 bits"
@@ -44,15 +46,17 @@ def word_probability(program: Program, place: int) -> Program:
     building = Building(program)
     for op in program.operations:
         building.append(op)
-    pair = _beside_rival(building, logits, place)
+    source, weights = logits.name, np.eye(logits.shape[0], dtype=np.int8)[:, [place]]
+    if rivals:
+        source, weights = _beside_rival(building, logits, place), np.array([[1], [-1]], np.int8)
     step = logits.scale if 127 * logits.scale >= SURE else NO_TIES * logits.scale
     margin = Edge(f"{STEM}/margin", (1,), float(np.float32(step)), 0, 8)
     constants = {
-        "weights": np.array([[1], [-1]], np.int8),
+        "weights": weights,
         "weight_scale": np.ones(1, np.float32),
         "bias": np.zeros(1, np.int32),
     }
-    building.add("dense", (pair,), margin, constants, weight_bits=8, low=-128, high=127)
+    building.add("dense", (source,), margin, constants, weight_bits=8, low=-128, high=127)
     probability = Edge(f"{STEM}/probability", (1,), 1 / 256, -128, 8)
     building.add("logistic", (margin.name,), probability)
     return dataclasses.replace(building.program(), outputs=(probability.name,))

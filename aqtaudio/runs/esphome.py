@@ -108,8 +108,10 @@ def require_servable(run: Run) -> Mapping[str, int]:
 
 def word_programs(run: Run) -> dict[str, Program]:
     """By word, the program whose output code + 128 is the word's byte. BadInput: not servable."""
+    rivals = run.experiment.task.rivals
     return {
-        word: esphome_program(run.program, place) for word, place in require_servable(run).items()
+        word: esphome_program(run.program, place, rivals)
+        for word, place in require_servable(run).items()
     }
 
 
@@ -128,8 +130,8 @@ def export_esphome(
         raise BadInput(f"{run.path}: {', '.join(words)} do not make file names of their own")
     with new_folder(out) as folder:
         for word, place in words.items():
-            model = esphome_tflite(run.program, place)
-            program = esphome_program(run.program, place)
+            how = run.program, place, run.experiment.task.rivals
+            model, program = esphome_tflite(*how), esphome_program(*how)
             arena_bytes = _checked(model, program, word)
             name = f"{stems[word]}.tflite"
             write(folder / name, model)

@@ -131,11 +131,13 @@ class Task(abc.ABC):
       headlines: how its figures are told.
       unused: settings of the experiment, as dotted paths, that it has no use for: they must be left
         as they are by default.
+      rivals: whether its classes exclude each other, where it has `words`.
     """
 
     item: ClassVar[type]
     headlines: ClassVar[Headlines]
     unused: ClassVar[tuple[str, ...]] = ()
+    rivals: ClassVar[bool] = True
     clip_ms: int
 
     @classmethod

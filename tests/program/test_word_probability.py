@@ -56,6 +56,15 @@ def test_logits_of_a_small_range_reach_as_far_as_their_margin_does():
     assert abs(share - 1 / (1 + np.exp(-0.02 * 254))) < 2 / 256
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_word_without_rivals_is_its_own_sigmoid(place: int):
+    scale = SURE / 127 * 1.01
+    program = word_probability(logits_alone(1 + place, scale), place, rivals=False)
+    found = Executor(program).dequantize(Executor(program)(CODES[:, : 1 + place])).reshape(-1)
+    real = 1 / (1 + np.exp(-scale * np.clip(CODES[:, place].astype(int), -128, 127)))
+    assert np.abs(found - np.minimum(real, 255 / 256)).max() <= 1 / 256
+
+
 @pytest.mark.parametrize("program", [logits_alone(1, 0.1), logits_alone(4, 0.1, 16)])
 def test_what_has_no_logits_is_refused(program: Program):
     with pytest.raises(BadInput, match="needed: the logits of two classes or more, in 8 bits"):

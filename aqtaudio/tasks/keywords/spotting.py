@@ -67,6 +67,7 @@ class Spotting(Keywords):
     """
 
     item: ClassVar[type] = SceneItem
+    rivals: ClassVar[bool] = False
     posterior_name: ClassVar[str] = "logistic function"
     detector: ClassVar[DetectorSettings] = DetectorSettings(smoothing_ms=80.0)
     headlines: ClassVar[Headlines] = Headlines(
