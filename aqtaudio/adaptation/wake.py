@@ -6,6 +6,7 @@ Every step goes on where it was stopped.
 
 import dataclasses
 import functools
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 
 from aqtaudio.adaptation.thresholds import kept, run_clips
 from aqtaudio.adaptation.wake_page import markdown
+from aqtaudio.data import manifest
+from aqtaudio.data.manifest import fingerprint
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.data.speech_engine import Engine
 from aqtaudio.data.speech_synthesis import SpeechSettings, speak_corpus
@@ -31,10 +34,12 @@ from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.listening import Trial, detect
 from aqtaudio.tasks.keywords.negatives import negatives
 from aqtaudio.tasks.keywords.spotting import Spotting
+from aqtaudio.tasks.keywords.spotting_data import is_word_label
 
 SPLIT = "val"
 """Of voices and of other sound, on which thresholds are found."""
 HIDDEN_PER_PHRASE = 8
+LEAST_TAKES = 24
 LEVELS_DBFS = (-50.0, -40.0, -30.0, -20.0, -10.0)
 SNRS_DB = (20.0, 10.0, 5.0, 0.0)
 CLEAN = Mixing(
@@ -61,6 +66,13 @@ class WakeSettings:
     neighbour_takes: int = 4
     rate: float = 1.0
     hours: float = 3.0
+
+    def __post_init__(self):
+        if self.takes < LEAST_TAKES:
+            raise BadInput(
+                f"--takes is {self.takes}; allowed: at least {LEAST_TAKES}, as voices are shared "
+                "among training and validation"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +120,7 @@ def wake(
     """
     settings, begun = settings or WakeSettings(), time.monotonic()
     words = tuple(each.text for each in sources.phrases)
+    _require_sound([*sources.recordings, *sources.negatives])
     task = Spotting.of(experiment.task)
     changed = dataclasses.replace(task, keywords=words)
     experiment = dataclasses.replace(experiment, task=changed)
@@ -137,6 +150,17 @@ def wake(
     return detector, value
 
 
+def _require_sound(folders: Sequence[Path]) -> None:
+    """Before minutes of speaking: there is sound to learn against and to find thresholds on."""
+    rows = manifest.read_all(folders)
+    for split in ("train", SPLIT):
+        if not any(row.split == split and not is_word_label(row.label) for row in rows):
+            raise BadInput(
+                f"--negatives: no speech or noise in split {split!r} of "
+                f"{', '.join(map(str, folders))}"
+            )
+
+
 def _spoken(
     sources: Sources,
     out: Path,
@@ -154,9 +178,13 @@ def _spoken(
 
 
 def _trained(experiment: Experiment, folders: Sequence[Path], out: Path, say: Say) -> Run:
-    if (out / "row.json").exists() and Run(out).experiment == experiment:
-        return Run(out)
-    return train(experiment, folders, out, say)
+    """The head; one that is there must be of the same settings and recordings."""
+    if not (out / "row.json").exists():
+        return train(experiment, folders, out, say)
+    heard = {made["hash"] for made in json.loads((out / "row.json").read_text())["data"]}
+    if Run(out).experiment != experiment or heard != set(map(fingerprint, folders)):
+        raise BadInput(f"{out} was trained with other settings or recordings; name another --out")
+    return Run(out)
 
 
 def _served(head: Run, out: Path) -> Run:
@@ -197,11 +225,10 @@ def _conditions(
     noisy = {"speech_only_probability": 0.0}
     mixings |= {f"{snr:g} dB over noise": noisy | {"snr_db": (snr, snr)} for snr in SNRS_DB}
     task, setup = Spotting.of(head.experiment.task), head.experiment.setup
-    shares = {}
+    data, shares = task.load(folders, setup, (SPLIT,)), {}
+    items = [item for item in data.evaluation_list(SPLIT) if item.label in thresholds]
     with network(head, "integer") as opened:
         for name, changes in mixings.items():
-            heard = dataclasses.replace(task, mixing=dataclasses.replace(CLEAN, **changes))
-            data = heard.load(folders, setup, (SPLIT,))
-            items = [item for item in data.evaluation_list(SPLIT) if item.label in thresholds]
-            shares[name] = heard.found(opened, data, items, setup, thresholds)
+            heard = data.mixed(dataclasses.replace(CLEAN, **changes))
+            shares[name] = task.found(opened, heard, items, setup, thresholds)
     return shares

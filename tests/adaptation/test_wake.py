@@ -8,10 +8,11 @@ from corpus import EXPERIMENT
 from tone_engine import Tones
 
 from aqtaudio.adaptation import wake as made
-from aqtaudio.data import cache_folder
+from aqtaudio.data import cache_folder, manifest
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.data.spoken_texts import spoken
 from aqtaudio.detection import stored
+from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.models.embedding_head import EmbeddingHead
 from aqtaudio.tasks.keywords.spotting import Spotting
@@ -32,7 +33,7 @@ HEAD = Experiment(
 )
 
 
-def test_a_detector_and_its_page(tone_corpus, tmp_path, monkeypatch):
+def test_a_detector_and_its_page(tone_corpus, hum_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
     phrases, near = [spoken("hey tone")], {spoken("hey stone"): "hey tone"}
     engine = Tones(24)
@@ -51,8 +52,22 @@ def test_a_detector_and_its_page(tone_corpus, tmp_path, monkeypatch):
     again, _ = made.wake(sources, HEAD, tmp_path / "out", settings)
     assert engine.said == said and again.path == run.path
     assert (run.path / "checkpoint").stat().st_mtime_ns == before
+    other = dataclasses.replace(sources, negatives=[tone_corpus, hum_corpus])
+    with pytest.raises(BadInput, match="other settings or recordings"):
+        made.wake(other, HEAD, tmp_path / "out", settings)
     assert json.loads((run.path / "row.json").read_text())["parity"]["mismatches"] == 0
 
 
-def test_what_is_missing_is_said(tmp_path, refused):
+def test_what_is_missing_is_said(tmp_path, refused, tone_corpus):
+    """Before anything is spoken."""
+    silent = made.Sources([spoken("x")], {}, Tones(24), (), [tmp_path])
+    with pytest.raises(BadInput, match="no MANIFEST.tsv"):
+        made.wake(silent, HEAD, tmp_path / "x")
+    rows = [row for row in manifest.read(tone_corpus) if not row.label.startswith("noise:")]
+    manifest.write(tmp_path, rows)
+    with pytest.raises(BadInput, match="no speech or noise in split 'train'"):
+        made.wake(silent, HEAD, tmp_path / "x")
+    with pytest.raises(BadInput, match="at least 24"):
+        made.WakeSettings(takes=3)
+    assert silent.engine.said == 0 and not (tmp_path / "x").exists()
     assert "--negatives DIR is missing" in refused("wake", "hey tone", "--out", tmp_path / "x")

@@ -139,7 +139,7 @@ def _among_talkers(
         return audio
     talker = talkers[int(rng.integers(len(talkers)))].astype(np.float32)
     talk = np.resize(np.roll(talker, -int(rng.integers(len(talker)))), len(audio))
-    word = audio[int(start_ms * per_ms) : int(end_ms * per_ms)].astype(np.float32)
+    word = audio[int(start_ms * per_ms) : int(end_ms * per_ms) + 1].astype(np.float32)
     pauses = rng.uniform(0, PAUSE_MS, 2)
     if kind < ALONE + AFTER_SPEECH:
         level_db = rng.uniform(*CLOSE_DB)

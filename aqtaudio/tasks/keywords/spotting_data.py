@@ -133,6 +133,12 @@ class SpottingData:
 
     # Scenes.
 
+    def mixed(self, settings: Mixing) -> Self:
+        """The same recordings, whose scenes are made in another way."""
+        found = copy.copy(self)
+        found._mixing, found._training = settings, None
+        return found
+
     def scenes(self, split: str, turns: int) -> list[Scene]:
         """All of a split, by path."""
         found = []
