@@ -200,7 +200,7 @@ RECIPES = {
 EACH_RECIPE = pytest.mark.parametrize(
     "recipe",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in ("w4a8", "w4a4") else ())
+        pytest.param(name, marks=() if name in ("w8a8", "mixed") else pytest.mark.slow)
         for name in RECIPES
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 pytest_plugins = (
     "sharing",
+    "sampled",
     "optimization",
     "corpus",
     "hum_corpus",

@@ -136,6 +136,7 @@ def test_draws_have_other_recordings_and_none_that_is_evaluated(twice, few_shot_
     assert found[0] != found[1]
 
 
+@pytest.mark.slow
 def test_what_was_killed_goes_on(twice, tiny_float, few_shot_corpus, tmp_path):
     """Killed as the second draw begins: the figures are those of one that was not."""
     out = tmp_path / "out"

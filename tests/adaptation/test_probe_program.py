@@ -1,9 +1,12 @@
 """A probe behind an embedding is one program, with the integers of TFLite Micro."""
 
+import contextlib
 import dataclasses
+import functools
+import io
 import json
 import shutil
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,16 +43,24 @@ def run(hum_student, tmp_path_factory) -> Run:
     return Run(out)
 
 
-def made(run: Run, name: str, hum_corpus: Path, out: Path) -> Run:
-    arguments = ["probe", str(run.path), "--probe", name, "--data", str(hum_corpus)]
-    assert main([*arguments, "--out", str(out), "--json"]) == 0
-    return Run(out)
+@pytest.fixture(scope="module")
+def made(run, hum_corpus, tmp_path_factory) -> Callable[[str], tuple[Run, dict]]:
+    """A probe's name to its artifact, not to be written to, and what the command told."""
+
+    @functools.cache
+    def make(name: str) -> tuple[Run, dict]:
+        out, told = tmp_path_factory.mktemp("probes") / name, io.StringIO()
+        arguments = ["probe", str(run.path), "--probe", name, "--data", str(hum_corpus)]
+        with contextlib.redirect_stdout(told):
+            assert main([*arguments, "--out", str(out), "--json"]) == 0
+        return Run(out), json.loads(told.getvalue())
+
+    return make
 
 
-@pytest.mark.parametrize("name", ["pitch", "hidden"])
-def test_one_program(run, hum_corpus, tmp_path, capsys, name):
-    artifact = made(run, name, hum_corpus, tmp_path / "artifact")
-    told = json.loads(capsys.readouterr().out)
+@pytest.mark.parametrize("name", ["pitch", pytest.param("hidden", marks=pytest.mark.slow)])
+def test_one_program(run, hum_corpus, made, name):
+    artifact, told = made(name)
     assert told["classes"] == ["high", "low", "silence"] and told["n"] == 16
     found = parity(artifact, n=100)
     assert found["mismatches"] == 0 and found["outputs"] == 300
@@ -66,9 +77,8 @@ def test_one_program(run, hum_corpus, tmp_path, capsys, name):
     assert np.abs(logits - probe.logits(vectors)).max() < 0.05 * spread
 
 
-def test_commands_take_it(run, hum_corpus, tmp_path, capsys):
-    artifact = made(run, "pitch", hum_corpus, tmp_path / "artifact")
-    told = json.loads(capsys.readouterr().out)
+def test_commands_take_it(made, hum_corpus, tmp_path, capsys):
+    artifact, told = made("pitch")
     path = str(artifact.path)
     assert main(["evaluate", path, "--data", str(hum_corpus), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)["metrics"]
@@ -107,7 +117,7 @@ def test_bad_probes(run, hum_corpus, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_it_is_not_trained(run, hum_corpus, tmp_path):
-    artifact = made(run, "pitch", hum_corpus, tmp_path / "artifact")
+def test_it_is_not_trained(made, hum_corpus, tmp_path):
+    artifact, _ = made("pitch")
     with pytest.raises(BadInput, match="not trained"):
         train(artifact.experiment, [hum_corpus], tmp_path / "none", say=lambda _: None)

@@ -81,6 +81,7 @@ def dump(tmp_path_factory, tone_corpus):
     return folder
 
 
+@pytest.mark.slow
 def test_the_model_follows(recalibration, tiny_run, tone_corpus):
     """It was right behind its own front end, is wrong behind the target, and is right again."""
     out, value = recalibration
@@ -94,6 +95,7 @@ def test_the_model_follows(recalibration, tiny_run, tone_corpus):
     assert (value["matched"], value["before"], value["after"]) == (alone, behind, again)
 
 
+@pytest.mark.slow
 def test_what_is_reported(recalibration, tiny_run):
     out, value = recalibration
     assert json.loads((out / "recalibration.json").read_text()) == value
@@ -117,6 +119,7 @@ def test_what_is_reported(recalibration, tiny_run):
     assert f"| low | {' | '.join(shares)} |" in page
 
 
+@pytest.mark.slow
 def test_the_run_keeps_its_recipe_and_the_artifact_is_of_the_new_one(recalibration, tiny_run):
     out, value = recalibration
     parent, child = Run(tiny_run).experiment, Run(out / "run").experiment

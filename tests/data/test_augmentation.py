@@ -197,7 +197,7 @@ def test_noise_shorter_than_the_clips_is_refused():
         augment_audio(KEY, clips(), recordings(2, 3_999), Augmentation())
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     frames=st.sampled_from([3, 20, 49]),
     bands=st.sampled_from([2, 10, 40]),

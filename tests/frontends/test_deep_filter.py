@@ -129,6 +129,7 @@ def test_half_a_hop_waits():
     np.testing.assert_array_equal(after.before, audio[:, : frontend.hop_samples])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("db", [-35, -20, -10, 20])
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 @pytest.mark.parametrize("fall_db", [0.0, 15.0])
@@ -161,6 +162,7 @@ def stepped(frontend: DeepFilterFeatures, db: float) -> np.ndarray:
     return np.abs(features(frontend, other) - features(frontend, audio))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 @pytest.mark.parametrize("db", [-20, -30])
 def test_steps_down_are_over_in_two_frames(db: int, rate_hz: int):
@@ -182,6 +184,7 @@ def pausing(seconds: float, sample_rate_hz: int) -> np.ndarray:
     return (noise * np.where(is_paused, gain(-40), 1)).astype(np.float32)[None]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])
 @pytest.mark.parametrize("offset", [0.0, 0.3, 0.7])
 def test_falls_are_heard_where_pauses_hide_a_step(offset: float, rate_hz: int):

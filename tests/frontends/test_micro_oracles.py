@@ -86,6 +86,7 @@ def test_c_is_the_tensorflow_op(name):
     require_equal(settings, tensorflow(settings), samples, quick=name != "micro_speech")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", range(4))
 def test_c_is_the_tensorflow_op_with_random_settings(seed):
     rng = np.random.default_rng(seed)
@@ -136,6 +137,7 @@ def test_the_rewritten_preprocessor_is_the_published_one(published):
         np.testing.assert_array_equal(int8_of(ours(clip)), theirs(clip))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("seed", range(4))
 def test_tflm_is_the_preprocessor_with_random_settings(published, seed):
     """The 16-bit features, which 8 bits would hide."""

@@ -113,6 +113,7 @@ def librosa_features(frontend: LogMel, audio: np.ndarray) -> np.ndarray:
     return logs.swapaxes(1, 2)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", [LogMel, Mfcc])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_equals_tf_signal(kind, variant):
@@ -121,6 +122,7 @@ def test_equals_tf_signal(kind, variant):
     np.testing.assert_allclose(frontend(audio), tf_features(frontend, audio), atol=1e-4)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", [LogMel, Mfcc])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_equals_librosa(kind, variant):

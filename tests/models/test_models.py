@@ -43,7 +43,8 @@ RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) fo
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 
 
-def shapes(case: Case, batch: int = 2) -> tuple[Signal, dict]:
+@functools.cache
+def shapes(case: Case, batch: int = 3) -> tuple[Signal, dict]:
     """(output, variables) without computing anything."""
     signal = start(jnp.zeros((batch, *case.features)), Floating())
     return jax.eval_shape(case.model.init_with_output, jax.random.key(0), signal)
@@ -66,7 +67,7 @@ def output_shape(case: Case) -> tuple[int, ...]:
 
 @EACH
 def test_logits_per_clip(case: Case):
-    out, _ = shapes(case, batch=3)
+    out, _ = shapes(case)
     assert out.values.shape == (3, *output_shape(case))
     assert out.values.dtype == jnp.float32
 

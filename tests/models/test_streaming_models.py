@@ -60,7 +60,6 @@ BLOCKS = {
     "speech_embedding_small_relu": 8,
 }
 FAST = ("matchbox_net_small_causal",)
-FAST_IN_MICRO = (*FAST, "deep_filter_tiny")
 SLOW = [name for name in BLOCKS if name not in FAST]
 PAIRS = [(name, 1) for name in FAST]
 PAIRS += [pytest.param(name, 1, marks=pytest.mark.slow) for name in SLOW]
@@ -147,8 +146,8 @@ def test_integers(name: str, factor: int):
 @pytest.mark.parametrize(
     "name",
     [
-        *FAST_IN_MICRO,
-        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW if name not in FAST_IN_MICRO),
+        *FAST,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
     ],
 )
 def test_micro_runs_the_stream(name: str):

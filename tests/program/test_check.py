@@ -31,7 +31,7 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("variant", ["int8", "int4"])
+@pytest.mark.parametrize("variant", ["int8", pytest.param("int4", marks=pytest.mark.slow)])
 def test_our_files_pass(variant: str):
     model = exports.model(variant)
     report = check(model)

@@ -77,6 +77,7 @@ def three_ways(kind: str, width: str, target: str, scales, rng: np.random.Genera
     return operation, codes, found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind, width", CASES)
 @settings(deadline=None, max_examples=12)
@@ -91,6 +92,7 @@ def test_kernel_is_the_rule_at_any_scale(kind, width, target, exponents, offset,
     three_ways(kind, width, target, scales, np.random.default_rng(seed))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind, width", CASES)
 def test_kernel_is_the_runtimes(kind: str, width: str, target: str):
@@ -151,6 +153,7 @@ def test_a_slope_of_each_channel():
         calls.check(operation, operation.random_codes(rng, 1), target)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("constant", [0, 1])
 @pytest.mark.parametrize("kind", ["add", "sub", "mul"])
 def test_a_constant_has_batch_one(kind: str, constant: int):
@@ -213,6 +216,7 @@ def test_int16_additions_in_vectors_of_16():
 # --- safe scales, gradients, transformations -----------------------------------------------------
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", ["add", "sub", "mul"])
 def test_the_least_scale_is_one_that_the_runtimes_compute_with(kind: str, bits: int):
@@ -239,6 +243,7 @@ def test_int16_products_wrap_below_the_least_scale():
     assert operation.ours(codes)[0, 0] < 0
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", [*BINARY, "requantize", "relu", "leaky_relu"])
 def test_gradient_is_the_real_functions_where_the_clip_does_not_bite(kind: str, bits: int):
@@ -271,6 +276,7 @@ def test_gradient_is_the_real_functions_where_the_clip_does_not_bite(kind: str, 
         assert np.any(expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind", ["add", "leaky_relu"])

@@ -56,6 +56,7 @@ def geometries() -> Program:
     return build.program()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("integer", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_edge_is_the_oracles(variant: str, integer: bool):
@@ -69,6 +70,7 @@ def test_every_edge_is_the_oracles(variant: str, integer: bool):
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("integer", [False, True])
 def test_geometries(integer: bool):
     program = geometries()

@@ -218,6 +218,7 @@ def worst_codes(depth: int, zero_point: int, weight_bits: int) -> tuple[np.ndarr
     return x, w
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("weight_bits", [8, 4])
 @pytest.mark.parametrize("zero_point", ZERO_POINTS)
 @pytest.mark.parametrize("name", DOTS)

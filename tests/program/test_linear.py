@@ -62,6 +62,7 @@ def assert_same_map(ours, xlas, x, w):
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_conv2d(geometry):
     w = normal((*geometry[0], SHAPE[-1], CHANNELS), 1)
@@ -69,6 +70,7 @@ def test_conv2d(geometry):
     assert_same_map(mine, functools.partial(xlas, geometry, 1), normal(SHAPE, 0), w)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_depthwise_conv2d(geometry):
     w = normal((*geometry[0], SHAPE[-1]), 1)

@@ -44,6 +44,7 @@ def product(
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("transposed", [(a, b) for a in (False, True) for b in (False, True)])
@@ -68,6 +69,7 @@ def test_every_code_is_the_runtimes_at_many_shapes(bits: int, target: str):
     assert compared > 200_000
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("leading", [((2, 3), (1, 3)), ((1,), (4,)), ((), ())])
 def test_leading_axes_broadcast(leading, target: str):
@@ -77,6 +79,7 @@ def test_leading_axes_broadcast(leading, target: str):
         calls.check(operation, operation.random_codes(rng, 5), target)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("constant", [0, 1])
 def test_a_constant_has_batch_one(constant: int):
     rng = np.random.default_rng(4)
@@ -89,6 +92,7 @@ def test_a_constant_has_batch_one(constant: int):
             np.testing.assert_array_equal(operation.ours(codes, target), expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", DOTS)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_long_sums_of_extreme_codes_are_exact(bits: int, name: str):
@@ -134,6 +138,7 @@ def test_every_part_is_an_exact_float():
         assert seen and seen[0][0] > 1
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["carrier", "aqt carrier", "aqt integer"])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_gradients_are_the_real_functions_where_the_clip_does_not_bite(bits: int, name: str):
@@ -162,6 +167,7 @@ def test_gradients_are_the_real_functions_where_the_clip_does_not_bite(bits: int
             np.testing.assert_allclose(gradient, truth, rtol=1e-3, atol=1e-4 * np.abs(truth).max())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("target", TARGETS)
 def test_kernels_under_transformations(target: str, bits: int):

@@ -38,12 +38,16 @@ QUICK = (
     "average_pool",
     "max_pool",
     "sum",
+    "mean",
+    "mul",
+    "slice",
+    "sigmoid",
+    "tanh",
+    "l2_normalize",
     "relu6",
     "leaky_relu",
     "prelu",
     "hard_swish",
-    "layer_norm",
-    "gru",
     "attention_causal",
 )
 """What runs every time: every kind at least once (a test below). The others are slow in sum."""

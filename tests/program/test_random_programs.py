@@ -55,7 +55,7 @@ slowly = settings(
 )
 
 
-@settings(slowly, max_examples=3)
+@settings(slowly, max_examples=2)
 @given(models, recipes, st.integers(0, 2**31 - 1))
 def test_random_programs(model, recipe, seed):
     assert assert_exact(model, recipe, seed)

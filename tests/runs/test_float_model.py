@@ -60,7 +60,7 @@ def test_the_file_computes_the_float_model(trained, decomposed):
 @pytest.mark.parametrize(
     "model",
     [
-        KeywordGRU(units=3, hidden=(3, 4)),
+        pytest.param(KeywordGRU(units=3, hidden=(3, 4)), marks=pytest.mark.slow),
         StreamingAttention(width=8, blocks=1, heads=2, window=3),
     ],
 )

@@ -65,11 +65,13 @@ def killed_often(folder, expected, kills, workers, batch):
     )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("workers", "batch"), [(3, 1), (1, 4)])
 def test_killed_at_random_every_run_is_there_exactly_once(tmp_path, expected, workers, batch):
     killed_often(tmp_path, expected, 6, workers, batch)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("orphan_lives", "batch"), [(True, 2), (False, 1)])
 def test_a_killed_job_goes_on_from_its_checkpoints(tmp_path, expected, orphan_lives, batch):
     with started(tmp_path, workers=1, batch=batch) as launcher:

@@ -224,6 +224,7 @@ def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]
 
 
+@pytest.mark.slow
 def test_renew_measures_sizes_again_and_changes_nothing_else(study, tmp_path, capsys):
     """Of artifacts on their files, of other runs on untrained models: as if they had just run."""
     file, out = study

@@ -179,6 +179,7 @@ def real_features(shared_folder) -> np.ndarray:
     return np.asarray(Mfcc(coefficients=10)(clips))
 
 
+@pytest.mark.slow
 def test_real_recordings(real_features: np.ndarray):
     """In the middle of each clip, in batches for which all is compiled already."""
     middle = real_features[:, 15 : 15 + SMALL.features[0]]

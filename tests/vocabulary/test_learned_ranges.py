@@ -144,7 +144,7 @@ def differences(bits: int):
     return expected, {name: float(value) for name, value in found.items()}
 
 
-@pytest.mark.parametrize("bits", [8, 4, 16])
+@pytest.mark.parametrize("bits", [8, pytest.param(4, marks=pytest.mark.slow), 16])
 @pytest.mark.parametrize("name", ["input", "a", "b", "sum", "out"])
 def test_gradients_of_scales_are_those_of_the_surrogate(name: str, bits: int):
     expected, found = differences(bits)
@@ -270,6 +270,7 @@ def test_relu6_ends_at_six_at_most():
     assert conv(ranges).max() == pytest.approx(6)
 
 
+@pytest.mark.slow
 def test_ranges_of_products_and_of_scans_learn():
     class Both(nn.Module):
         @nn.compact

@@ -30,10 +30,10 @@ QUICK = {
     ("mul_gate", "w8a8"),
     ("prelu", "w8a16"),
     ("layer_norm", "w8a8"),
-    ("gru", "w8a8"),
     ("attention_causal", "mixed_16"),
 }
-"""What runs every time: each way of building a layer once. The others are slow in sum."""
+"""What runs every time: each way of building a layer once; scans in test_streaming. The others are
+slow in sum."""
 
 
 def quick_or_slow(pair: tuple[str, str]):

@@ -29,8 +29,9 @@ BLOCK = {
     name: SHORT[name] if name in ("valid", "strided", "gru", "lstm") else 3 * SHORT[name]
     for name in STREAMS
 }
+SLOW = ("causal", "valid", "lstm")
 """Frames of a block: short for some layers, long for the others. Every time each layer runs in one;
-slow are the other one and the second recurrent layer."""
+slow are the other one, the second recurrent layer and convolutions that others contain."""
 
 
 def slow_if(slow: bool):
@@ -38,7 +39,7 @@ def slow_if(slow: bool):
 
 
 NAMES = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=slow_if(name == "lstm")) for name in STREAMS]
+    "name", [pytest.param(name, marks=slow_if(name in SLOW)) for name in STREAMS]
 )
 
 
@@ -54,7 +55,7 @@ def pairs(quick: Container[str]):
     )
 
 
-PAIRS = pairs(set(STREAMS) - {"lstm"})
+PAIRS = pairs(set(STREAMS) - {*SLOW})
 
 
 def features() -> np.ndarray:

@@ -238,6 +238,7 @@ def events(seed: int) -> Labelled:
     return Labelled(x, labels)
 
 
+@pytest.mark.slow
 def test_auto_pool_finds_short_events():
     scores = {}
     for pooling in ("auto", "mean"):

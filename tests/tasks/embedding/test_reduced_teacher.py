@@ -72,6 +72,7 @@ def reduction_file(embeddings: np.ndarray, dimensions: int, file: Path) -> str:
 # As a teacher.
 
 
+@pytest.mark.slow
 def test_a_step_computes_what_embed_does(small, tmp_path):
     heard = clips(4, 19_440)
     whole = small.embed(heard)

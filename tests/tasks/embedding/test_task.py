@@ -85,6 +85,7 @@ def test_embed_of_bad_input(run, tmp_path, capsys):
 # Teachers that answer outside of steps.
 
 
+@pytest.mark.slow
 def test_a_run_teaches(run, corpus, experiment, tmp_path, monkeypatch):
     """Its vectors of recordings are kept, and are those that it gives to clips."""
     monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
@@ -127,6 +128,7 @@ def test_a_cache_of_another_teacher(tmp_path, weights):
         cache.embedded(teacher, clips, tmp_path)
 
 
+@pytest.mark.slow
 def test_files_teach_as_they_run(run, tmp_path):
     """A .tflite of one block: the program itself says what it answers with."""
     file = tmp_path / "float.tflite"

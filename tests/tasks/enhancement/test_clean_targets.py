@@ -65,6 +65,7 @@ def test_bad_weights(data, named, message):
         prepared(data, named)
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_recording_goes(shared_folder):
     weights = shared_folder / "golden/deepfilternet3/weights_folded.npz"
     rows = [row for row in manifest.read(shared_folder / "data") if row.label == "speech"]

@@ -85,6 +85,7 @@ def test_results_of_outputs(reference: dict[str, np.ndarray]):
     np.testing.assert_allclose(found.snr_db[0], reference["lsnr"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_from_end_to_end(reference: dict[str, np.ndarray]):
     model = DeepFilterNet3(norm=False, pathway=False)
     with np.load(reference["weights"], allow_pickle=False) as arrays:
