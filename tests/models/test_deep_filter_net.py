@@ -180,6 +180,7 @@ def test_the_pathway_never_fires(
     assert not computed[1]["filter_decoder/path_point"].any()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "variant", [{"tied_upsampling": False}, {"norm": True}, {"pathway": False}], ids=str
 )
@@ -302,6 +303,7 @@ def test_weights_of_a_larger_model(golden: Path):
     assert "layer 'gain_decoder/gru_3" in found and "not in the file" in found
 
 
+@pytest.mark.slow
 def test_layers_that_the_file_has_not_start_fresh(golden: Path):
     deeper = experiment(golden / "weights_folded.npz", gain_layers=3)
     found = published(dataclasses.replace(deeper, init_differs=("model",)))

@@ -180,14 +180,8 @@ def test_settings_that_make_no_network(settings: dict[str, Any], reason: str):
         of_ones(L3Net((2, 2, 2, 2), **settings), STUDENT_MAP)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        SMALL_EMBEDDINGS[1],
-        *(pytest.param(SMALL_EMBEDDINGS[n], marks=pytest.mark.slow) for n in (0, 2)),
-    ],
-    ids=lambda case: case.name,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SMALL_EMBEDDINGS, ids=lambda case: case.name)
 def test_programs_have_the_integers_of_micro(case: Case):
     """Of every form of the network, from initial weights."""
     program = untrained(case)

@@ -27,6 +27,8 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 CLIPS = 4
 # Every layer of the enhancers, each as small as it gets.
 TINY_ENHANCER = Case(

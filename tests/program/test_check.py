@@ -173,6 +173,7 @@ def test_tensors_without_a_name_have_a_number_and_strange_names_are_tamed():
     assert reason.isprintable() and len(reason) < 200
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("allow_float", [False, True])
 def test_gelu_is_refused_with_the_reason(allow_float: bool):
     report = check(chains.chain(["RELU", "GELU"], ["INT8"] * 3), allow_float)
@@ -229,6 +230,7 @@ def test_a_file_that_crashes_micro_is_refused():
     assert micro.startswith("TFLite Micro: the interpreter crashed (SIGABRT)")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("allow_float", [False, True])
 def test_a_file_that_runs_but_computes_something_else_is_refused(allow_float: bool):
     row = [1, 4]

@@ -10,6 +10,8 @@ from jax import lax
 
 from aqtaudio.program import linear
 
+pytestmark = pytest.mark.optimized(False)
+
 # kernel, strides, dilation, padding
 GEOMETRIES = [
     ((3, 3), (1, 1), (1, 1), "SAME"),

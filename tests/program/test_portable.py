@@ -64,6 +64,17 @@ CASES = {
     ),
 }
 
+FAST = (
+    "grouped, 4 bits",
+    "dense",
+    "transpose",
+    "sub",
+    "sub, wide",
+    "relu, wide",
+    "depthwise of 12",
+)
+"""Each form once."""
+
 
 def made(name: str, kernels: str):
     """Model, variables, shape and recipe."""
@@ -81,7 +92,9 @@ def wrong_on(model: bytes) -> dict[str, list[str]]:
     return inspection.inspect_file(model)["kernel_reasons"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in CASES]
+)
 def test_the_same_integers_in_operations_that_are_right_everywhere(name: str):
     old = record(*made(name, "reference"))
     new = portable.portable(old)

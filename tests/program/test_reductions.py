@@ -40,6 +40,7 @@ def codes_of(operation: Operation, rng: np.random.Generator, batch: int) -> list
     return [codes]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind, bits", KINDS)
 def test_every_code_is_the_runtimes(kind: str, bits: int, target: str):
@@ -61,6 +62,7 @@ def test_every_code_is_the_runtimes_at_many_shapes(kind: str, bits: int, target:
     assert compared > 100_000
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind, bits", KINDS)
 def test_the_rule_holds_for_long_sums(kind: str, bits: int, target: str):
@@ -110,6 +112,7 @@ def test_gradient_is_the_real_functions_where_the_clip_does_not_bite(kind: str):
             np.testing.assert_allclose(jax.jit(jax.grad(total))(codes), expected, rtol=1e-5)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", ["average_pool", "max_pool"])

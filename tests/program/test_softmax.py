@@ -36,6 +36,7 @@ def ruled(case: Case) -> np.ndarray:
     return np.stack([rule(x, s, beta) for x, s in zip(case.codes, case.scales, strict=True)])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("width", "beta"), SHAPES)
 @pytest.mark.parametrize("bits", [8, 16])
@@ -90,6 +91,7 @@ def test_the_finest_scale_is_where_tflite_micro_aborts():
         Micro(file_of(4, finest))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_every_transformation_computes_the_same(bits: int, target):

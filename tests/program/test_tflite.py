@@ -40,6 +40,7 @@ def replace_operation(program: Program, name: str, **changes) -> Program:
     return dataclasses.replace(program, operations=operations)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("variant", exports.VARIANTS)
 def test_micro_computes_the_program(variant: str):
     codes = programs.random_codes((40, 49, 10, 1), seed=1)
@@ -48,6 +49,7 @@ def test_micro_computes_the_program(variant: str):
     np.testing.assert_array_equal(micro_codes(exports.model(variant), codes), expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("variant", exports.VARIANTS)
 def test_micro_computes_every_code_before_the_pool(variant: str):
     program = exports.program(variant)
@@ -60,6 +62,7 @@ def test_micro_computes_every_code_before_the_pool(variant: str):
     np.testing.assert_array_equal(micro_codes(tflite.to_tflite(program), codes), expected)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("seed", range(6))
 def test_micro_computes_convolutions_of_any_geometry(seed: int):
     random = np.random.default_rng(seed)
@@ -138,6 +141,7 @@ def test_biases_beyond_float32_are_stored_exactly():
     np.testing.assert_array_equal(micro_codes(model, codes), reference.run(program, codes))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("layer", ["stem", "block0/depthwise", "block0/pointwise", "logits"])
 def test_layers_without_bias_and_dead_channels(layer: str):
     program = programs.ds_cnn(shape=(7, 5, 1), width=4, blocks=1, classes=3)

@@ -76,6 +76,7 @@ def test_int16_follows_the_rules(kind: str):
     np.testing.assert_array_equal(many_scales.ours(case), ruled(case))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_int8_is_the_runtimes(kind: str, target):
@@ -83,6 +84,7 @@ def test_int8_is_the_runtimes(kind: str, target):
     np.testing.assert_array_equal(many_scales.ours(case, target), many_scales.runtime(case, target))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("kind", SIGMOIDAL)
 def test_int16_is_the_runtimes(kind: str, target):
@@ -224,6 +226,7 @@ def test_every_transformation_computes_the_same(kind: str, bits: int, target):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", SIGMOIDAL)
 def test_gradient_is_the_real_functions(kind: str, bits: int):

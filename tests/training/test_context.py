@@ -25,6 +25,8 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 CASES = {case.name: case for case in SMALL_KEYWORDS}
 
 

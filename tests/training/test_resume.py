@@ -153,6 +153,7 @@ def test_optional_settings_are_used(w8a8, drawn):
             assert edge["scale"] != known["scale"] and edge["batches"] == known["batches"]
 
 
+@pytest.mark.slow
 def test_intervals_change_no_numbers(whole, data, tmp_path):
     """And the same seed gives the same numbers."""
     experiment, folder, variables = whole
@@ -233,6 +234,7 @@ def tear(folder: Path) -> None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of orbax
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_newest_checkpoint(damage, stopped, data, expected):

@@ -44,6 +44,7 @@ compiled_selected_codes = jax.jit(selected_weight_codes, static_argnums=3)
 # --- weight codes ------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("per_tensor", [False, True])
 def test_weight_codes(bits: int, per_tensor: bool):
@@ -95,6 +96,7 @@ def test_gradient_of_weight_codes_is_straight_through(bits: int, per_tensor: boo
 # --- weight codes of traced bits ---------------------------------------------------------------
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("four_per_tensor", [False, True])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_selected_weight_codes(bits: int, four_per_tensor: bool):
@@ -166,6 +168,7 @@ G = np.float32([[1, -0.5], [0.25, 2]])
 engines = pytest.mark.parametrize("integer", [False, True], ids=["carrier", "integer"])
 
 
+@pytest.mark.sampled(2)
 @engines
 @pytest.mark.parametrize(
     ("zero_point", "expected"),
@@ -217,6 +220,7 @@ def rounded_of_weights(centred: np.ndarray, g: np.ndarray, groups: int) -> np.nd
     return sum(rounded(x, (0,)).T @ rounded(g, (0,)) for x, g in pairs)
 
 
+@pytest.mark.sampled(2)
 @engines
 @pytest.mark.parametrize(("count", "groups"), [(3, 1), (6, 2), (2 * SHARDS, SHARDS)])
 def test_rounded_gradients(integer: bool, count: int, groups: int):

@@ -34,7 +34,7 @@ def test_only_a_baseline(recipe: str):
     assert np.mean(apart) < 2 and apart.max() < 10 < np.ptp(expected) / 10
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", W4A8, "low_rank"])
+@pytest.mark.parametrize("recipe", ["w8a8", W4A8, pytest.param("low_rank", marks=pytest.mark.slow)])
 def test_gradients_reach_every_parameter(recipe: str):
     trained = quantized(recipe)
     features = jnp.asarray(random_features(SMALL))

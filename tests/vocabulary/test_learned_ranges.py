@@ -33,6 +33,8 @@ from aqtaudio.vocabulary.layers import GRU, Add, Attention, Conv2D, Dense, Input
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 FEATURES = (9,)
 
 

@@ -19,6 +19,8 @@ from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
 from aqtaudio.vocabulary.upsampling import from_transposed
 
+pytestmark = pytest.mark.optimized(False)
+
 FRAMES = 6
 
 

@@ -22,6 +22,8 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 CLIPS, FRAMES = 3, 24
 RECIPE = Recipe(rules=(Rule(calibration="max"),))
 SHORT = {name: 4 if name in ("strided", "pooled") else 1 for name in STREAMS}
