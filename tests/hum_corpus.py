@@ -132,6 +132,7 @@ def hum_student(once, hum_corpus) -> Run:
     def write(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AQTAUDIO_CACHE", f"{folder}_cache")
+            patch.setattr("aqtaudio.runs.row.ROW_PARITY_INPUTS", 50)
             trains(hum_experiment(), hum_corpus)(folder)
 
     return Run(once("hum_student", write))

@@ -43,6 +43,7 @@ MAGNITUDES = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("calibration", MAGNITUDES)
 @pytest.mark.parametrize("activation_bits", [8, 4])
 def test_ranges(calibration: str, activation_bits: int):

@@ -31,6 +31,7 @@ def params_of(form: str) -> dict:
     return low_rank.truncate(params, recipe.low_rank) if form == "truncated" else params
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("form", ["plain", "decomposed", "truncated"])
 def test_outputs_stay(form: str):
     params, stats = params_of(form), floating(SMALL)["batch_stats"]

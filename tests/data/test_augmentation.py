@@ -197,14 +197,28 @@ def test_noise_shorter_than_the_clips_is_refused():
         augment_audio(KEY, clips(), recordings(2, 3_999), Augmentation())
 
 
-@settings(max_examples=3, deadline=None)
-@given(
+masks = given(
     frames=st.sampled_from([3, 20, 49]),
     bands=st.sampled_from([2, 10, 40]),
     longest=st.integers(0, 12),
     count=st.integers(0, 2),
 )
+
+
+@settings(max_examples=3, deadline=None)  # each is compiled
+@masks
 def test_masks_are_whole_rows_and_columns_within_their_limits(frames, bands, longest, count):
+    require_whole_masks(frames, bands, longest, count)
+
+
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)
+@masks
+def test_many_masks_are_whole_rows_and_columns(frames, bands, longest, count):
+    require_whole_masks(frames, bands, longest, count)
+
+
+def require_whole_masks(frames: int, bands: int, longest: int, count: int):
     features = jnp.ones((32, frames, bands))
     settings = only(
         spec_time_masks=count,

@@ -266,6 +266,7 @@ def calibrated_student(sea64: Path) -> tuple[dict[str, Any], np.ndarray]:
     return {"params": params, "ranges": ranges}, features
 
 
+@pytest.mark.slow
 def test_the_published_student_after_training(calibrated_student):
     """In int8: the same integers in TFLite Micro, nearly the same direction, and its sizes.
 

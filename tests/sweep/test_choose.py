@@ -115,6 +115,7 @@ def test_a_bundle_of_the_artifact(study, tiny_run, answer, refused, tmp_path):
     assert "is there already" in refused("choose", study, *limits, "--out", out)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("named", [True, False])
 def test_an_artifact_is_made_of_a_run(named, study, tiny_run, tone_corpus, tmp_path, answer):
     (study / "work").mkdir()

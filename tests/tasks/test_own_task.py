@@ -109,6 +109,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_undisturbed(run, folder, monkeypatch):
     """To the bit: parameters of the model and of companions, figures, integers."""
     out = folder / "killed"

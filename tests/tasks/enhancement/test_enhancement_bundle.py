@@ -221,6 +221,7 @@ class Given:
         return self._answers[:, : features.shape[1]]
 
 
+@pytest.mark.sampled(2)
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
@@ -259,6 +260,7 @@ def test_the_c_side_does_what_the_network_was_trained_with(case, tmp_path):
     )
 
 
+@pytest.mark.sampled(2)
 @needs_compiler
 @pytest.mark.parametrize("language", STANDARDS)
 @pytest.mark.parametrize("bits", [8, 16])
@@ -280,6 +282,7 @@ def test_golden_vectors_tell_another_normalisation(tmp_path):
     assert most > 100 and differ > 1000
 
 
+@pytest.mark.sampled(2)
 @needs_compiler
 @pytest.mark.parametrize("kind", KINDS)
 def test_minutes_of_digital_silence_leave_features_finite(kind, tmp_path):
