@@ -10,6 +10,7 @@ from aqtaudio.commands.quantities import count, size_bytes
 from aqtaudio.errors import BadInput
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
+LISTS = ("folder", "run")
 SPLITS = ("train", "val", "test")
 MANIFEST = "MANIFEST.tsv"
 
@@ -83,6 +84,16 @@ def one_folder_each(arguments: Sequence[str]) -> list[str]:
 def add_split(command: argparse.ArgumentParser) -> None:
     """--split."""
     command.add_argument("--split", choices=SPLITS, default="val")
+
+
+def add_list(command: argparse.ArgumentParser) -> None:
+    """--list."""
+    command.add_argument(
+        "--list",
+        choices=LISTS,
+        default=LISTS[0],
+        help="of val: the clips and labels that the folder has now, or those of the run's own list",
+    )
 
 
 def add_runtime(command: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from aqtaudio.commands.arguments import (
     add_data,
     add_frontend,
     add_json,
+    add_list,
     add_run,
     add_runtime,
     add_split,
@@ -141,6 +142,7 @@ def _add_detect(verbs: Verbs) -> None:
     add_run(command)
     add_data(command, required=False)
     add_split(command)
+    add_list(command)
     add_runtime(command)
     _add_protocol(command)
     command.add_argument(
@@ -176,7 +178,7 @@ def detect(options: argparse.Namespace) -> int:
     """Misses and false alarms by the hour; leaves the thresholds in the run."""
     if options.protocol is not None:
         return _protocol(options)
-    from aqtaudio.adaptation.thresholds import kept, run_clips
+    from aqtaudio.adaptation.thresholds import kept, listed_clips
     from aqtaudio.detection import stored
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
@@ -196,10 +198,12 @@ def detect(options: argparse.Namespace) -> int:
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
-    data, items = run_clips(run, task, options.data, split)
+    data, listed = listed_clips(run, task, options.data, split, options.list)
+    if listed.notice:
+        say(listed.notice)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
-    value = {"runtime": options.runtime, "split": split}
-    value |= detect(trial, data, items, found, split, options.rate, say)
+    value = {"runtime": options.runtime, "split": split, **listed.facts()}
+    value |= detect(trial, data, listed.items, found, split, options.rate, say)
     if not options.dry_run:
         stored.write(run.path, kept(value))
     answer(value, options.json, _show)

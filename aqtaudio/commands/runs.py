@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from aqtaudio.commands import esphome
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
     add_frontend,
     add_json,
+    add_list,
     add_run,
     add_runtime,
     add_split,
@@ -37,6 +38,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     add_run(command)
     add_data(command)
     add_split(command)
+    add_list(command)
     add_runtime(command)
     command.add_argument("--limit", type=positive, metavar="N")
     add_frontend(command)
@@ -50,7 +52,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
     run = Run(options.path)
     require_frontend(run, options.frontend)
-    value = evaluate(run, options.data, options.split, options.runtime, options.limit)
+    how = options.split, options.runtime, options.limit, options.list, say
+    value = evaluate(run, options.data, *how)
 
     def show(value: dict[str, Any]) -> None:
         print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
@@ -72,6 +75,7 @@ def _add_parity(verbs: Verbs) -> None:
     command = verbs.add("parity", parity, "program against the runtime's integers, exact")
     add_run(command)
     add_data(command, required=False)
+    add_list(command)
     command.add_argument("--n", type=positive, default=1000)
     command.add_argument("--runtime", choices=("micro", "litert"), default="micro")
     add_json(command)
@@ -82,7 +86,8 @@ def parity(options: argparse.Namespace) -> int:
     from aqtaudio.runs.parity import parity_on
     from aqtaudio.runs.run import Run
 
-    value = parity_on(Run(options.path), options.data, options.n, options.runtime)
+    run, data, n, runtime = Run(options.path), options.data, options.n, options.runtime
+    value = parity_on(run, data, n, runtime, which=options.list, say=say)
 
     def show(value: dict[str, Any]) -> None:
         print(
@@ -101,6 +106,7 @@ def _add_export(verbs: Verbs) -> None:
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--to", choices=("bundle", "esphome"), default="bundle")
     add_data(command, "recordings for the golden vectors, or to find cutoffs with", required=False)
+    add_list(command)
     esphome.add_options(command)
 
 
@@ -112,7 +118,7 @@ def export(options: argparse.Namespace) -> int:
     from aqtaudio.runs.export import export
     from aqtaudio.runs.run import Run
 
-    print(export(Run(options.path), options.out, options.data))
+    print(export(Run(options.path), options.out, options.data, options.list, say))
     return 0
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqtaudio.data import items as item_lists
 from aqtaudio.data.manifest import fingerprint
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
@@ -17,8 +16,9 @@ from aqtaudio.files import is_left_behind, write, write_arrays, write_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.program import Program
 from aqtaudio.runs import float_model
+from aqtaudio.runs.lists import begun_on, write_list
 from aqtaudio.runs.row import make_row
-from aqtaudio.runs.run import COMPANIONS, EVALUATION, Run
+from aqtaudio.runs.run import COMPANIONS, Run
 from aqtaudio.tasks.task import Data
 from aqtaudio.vocabulary.recording import clip, record
 
@@ -120,11 +120,12 @@ def _begin(
     _require_room(experiment, out)
     notices = require_trainable(experiment)
     found = load()
-    _require_same_recordings(experiment, out, found.items)
+    if not begun_on(out, experiment.task.item, found.items, found.evaluation[0]):
+        raise BadInput(f"{out} was begun on other recordings; name another folder")
     trainer = Trainer(experiment, found.data, out, found.evaluation)
     _make_folder(out)
     save_json(experiment, out / "config.json")
-    item_lists.write(out / EVALUATION, experiment.task.item, found.items)
+    write_list(out, experiment.task.item, found.items, found.evaluation[0])
     say(f"{', '.join(map(str, folders))}: {len(found.items)} validation clips")
     for notice in (*notices, experiment.task.notice()):
         if notice:
@@ -186,13 +187,6 @@ def _require_room(experiment: Experiment, out: Path) -> None:
 def _without_parent(experiment: Experiment) -> dict[str, Any]:
     """Identity but for the parent's path: folders may have moved."""
     return {key: value for key, value in identity(experiment).items() if key != "init_from"}
-
-
-def _require_same_recordings(experiment: Experiment, out: Path, items: list[Any]) -> None:
-    """A run that goes on must see the recordings that it began with."""
-    file = out / EVALUATION
-    if file.exists() and item_lists.read(file, experiment.task.item) != items:
-        raise BadInput(f"{out} was begun on other recordings; name another folder")
 
 
 # What a sweep puts into a run's folder, and what is left when a run is killed as it begins.

@@ -250,6 +250,10 @@ class Task(abc.ABC):
     def scores(self, network: Network, data: Any, items: Sequence[Any], setup: Setup) -> Scores:
         """What `evaluate` tells of the items of a list."""
 
+    def certainty(self, scores: Scores) -> dict[str, Any]:
+        """What `evaluate` tells of how sure `scores` are: how many clips, and intervals."""
+        return {}
+
     def speed(
         self, network: Network, data: Any, items: Sequence[Any], setup: Setup
     ) -> dict[str, float]:

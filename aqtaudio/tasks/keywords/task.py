@@ -22,6 +22,7 @@ from aqtaudio.program import c_text
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks.keywords import loss as of_logits
+from aqtaudio.tasks.keywords.certainty import in_words, of_accuracies
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.tasks.setup import Setup
@@ -184,6 +185,10 @@ class Keywords(Task):
         clips, classes = arrays
         return of_logits.metrics(_logits(network, clips, setup), classes, self.classes)
 
+    def certainty(self, scores: Scores) -> dict[str, Any]:
+        """Clips by class, and 95 % intervals of the accuracies."""
+        return of_accuracies(scores)
+
     def row(
         self,
         networks: Networks,
@@ -229,11 +234,8 @@ class Keywords(Task):
         return labels_header(self.classes, settings, found is None, self.posterior_name)
 
     def show(self, scores: Mapping[str, Any]) -> list[str]:
-        """Accuracy over all and per class."""
-        return [
-            f"accuracy {scores['accuracy']:.4f}",
-            *(f"{name:>10} {share:.4f}" for name, share in scores["per_class"].items()),
-        ]
+        """Accuracy over all and per class, with their intervals and clips."""
+        return in_words(scores)
 
 
 def labels_header(
