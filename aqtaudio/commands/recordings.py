@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aqtaudio.commands import synthesis
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import Verbs, add_json
 from aqtaudio.errors import BadInput
 
@@ -74,21 +74,41 @@ def _add_check(verbs: Verbs) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Reports problems; status 1 when one of them is an error."""
+    """Reports problems and what the folder holds; status 1 when one problem is an error."""
+    from aqtaudio.data import manifest, readiness
     from aqtaudio.data.check import check
 
-    problems = check(options.folder)
+    problems = check(options.folder, say=say)
+    recordings = manifest.read(options.folder)
+    problems += readiness.lacking(recordings)
+    held = readiness.holdings(recordings)
     errors = sum(problem.severity == "error" for problem in problems)
     value = {
         "errors": errors,
         "warnings": len(problems) - errors,
         "problems": [dataclasses.asdict(problem) for problem in problems],
+        "labels": [dataclasses.asdict(line) for line in held],
+        "training_bytes": readiness.training_bytes(recordings),
     }
 
     def show(value: dict[str, Any]) -> None:
         for problem in problems:
             print(f"{problem.severity}: {problem.path or options.folder}: {problem.message}")
+        _show_held(value)
         print(f"{value['errors']} errors, {value['warnings']} warnings")
 
     answer(value, options.json, show)
     return 1 if errors else 0
+
+
+def _show_held(value: dict[str, Any]) -> None:
+    """A line per label: clips, minutes and speakers of each split."""
+    lines = value["labels"]
+    width = max([len("label"), *(len(line["label"]) for line in lines)])
+    print(f"{'label':<{width}}  {'split':<5}  {'clips':>7}  {'minutes':>8}  {'speakers':>8}")
+    for line in lines:
+        print(
+            f"{line['label']:<{width}}  {line['split']:<5}  {line['clips']:>7,}  "
+            f"{line['minutes']:>8.2f}  {line['speakers'] or '-':>8}"
+        )
+    print(f"train holds train and val in memory: {value['training_bytes'] / 1e6:,.1f} MB at 16 kHz")

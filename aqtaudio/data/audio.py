@@ -11,6 +11,12 @@ import soxr
 from aqtaudio.errors import BadInput
 
 FULL_SCALE = 32768
+NO_LENGTH = 2**40
+"""Samples of a file of which libsndfile does not know how many: FLAC that went into a pipe."""
+NO_LENGTH_TOLD = (
+    "its header does not say how long it is, so libsndfile cannot read it; write it again, for "
+    "example by ffmpeg -i IN.flac OUT.flac"
+)
 
 
 def load(path: Path, sample_rate_hz: int = 16000) -> np.ndarray:
@@ -95,12 +101,20 @@ def _open(path: Path) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise BadInput(f"no audio file {path}")
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        file = soundfile.SoundFile(path)
+    except TypeError as error:  # libsndfile takes .raw for headerless
+        raise BadInput(f"{path} is raw audio without a header, of unknown rate") from error
+    except (soundfile.SoundFileError, OSError) as error:
         raise BadInput(f"{path} is not audio that libsndfile reads: {error}") from error
+    if file.frames >= NO_LENGTH:
+        file.close()
+        raise BadInput(f"{path}: {NO_LENGTH_TOLD}")
+    return file
 
 
 def _read(file: soundfile.SoundFile, path: Path, dtype: str, frames: int = -1) -> np.ndarray:
+    # Of files that cannot be searched (GSM) libsndfile wants to be told how many.
+    frames = file.frames if frames < 0 else frames
     try:
         samples = file.read(frames, dtype=dtype)
     except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:
