@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from aqtaudio.data.import_tree import LeftOut
 
 
+CORPORA = ("speech-commands", "esc", "sonyc-ust", "urbansound8k", "folders")
+FLAGS = {"twelve_labels": "speech-commands", "esc10": "esc"}
+FLAGS |= dict.fromkeys(("speaker", "val", "test", "licence"), "folders")
+
+
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     group = verbs.group("data", "recordings: make, import, check")
@@ -23,8 +28,10 @@ def add(verbs: Verbs) -> None:
 
 
 def _add_import(verbs: Verbs) -> None:
-    command = verbs.add("import", import_corpus, "a public corpus as a manifest folder")
-    command.add_argument("corpus", choices=("speech-commands", "esc", "sonyc-ust", "urbansound8k"))
+    command = verbs.add(
+        "import", import_corpus, "a public corpus, or folders of words, as a manifest folder"
+    )
+    command.add_argument("corpus", choices=CORPORA)
     command.add_argument("source", type=Path)
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--link", action="store_true", help="hard links instead of copies")
@@ -32,14 +39,22 @@ def _add_import(verbs: Verbs) -> None:
         "--twelve-labels", action="store_true", help="speech-commands: val, test: the protocol's"
     )
     command.add_argument("--esc10", action="store_true", help="esc: of ESC-50 only ESC-10")
+    command.add_argument(
+        "--speaker",
+        metavar="REGEX",
+        help="folders: finds the speaker in a path, in its one group, as in '([^/_]+)_[^/]*$'",
+    )
+    command.add_argument("--val", type=float, metavar="PERCENT", help="folders: held out (10)")
+    command.add_argument("--test", type=float, metavar="PERCENT", help="folders: held out (10)")
+    command.add_argument("--licence", metavar="NAME", help="folders: of the recordings")
 
 
 def import_corpus(options: argparse.Namespace) -> int:
     """Imports a public corpus; says what of it is left out."""
     from aqtaudio.data.import_tree import summary
 
-    for flag, corpus in (("twelve_labels", "speech-commands"), ("esc10", "esc")):
-        if getattr(options, flag) and options.corpus != corpus:
+    for flag, corpus in FLAGS.items():
+        if getattr(options, flag) not in (None, False) and options.corpus != corpus:
             raise BadInput(f"--{flag.replace('_', '-')}: only with {corpus}")
     for line in summary(_imported(options)):
         print(line)
@@ -61,10 +76,16 @@ def _imported(options: argparse.Namespace) -> "list[LeftOut]":
         from aqtaudio.data.sonyc_ust import import_sonyc_ust
 
         return import_sonyc_ust(source, out, link)
+    if options.corpus == "folders":
+        from aqtaudio.data.folders import UNSAID, import_folders
+
+        held_out = tuple(10.0 if share is None else share for share in (options.val, options.test))
+        licence = options.licence or UNSAID
+        return import_folders(source, out, link, options.speaker, held_out, licence)
+    from aqtaudio.data.import_tree import read_left_out
     from aqtaudio.data.speech_commands import import_speech_commands
 
-    import_speech_commands(source, out, link, options.twelve_labels)
-    return []
+    return read_left_out(import_speech_commands(source, out, link, options.twelve_labels))
 
 
 def _add_check(verbs: Verbs) -> None:
