@@ -130,6 +130,18 @@ def require_frontend(run: Any, requested: str | None) -> None:
         require_same(run.path, run.experiment.frontend, frontend_of(requested))
 
 
+def require_there(run: Path | None, folders: Sequence[Path] | None = ()) -> None:
+    """Raises BadInput where a run or a manifest folder is not there: before anything is imported
+    that takes a second.
+    """
+    from aqtaudio.data import manifest
+
+    if run is not None and not run.is_dir():
+        raise BadInput(f"{run}: no such run directory")
+    for folder in folders or ():
+        manifest.require(folder)
+
+
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
     """The fields of a settings class that were given on the command line."""
     names = (field.name for field in dataclasses.fields(settings))

@@ -16,6 +16,7 @@ from aqtaudio.commands import (
     firmware,
     front_ends,
     keywords,
+    listening,
     neighbours,
     probing,
     recordings,
@@ -30,7 +31,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(keywords, wake, enhancement, embedding, probing, reducing),
+    *(listening, keywords, wake, enhancement, embedding, probing, reducing),
 )
 
 

@@ -17,6 +17,7 @@ from aqtaudio.commands.arguments import (
     add_runtime,
     add_split,
     positive,
+    require_there,
 )
 from aqtaudio.errors import BadInput
 
@@ -111,6 +112,7 @@ def _add_robustness(verbs: Verbs) -> None:
 
 def robustness(options: argparse.Namespace) -> int:
     """Levels and level steps."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.robustness import robustness

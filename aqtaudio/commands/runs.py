@@ -18,6 +18,7 @@ from aqtaudio.commands.arguments import (
     add_split,
     positive,
     require_frontend,
+    require_there,
 )
 from aqtaudio.errors import BadInput
 from aqtaudio.program.esphome_contract import Target
@@ -47,6 +48,7 @@ def _add_evaluate(verbs: Verbs) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.evaluate import evaluate
     from aqtaudio.runs.run import Run
 
@@ -83,6 +85,7 @@ def _add_parity(verbs: Verbs) -> None:
 
 def parity(options: argparse.Namespace) -> int:
     """Compares integers; status 1 when any differs."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.parity import parity_on
     from aqtaudio.runs.run import Run
 
@@ -115,6 +118,7 @@ def export(options: argparse.Namespace) -> int:
     if options.to == "esphome":
         return esphome.export(options)
     esphome.require_target(options)
+    require_there(options.path, options.data)
     from aqtaudio.runs.export import export
     from aqtaudio.runs.run import Run
 
@@ -143,12 +147,12 @@ def _add_check(verbs: Verbs) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Judges a TFLite file; 1 when TFLite Micro can't run it with `--kernels`, or `--target`."""
-    from aqtaudio.program.check import check
-    from aqtaudio.runs.run import Run
-
     path = options.path
     if not path.exists():
         raise BadInput(f"{path}: no such file or run")
+    from aqtaudio.program.check import check
+    from aqtaudio.runs.run import Run
+
     program = None
     if path.is_dir():
         model = Run(path).model
@@ -184,6 +188,7 @@ def _add_cost(verbs: Verbs) -> None:
 
 def cost(options: argparse.Namespace) -> int:
     """Prints costs."""
+    require_there(options.path)
     from aqtaudio.program.cost import cost, table
     from aqtaudio.runs.row import costs
     from aqtaudio.runs.run import Run

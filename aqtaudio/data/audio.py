@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -66,24 +66,9 @@ def chunks(path: Path, sample_rate_hz: int = 16000, chunk_ms: int = 1000) -> Ite
             yield to_int16(mono)
 
 
-def raw_chunks(pipe: BinaryIO, chunk_bytes: int = 1 << 16) -> Iterator[np.ndarray]:
-    """Raw little-endian 16-bit samples as they arrive: int16 [n] each, until the pipe ends.
-
-    `pipe` is unbuffered or has `read1`, so that nothing waits for a full chunk.
-
-    Raises:
-      BadInput: an audio file with a header, or nothing.
-    """
-    odd, started = b"", False
-    while content := getattr(pipe, "read1", pipe.read)(chunk_bytes):
-        if not started and content[:4] in (b"RIFF", b"fLaC", b"OggS"):
-            raise BadInput("standard input holds an audio file; name the file, or pipe raw samples")
-        content, started = odd + content, True
-        whole = len(content) // 2 * 2
-        odd = content[whole:]
-        yield np.frombuffer(content[:whole], "<i2").astype(np.int16)
-    if not started:
-        raise BadInput("standard input holds no samples")
+def require_readable(path: Path) -> None:
+    """Raises BadInput for a file that is missing or, by its header, no audio."""
+    _open(path).close()
 
 
 def to_float(codes: Any) -> Any:

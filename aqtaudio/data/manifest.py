@@ -66,12 +66,7 @@ def read(folder: Path) -> list[Recording]:
       BadInput: missing folder or manifest, wrong columns, a bad split, number or path; the message
         names the line.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BadInput(f"no data folder {folder}; allowed: a folder with a {NAME}")
-    manifest = folder / NAME
-    if not manifest.is_file():
-        raise BadInput(f"no {NAME} in {folder}; allowed columns: {', '.join(COLUMNS)}")
+    manifest = require(folder)
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -86,6 +81,16 @@ def read(folder: Path) -> list[Recording]:
         if row
     ]
     return [dataclasses.replace(row, folder=folder, text=texts.get(row.path, "")) for row in found]
+
+
+def require(folder: Path) -> Path:
+    """The manifest of a folder. Raises BadInput where there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"no data folder {folder}; allowed: a folder with a {NAME}")
+    if not (folder / NAME).is_file():
+        raise BadInput(f"no {NAME} in {folder}; allowed columns: {', '.join(COLUMNS)}")
+    return folder / NAME
 
 
 def sidecar(folder: Path, name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.tasks.setup import Setup
@@ -179,6 +180,12 @@ class Task(abc.ABC):
         return ""
 
     # Data.
+
+    def require_recordings(self, folders: Sequence[Path], splits: Sequence[str]) -> None:
+        """Raises BadInput for what the manifests of folders show to be missing; quick, so asked
+        before anything is loaded.
+        """
+        manifest.read_all(folders)
 
     @abc.abstractmethod
     def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> Any:

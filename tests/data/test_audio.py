@@ -1,7 +1,5 @@
 """Audio is read exactly, resampled when needed, and refused when it is not usable."""
 
-import io
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -56,14 +54,6 @@ def test_chunks_are_resampled_without_seams(tmp_path):
     assert abs(len(found) - len(whole)) <= 1
     length = min(len(found), len(whole))
     assert np.abs(found[:length].astype(int) - whole[:length])[800:-800].max() <= 8
-
-
-@pytest.mark.parametrize("chunk_bytes", [1, 3, 64, 100_000])
-def test_raw_samples_of_a_pipe(chunk_bytes):
-    codes = np.random.default_rng(0).integers(-32768, 32768, 999, dtype=np.int16)
-    pipe = io.BytesIO(codes.astype("<i2").tobytes() + b"x")  # ends within a sample
-    found = np.concatenate(list(audio.raw_chunks(pipe, chunk_bytes)))
-    assert found.dtype == np.int16 and np.array_equal(found, codes)
 
 
 def test_chunks_of_what_is_not_audio(tmp_path):
