@@ -65,7 +65,7 @@ def enhance(options: argparse.Namespace) -> int:
 
     run = Run(options.path or _default_run())
     setup = run.experiment.setup
-    filtering = Enhancement.of(run.experiment.task).filtering
+    filtering = Enhancement.of(run.experiment.task, run.path).filtering
     changes = {"post_filter": options.post_filter}
     changes |= {"attenuation_limit_db": options.attenuation_limit_db}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -148,7 +148,7 @@ def robustness(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.enhancement.task import Enhancement
 
     run, split = Run(options.path), options.split
-    task, setup = Enhancement.of(run.experiment.task), run.experiment.setup
+    task, setup = Enhancement.of(run.experiment.task, run.path), run.experiment.setup
     data = task.load(options.data, setup, (split,))
     items = run.items(data, split)[: options.limit]
     with network(run, options.runtime) as opened:

@@ -97,7 +97,7 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.keywords.task import Keywords
 
     run, split = Run(options.path), options.split
-    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
@@ -151,7 +151,7 @@ def _protocol(options: argparse.Namespace) -> int:
     if not 0 <= options.seed < 2**32:
         raise BadInput(f"--seed is {options.seed}; allowed: 0 to {2**32 - 1}")
     run = Run(options.path)
-    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))

@@ -84,7 +84,7 @@ def listen(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.keywords.task import Keywords
 
     run = Run(options.path)
-    task = Keywords.of(run.experiment.task)
+    task = Keywords.of(run.experiment.task, run.path)
     require_frontend(run, options.frontend)
     require_audio(run.experiment.setup)
     settings, origin = _settings(run.path, task, changes)

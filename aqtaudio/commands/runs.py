@@ -160,7 +160,11 @@ def check(options: argparse.Namespace) -> int:
             program = Run(path).program
     else:
         model = path.read_bytes()
-    value = check(model, options.allow_float, program=program, target=options.target).to_json()
+    try:
+        report = check(model, options.allow_float, program=program, target=options.target)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    value = report.to_json()
 
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")

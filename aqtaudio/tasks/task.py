@@ -142,12 +142,14 @@ class Task(abc.ABC):
     clip_ms: int
 
     @classmethod
-    def of(cls, task: "Task") -> Self:
-        """`task`, which must be one of this kind. Raises BadInput where it is another."""
+    def of(cls, task: "Task", where: object = "") -> Self:
+        """`task`, which must be one of this kind. Raises BadInput where it is another; `where`:
+        the folder of its run.
+        """
         if not isinstance(task, cls):
-            raise BadInput(
-                f"a run of {type(task).__name__}; allowed: a run of {cls.__name__.lower()}"
-            )
+            found, allowed = (kind.__name__.lower() for kind in (type(task), cls))
+            place = f"{where}: " if where else ""
+            raise BadInput(f"{place}a run of {found}; allowed: a run of {allowed}")
         return task
 
     # What fits.

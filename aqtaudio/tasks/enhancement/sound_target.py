@@ -73,11 +73,24 @@ def _sound_file(
         file = soundfile.SoundFile(content, "w", *how, format=kind)
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInput(f"{target} cannot be written: {error}") from error
-    with file:
+    with _closed(target, file):
         for name, text in like.texts.items():
             with contextlib.suppress(soundfile.SoundFileError, AttributeError):
                 setattr(file, name, text)  # kinds without a place for it refuse
         yield _FileTarget(target, file)
+
+
+@contextlib.contextmanager
+def _closed(target: str, file: soundfile.SoundFile) -> Iterator[None]:
+    """What is still to be written is written when a file is closed: a full disk shows here too."""
+    try:
+        yield
+        file.close()
+    except soundfile.SoundFileError as error:
+        raise BadInput(f"{target} cannot be written: {error}") from error
+    finally:
+        with contextlib.suppress(soundfile.SoundFileError):
+            file.close()
 
 
 class _FileTarget:
