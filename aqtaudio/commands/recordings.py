@@ -79,9 +79,9 @@ def _imported(options: argparse.Namespace) -> "list[LeftOut]":
     if options.corpus == "folders":
         from aqtaudio.data.folders import UNSAID, import_folders
 
-        held_out = tuple(10.0 if share is None else share for share in (options.val, options.test))
+        val, test = (10.0 if share is None else share for share in (options.val, options.test))
         licence = options.licence or UNSAID
-        return import_folders(source, out, link, options.speaker, held_out, licence)
+        return import_folders(source, out, link, options.speaker, (val, test), licence)
     from aqtaudio.data.import_tree import read_left_out
     from aqtaudio.data.speech_commands import import_speech_commands
 

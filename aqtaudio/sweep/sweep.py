@@ -70,10 +70,11 @@ def sweep(
 
 def require_recordings(study: Study | Search, folders: Sequence[Path]) -> None:
     """Raises BadInput where a run of a study lacks recordings, or has a setting that is none."""
-    experiments = [experiment_of(study)]
+    experiments: list[object] = [experiment_of(study)]
     if isinstance(study, Study):
-        experiments = [run.experiment for run in plan(study, overlay, identity)]  # type: ignore[misc]
-    for task in dict.fromkeys(experiment.task for experiment in experiments):
+        experiments = [run.experiment for run in plan(study, overlay, identity)]
+    tasks = dict.fromkeys(each.task for each in experiments if isinstance(each, Experiment))
+    for task in tasks:
         task.require_recordings(folders, ("train", "val"))
 
 

@@ -76,10 +76,11 @@ def enhance_file(
             _Channel(opened.enter_context(enhancers()), heard.rate_hz)
             for _ in range(heard.channels)
         ]
-        pictures = (Columns(heard.rate_hz), Columns(heard.rate_hz)) if picture else ()
+        before, after = Columns(heard.rate_hz), Columns(heard.rate_hz)
+        pictures = (before, after) if picture else ()
         factor = _pass(heard, made, channels, pictures, size, say)
     if picture:
-        write(*pictures, heard.rate_hz, picture)
+        write(before, after, heard.rate_hz, picture)
     return {
         "out": str(target),
         "png": str(picture) if picture else None,
