@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.errors import BadInput
+from aqtaudio.runs.lists import FOLDER, RUN, Listed
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData
 from aqtaudio.tasks.keywords.task import Keywords
@@ -12,12 +14,21 @@ from aqtaudio.tasks.keywords.task import Keywords
 def run_clips(
     run: Run, task: Keywords, folders: Sequence[Path], split: str
 ) -> tuple[KeywordData, list[EvaluationItem]]:
-    """Clips of a run's keywords in a split, and which of them are listened for: those of the run's
-    own list, where that is of clips.
-    """
+    """Clips of a run's keywords in a split, and which of them are listened for."""
+    data, listed = listed_clips(run, task, folders, split, FOLDER)
+    return data, listed.items
+
+
+def listed_clips(
+    run: Run, task: Keywords, folders: Sequence[Path], split: str, which: str
+) -> tuple[KeywordData, Listed]:
+    """The same of `which` list, "folder" or "run", where the run's is of clips."""
     data = task.clips(folders, run.experiment.setup, (split,))
-    listed = task.item is EvaluationItem
-    return data, run.items(data, split) if listed else data.evaluation_list(split)
+    if task.item is EvaluationItem:
+        return data, run.listed(data, split, which)
+    if which == RUN:
+        raise BadInput("--list run: the run's list is of scenes, not of clips")
+    return data, Listed(data.evaluation_list(split))
 
 
 def kept(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aqtaudio.commands.quantities import count, size_bytes
 from aqtaudio.errors import BadInput
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
+LISTS = ("folder", "run")
 SPLITS = ("train", "val", "test")
 MANIFEST = "MANIFEST.tsv"
 
@@ -85,6 +86,16 @@ def add_split(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", choices=SPLITS, default="val")
 
 
+def add_list(command: argparse.ArgumentParser) -> None:
+    """--list."""
+    command.add_argument(
+        "--list",
+        choices=LISTS,
+        default=LISTS[0],
+        help="of val: the clips and labels that the folder has now, or those of the run's own list",
+    )
+
+
 def add_runtime(command: argparse.ArgumentParser) -> None:
     """--runtime."""
     command.add_argument("--runtime", choices=RUNTIMES, default="integer")
@@ -117,6 +128,18 @@ def require_frontend(run: Any, requested: str | None) -> None:
 
     if requested is not None:
         require_same(run.path, run.experiment.frontend, frontend_of(requested))
+
+
+def require_there(run: Path | None, folders: Sequence[Path] | None = ()) -> None:
+    """Raises BadInput where a run or a manifest folder is not there: before anything is imported
+    that takes a second.
+    """
+    from aqtaudio.data import manifest
+
+    if run is not None and not run.is_dir():
+        raise BadInput(f"{run}: no such run directory")
+    for folder in folders or ():
+        manifest.require(folder)
 
 
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:

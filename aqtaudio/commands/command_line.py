@@ -5,7 +5,9 @@ one JSON object on standard output and nothing else there.
 """
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +18,7 @@ from aqtaudio.commands import (
     firmware,
     front_ends,
     keywords,
+    listening,
     neighbours,
     probing,
     recordings,
@@ -30,13 +33,15 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(keywords, wake, enhancement, embedding, probing, reducing),
+    *(listening, keywords, wake, enhancement, embedding, probing, reducing),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
+    """Runs one command and returns its exit status; without arguments, this process's."""
     given = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        _as_a_process()
     try:
         options, rest = parser().parse_known_args(one_folder_each(given))
         if rest and not options.takes_settings:
@@ -50,11 +55,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"aqtaudio: {error}", file=sys.stderr)
+        print(f"aqtaudio: {_in_words(error)}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("aqtaudio: not enough memory", file=sys.stderr)
+        return 2
+    except Ended as ended:
+        print(f"aqtaudio: ended by {ended.signal.name}", file=sys.stderr)
+        return 128 + ended.signal
     except KeyboardInterrupt:
         print("aqtaudio: interrupted", file=sys.stderr)
         return 130
+
+
+class Ended(KeyboardInterrupt):
+    """Somebody asked the process to end; what was half written is taken away on the way out."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+def _as_a_process() -> None:
+    """What is said can be said on any terminal, and asked to end, the process ends in order."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once: the way out is not to be cut short
+        raise Ended(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and is to
+            signal.signal(number, end)
+
+
+def _in_words(error: OSError) -> str:
+    files = [str(file) for file in (error.filename, error.filename2) if file is not None]
+    return ": ".join([*files, error.strerror or str(error)])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -37,7 +37,7 @@ def embed(options: argparse.Namespace) -> int:
     if options.out.suffix != ".npz":
         raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
     run = Run(options.path)
-    Embedding.of(run.experiment.task)
+    Embedding.of(run.experiment.task, run.path)
     setup = run.experiment.setup
     files = embedding.sounds_in(options.sources)
     vectors: dict[str, np.ndarray] = {}

@@ -6,9 +6,9 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
@@ -17,8 +17,12 @@ from aqtaudio.commands.arguments import (
     add_runtime,
     add_split,
     positive,
+    require_there,
 )
 from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.data.pipes import Raw
 
 STUDY = Path(__file__).parents[2] / "results/denoise"
 """Of a checkout: where no run is named, its best artifact enhances."""
@@ -33,19 +37,26 @@ def add(verbs: Verbs) -> None:
 def _add_enhance(verbs: Verbs) -> None:
     text = "a recording without its noise; any rate and length"
     command = verbs.add("enhance", enhance, text)
-    command.add_argument("source", type=Path, metavar="IN.wav")
-    command.add_argument("target", type=Path, metavar="OUT.wav")
+    command.add_argument("source", metavar="IN.wav|-", help="-: standard input; IN.raw: samples")
+    command.add_argument("target", metavar="OUT.wav|-", help="-: standard output")
     command.add_argument("path", type=Path, nargs="?", metavar="RUN", help="default: the study's")
     add_runtime(command)
     command.add_argument("--stream", action="store_true", help="a hop at a time, as a device")
     command.add_argument("--post-filter", type=float, metavar="BETA", help="0.02 is usual")
     command.add_argument("--attenuation-limit-db", type=float, metavar="DB")
+    command.add_argument(
+        "--rate", type=positive, metavar="HZ", help="of raw 16-bit samples: IN.raw, -"
+    )
+    command.add_argument("--channels", type=positive, metavar="N", help="of raw samples (1)")
     command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
     add_json(command)
 
 
 def enhance(options: argparse.Namespace) -> int:
     """A recording without its noise, and a picture of both."""
+    raw = _raw(options)
+    if options.path is not None:
+        require_there(options.path)
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.sound_file import enhance_file
@@ -54,7 +65,7 @@ def enhance(options: argparse.Namespace) -> int:
 
     run = Run(options.path or _default_run())
     setup = run.experiment.setup
-    filtering = Enhancement.of(run.experiment.task).filtering
+    filtering = Enhancement.of(run.experiment.task, run.path).filtering
     changes = {"post_filter": options.post_filter}
     changes |= {"attenuation_limit_db": options.attenuation_limit_db}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -65,22 +76,41 @@ def enhance(options: argparse.Namespace) -> int:
         with network(run, options.runtime) as opened:
             yield Enhancer(opened, setup.block_frames, frontend_of(setup), filtering)
 
-    value = enhance_file(options.source, options.target, enhancers, options.stream, options.png)
+    how = options.stream, options.png, raw, say
+    value = enhance_file(options.source, options.target, enhancers, *how)
     value |= {"run": str(run.path), "runtime": options.runtime}
 
+    tell = say if options.target == "-" else print  # standard output is the sound's
+
     def show(value: dict[str, Any]) -> None:
-        print(
+        tell(
             f"{value['out']}: {value['seconds']:.1f} s of {value['channels']} channels at "
             f"{value['sample_rate_hz']} Hz by {value['run']} ({value['runtime']})"
         )
-        print(
+        if value["clipped_samples"]:
+            tell(f"  {value['clipped_samples']:,} samples passed full scale and were clipped")
+        tell(
             f"  {value['real_time_factor']:.3f} of the recording's time, "
             f"{value['delay_ms']:.0f} ms behind it in a stream"
         )
-        print(f"  {value['png']}: spectrograms before and after")
+        if value["png"]:
+            tell(f"  {value['png']}: spectrograms before and after")
 
     answer(value, options.json, show)
     return 0
+
+
+def _raw(options: argparse.Namespace) -> "Raw | None":
+    """What raw samples are, where it is said. Raises BadInput for what cannot go together."""
+    from aqtaudio.data.pipes import Raw
+
+    if options.json and options.target == "-":
+        raise BadInput("--json: standard output is the sound's; name a file")
+    if options.source != "-" and not Path(options.source).is_file():
+        raise BadInput(f"{options.source}: no such file")
+    if options.channels and not options.rate:
+        raise BadInput("--channels is of raw samples; needed: --rate HZ too")
+    return Raw(options.rate, options.channels or 1) if options.rate else None
 
 
 def _default_run() -> Path:
@@ -111,13 +141,14 @@ def _add_robustness(verbs: Verbs) -> None:
 
 def robustness(options: argparse.Namespace) -> int:
     """Levels and level steps."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.robustness import robustness
     from aqtaudio.tasks.enhancement.task import Enhancement
 
     run, split = Run(options.path), options.split
-    task, setup = Enhancement.of(run.experiment.task), run.experiment.setup
+    task, setup = Enhancement.of(run.experiment.task, run.path), run.experiment.setup
     data = task.load(options.data, setup, (split,))
     items = run.items(data, split)[: options.limit]
     with network(run, options.runtime) as opened:

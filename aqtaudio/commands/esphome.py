@@ -89,7 +89,7 @@ def _measured(run: Any, options: argparse.Namespace, settings: Any) -> dict[str,
     from aqtaudio.tasks.keywords.task import Keywords
     from aqtaudio.tasks.keywords.word_threshold import word_threshold
 
-    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     data = task.clips(options.data, setup, ("val",))
     items, rate = run.items(data, "val"), options.false_alarms_per_hour
     rate = ASKED_RATE if rate is None else rate

@@ -1,32 +1,26 @@
-"""aqtaudio listen, detect: keyword runs over continuous audio."""
+"""aqtaudio detect: how well keyword runs find words in continuous audio."""
 
 import argparse
 import dataclasses
 import functools
 import hashlib
-import json
 import math
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
-    add_frontend,
     add_json,
+    add_list,
     add_run,
     add_runtime,
     add_split,
     given,
-    require_frontend,
+    require_there,
 )
 from aqtaudio.errors import BadInput
-
-if TYPE_CHECKING:
-    from aqtaudio.tasks.keywords.task import Keywords
 
 PROTOCOL_HOURS = 24.0
 NEGATIVE_HOURS = 3.0
@@ -35,104 +29,14 @@ NEGATIVE_HOURS = 3.0
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
-    _add_listen(verbs)
     _add_detect(verbs)
 
 
-def _add_detector(command: argparse.ArgumentParser) -> None:
+def add_detector(command: argparse.ArgumentParser) -> None:
     """Settings of `detection.detector.DetectorSettings`; what is not given has its default."""
     command.add_argument("--smoothing-ms", type=float, metavar="MS")
     command.add_argument("--refractory-ms", type=float, metavar="MS")
     command.add_argument("--report-ms", type=float, metavar="MS")
-
-
-def _add_listen(verbs: Verbs) -> None:
-    text = "keywords in a recording or a microphone, as they are said"
-    command = verbs.add("listen", listen, text)
-    add_run(command)
-    command.add_argument(
-        "source",
-        metavar="FILE.wav|-",
-        help="-: standard input, raw mono little-endian 16-bit samples at the front end's rate",
-    )
-    add_runtime(command)
-    add_frontend(command)
-    command.add_argument("--threshold", type=float, metavar="SHARE")
-    _add_detector(command)
-    add_json(command)
-
-
-def listen(options: argparse.Namespace) -> int:
-    """Prints detections as they happen; with --json, all of them at the end."""
-    from aqtaudio.data import audio
-    from aqtaudio.detection.detector import Detection, DetectorSettings
-    from aqtaudio.runs.network import listening
-    from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.keywords.listening import listen, require_audio
-    from aqtaudio.tasks.keywords.task import Keywords
-
-    run = Run(options.path)
-    task = Keywords.of(run.experiment.task)
-    require_frontend(run, options.frontend)
-    require_audio(run.experiment.setup)
-    settings, origin = _settings(run.path, task, given(options, DetectorSettings))
-    rate_hz = run.experiment.frontend.sample_rate_hz
-    if options.source == "-":
-        if sys.stdin is None or sys.stdin.isatty():
-            raise BadInput("standard input is no pipe; pipe raw 16-bit samples into it")
-        samples = audio.raw_chunks(sys.stdin.buffer)
-    else:
-        samples = audio.chunks(Path(options.source), rate_hz)
-    if origin == "guess" and not options.json:
-        samples = _telling_a_guess(samples)
-    found: list[dict[str, Any]] = []
-
-    def show(detection: Detection) -> None:
-        if options.json:
-            found.append(dataclasses.asdict(detection))
-        else:
-            line = f"{detection.time_s:9.2f} s  {detection.confidence:.2f}  {detection.label}"
-            print(line, flush=True)
-
-    with listening(run, options.runtime) as stream:
-        seconds = listen(stream, task, samples, settings, show) / rate_hz
-    if options.json:
-        thresholds = {word: at.threshold for word, at in settings.items()}
-        value = {"runtime": options.runtime, "seconds": seconds, "detections": found}
-        value |= {"thresholds": thresholds, "thresholds_are": origin}
-        print(json.dumps(value))
-    return 0
-
-
-def _settings(
-    path: Path, task: "Keywords", changes: dict[str, float]
-) -> tuple[dict[str, Any], str]:
-    """Settings by keyword, with what was given, and where thresholds are from: "given", "stored",
-    or "guess" where the run has none stored.
-    """
-    from aqtaudio.detection import stored
-    from aqtaudio.detection.detector import by_target
-
-    found = stored.read(path)
-    try:
-        settings = by_target(found or task.detector, task.keywords)
-    except BadInput as error:
-        raise BadInput(f"{path / stored.NAME}: {error}") from error
-    origin = "given" if "threshold" in changes else "stored" if found else "guess"
-    return {word: dataclasses.replace(at, **changes) for word, at in settings.items()}, origin
-
-
-def _telling_a_guess(samples: Iterable[Any]) -> Iterator[Any]:
-    """Says so when the first samples have been heard: what can't be heard is one line."""
-    told = False
-    for chunk in samples:
-        yield chunk
-        if not told:
-            say(
-                "the threshold 0.5 is a guess: the run has no detector.json; `aqtaudio detect RUN "
-                "--data DIR` finds a threshold for every word and stores them"
-            )
-            told = True
 
 
 def _add_detect(verbs: Verbs) -> None:
@@ -141,6 +45,7 @@ def _add_detect(verbs: Verbs) -> None:
     add_run(command)
     add_data(command, required=False)
     add_split(command)
+    add_list(command)
     add_runtime(command)
     _add_protocol(command)
     command.add_argument(
@@ -168,7 +73,7 @@ def _add_detect(verbs: Verbs) -> None:
         help="a manifest folder of more recordings without keywords, which training did not hear",
     )
     command.add_argument("--dry-run", action="store_true", help="store no detector.json")
-    _add_detector(command)
+    add_detector(command)
     add_json(command)
 
 
@@ -176,7 +81,13 @@ def detect(options: argparse.Namespace) -> int:
     """Misses and false alarms by the hour; leaves the thresholds in the run."""
     if options.protocol is not None:
         return _protocol(options)
-    from aqtaudio.adaptation.thresholds import kept, run_clips
+    if not options.data:
+        raise BadInput("--data DIR is needed, or --protocol picovoice")
+    hours = NEGATIVE_HOURS if options.hours is None else options.hours
+    if not 0 <= hours < math.inf:
+        raise BadInput(f"--hours is {hours}; allowed: 0 and more")
+    require_there(options.path, [*options.data, *options.negatives])
+    from aqtaudio.adaptation.thresholds import kept, listed_clips
     from aqtaudio.detection import stored
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
@@ -185,21 +96,18 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.task import Keywords
 
-    if not options.data:
-        raise BadInput("--data DIR is needed, or --protocol picovoice")
-    hours = NEGATIVE_HOURS if options.hours is None else options.hours
-    if not 0 <= hours < math.inf:
-        raise BadInput(f"--hours is {hours}; allowed: 0 and more")
     run, split = Run(options.path), options.split
-    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
-    data, items = run_clips(run, task, options.data, split)
+    data, listed = listed_clips(run, task, options.data, split, options.list)
+    if listed.notice:
+        say(listed.notice)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
-    value = {"runtime": options.runtime, "split": split}
-    value |= detect(trial, data, items, found, split, options.rate, say)
+    value = {"runtime": options.runtime, "split": split, **listed.facts()}
+    value |= detect(trial, data, listed.items, found, split, options.rate, say)
     if not options.dry_run:
         stored.write(run.path, kept(value))
     answer(value, options.json, _show)
@@ -243,7 +151,7 @@ def _protocol(options: argparse.Namespace) -> int:
     if not 0 <= options.seed < 2**32:
         raise BadInput(f"--seed is {options.seed}; allowed: 0 to {2**32 - 1}")
     run = Run(options.path)
-    task, setup = Keywords.of(run.experiment.task), run.experiment.setup
+    task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 from aqtaudio.commands import esphome
-from aqtaudio.commands.answers import answer
+from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
     add_data,
     add_frontend,
     add_json,
+    add_list,
     add_run,
     add_runtime,
     add_split,
     positive,
     require_frontend,
+    require_there,
 )
 from aqtaudio.errors import BadInput
 from aqtaudio.program.esphome_contract import Target
@@ -37,6 +39,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     add_run(command)
     add_data(command)
     add_split(command)
+    add_list(command)
     add_runtime(command)
     command.add_argument("--limit", type=positive, metavar="N")
     add_frontend(command)
@@ -45,12 +48,14 @@ def _add_evaluate(verbs: Verbs) -> None:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.evaluate import evaluate
     from aqtaudio.runs.run import Run
 
     run = Run(options.path)
     require_frontend(run, options.frontend)
-    value = evaluate(run, options.data, options.split, options.runtime, options.limit)
+    how = options.split, options.runtime, options.limit, options.list, say
+    value = evaluate(run, options.data, *how)
 
     def show(value: dict[str, Any]) -> None:
         print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
@@ -72,6 +77,7 @@ def _add_parity(verbs: Verbs) -> None:
     command = verbs.add("parity", parity, "program against the runtime's integers, exact")
     add_run(command)
     add_data(command, required=False)
+    add_list(command)
     command.add_argument("--n", type=positive, default=1000)
     command.add_argument("--runtime", choices=("micro", "litert"), default="micro")
     add_json(command)
@@ -79,10 +85,12 @@ def _add_parity(verbs: Verbs) -> None:
 
 def parity(options: argparse.Namespace) -> int:
     """Compares integers; status 1 when any differs."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.parity import parity_on
     from aqtaudio.runs.run import Run
 
-    value = parity_on(Run(options.path), options.data, options.n, options.runtime)
+    run, data, n, runtime = Run(options.path), options.data, options.n, options.runtime
+    value = parity_on(run, data, n, runtime, which=options.list, say=say)
 
     def show(value: dict[str, Any]) -> None:
         print(
@@ -101,6 +109,7 @@ def _add_export(verbs: Verbs) -> None:
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--to", choices=("bundle", "esphome"), default="bundle")
     add_data(command, "recordings for the golden vectors, or to find cutoffs with", required=False)
+    add_list(command)
     esphome.add_options(command)
 
 
@@ -109,10 +118,11 @@ def export(options: argparse.Namespace) -> int:
     if options.to == "esphome":
         return esphome.export(options)
     esphome.require_target(options)
+    require_there(options.path, options.data)
     from aqtaudio.runs.export import export
     from aqtaudio.runs.run import Run
 
-    print(export(Run(options.path), options.out, options.data))
+    print(export(Run(options.path), options.out, options.data, options.list, say))
     return 0
 
 
@@ -137,12 +147,12 @@ def _add_check(verbs: Verbs) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Judges a TFLite file; 1 when TFLite Micro can't run it with `--kernels`, or `--target`."""
-    from aqtaudio.program.check import check
-    from aqtaudio.runs.run import Run
-
     path = options.path
     if not path.exists():
         raise BadInput(f"{path}: no such file or run")
+    from aqtaudio.program.check import check
+    from aqtaudio.runs.run import Run
+
     program = None
     if path.is_dir():
         model = Run(path).model
@@ -150,7 +160,11 @@ def check(options: argparse.Namespace) -> int:
             program = Run(path).program
     else:
         model = path.read_bytes()
-    value = check(model, options.allow_float, program=program, target=options.target).to_json()
+    try:
+        report = check(model, options.allow_float, program=program, target=options.target)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    value = report.to_json()
 
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")
@@ -178,6 +192,7 @@ def _add_cost(verbs: Verbs) -> None:
 
 def cost(options: argparse.Namespace) -> int:
     """Prints costs."""
+    require_there(options.path)
     from aqtaudio.program.cost import cost, table
     from aqtaudio.runs.row import costs
     from aqtaudio.runs.run import Run

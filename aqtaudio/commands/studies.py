@@ -13,6 +13,7 @@ from aqtaudio.commands.arguments import (
     add_metric,
     number,
     positive,
+    require_there,
     size,
 )
 from aqtaudio.errors import BadInput
@@ -60,10 +61,14 @@ def _add_sweep(verbs: Verbs) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Runs a study; status 1 when runs failed."""
+    if not options.study.is_file():
+        raise BadInput(f"no sweep file {options.study}")
+    require_there(None, options.data)
     from aqtaudio.study.space import load_study
-    from aqtaudio.sweep.sweep import sweep
+    from aqtaudio.sweep.sweep import require_recordings, sweep
 
     study = load_study(options.study)
+    require_recordings(study, options.data)
     out = options.out or Path("results") / study.name
     engine = _engine(options)
     _end_as_ctrl_c()

@@ -15,7 +15,9 @@ from aqtaudio.commands.arguments import (
     names,
     overrides,
     positive,
+    require_there,
 )
+from aqtaudio.errors import BadInput
 
 
 def add(verbs: Verbs) -> None:
@@ -34,11 +36,17 @@ def _add_train(verbs: Verbs) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Trains one run; status 1 when its file and its program differ in an integer."""
+    changes = overrides(options.rest)
+    if not options.config.is_file():
+        raise BadInput(f"{options.config}: no such config file")
+    require_there(None, options.data)
     from aqtaudio.experiment import load_config
-    from aqtaudio.runs.train import train
     from aqtaudio.settings import overlay
 
-    experiment = overlay(load_config(options.config), overrides(options.rest))
+    experiment = overlay(load_config(options.config), changes)
+    experiment.task.require_recordings(options.data, ("train", "val"))
+    from aqtaudio.runs.train import train
+
     run = train(experiment, options.data, options.out, say)
     row = json.loads((run.path / "row.json").read_text())
     for runtime, metrics in row["metrics"].items():
@@ -64,6 +72,7 @@ def _add_adapt(verbs: Verbs) -> None:
 
 def adapt(options: argparse.Namespace) -> int:
     """Adapts a run to other words; status 1 when a file and its program differ in an integer."""
+    require_there(options.path, options.data)
     from aqtaudio.adaptation.few_shot import FewShot, adapt
     from aqtaudio.adaptation.few_shot_report import in_words
     from aqtaudio.runs.run import Run

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -11,6 +11,12 @@ import soxr
 from aqtaudio.errors import BadInput
 
 FULL_SCALE = 32768
+NO_LENGTH = 2**40
+"""Samples of a file of which libsndfile does not know how many: FLAC that went into a pipe."""
+NO_LENGTH_TOLD = (
+    "its header does not say how long it is, so libsndfile cannot read it; write it again, for "
+    "example by ffmpeg -i IN.flac OUT.flac"
+)
 
 
 def load(path: Path, sample_rate_hz: int = 16000) -> np.ndarray:
@@ -60,24 +66,9 @@ def chunks(path: Path, sample_rate_hz: int = 16000, chunk_ms: int = 1000) -> Ite
             yield to_int16(mono)
 
 
-def raw_chunks(pipe: BinaryIO, chunk_bytes: int = 1 << 16) -> Iterator[np.ndarray]:
-    """Raw little-endian 16-bit samples as they arrive: int16 [n] each, until the pipe ends.
-
-    `pipe` is unbuffered or has `read1`, so that nothing waits for a full chunk.
-
-    Raises:
-      BadInput: an audio file with a header, or nothing.
-    """
-    odd, started = b"", False
-    while content := getattr(pipe, "read1", pipe.read)(chunk_bytes):
-        if not started and content[:4] in (b"RIFF", b"fLaC", b"OggS"):
-            raise BadInput("standard input holds an audio file; name the file, or pipe raw samples")
-        content, started = odd + content, True
-        whole = len(content) // 2 * 2
-        odd = content[whole:]
-        yield np.frombuffer(content[:whole], "<i2").astype(np.int16)
-    if not started:
-        raise BadInput("standard input holds no samples")
+def require_readable(path: Path) -> None:
+    """Raises BadInput for a file that is missing or, by its header, no audio."""
+    _open(path).close()
 
 
 def to_float(codes: Any) -> Any:
@@ -95,12 +86,20 @@ def _open(path: Path) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise BadInput(f"no audio file {path}")
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        file = soundfile.SoundFile(path)
+    except TypeError as error:  # libsndfile takes .raw for headerless
+        raise BadInput(f"{path} is raw audio without a header, of unknown rate") from error
+    except (soundfile.SoundFileError, OSError) as error:
         raise BadInput(f"{path} is not audio that libsndfile reads: {error}") from error
+    if file.frames >= NO_LENGTH:
+        file.close()
+        raise BadInput(f"{path}: {NO_LENGTH_TOLD}")
+    return file
 
 
 def _read(file: soundfile.SoundFile, path: Path, dtype: str, frames: int = -1) -> np.ndarray:
+    # Of files that cannot be searched (GSM) libsndfile wants to be told how many.
+    frames = file.frames if frames < 0 else frames
     try:
         samples = file.read(frames, dtype=dtype)
     except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:

@@ -3,15 +3,19 @@
 import collections
 import dataclasses
 import hashlib
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
-from aqtaudio.data import device_dump, manifest, sidecars
+from aqtaudio.data import audio, device_dump, manifest, sidecars
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 
@@ -20,6 +24,9 @@ WARNING = "warning"
 SECONDS_TOLERANCE = 0.01
 CLIPPED_RUN = 4  # samples at full scale, one after the other
 SILENT_PEAK = 2.0**-12
+CANCELLED = OFFSET = 0.1
+"""RMS of the channels' mean over theirs, and of the sound over its constant part."""
+SAY_EVERY_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +34,8 @@ class Problem:
     """Something wrong with a recording or, with an empty path, with the folder.
 
     Attributes:
-      kind: missing, unreadable, empty, nan, rate, duration, clipped, silent, duplicate-path,
-        duplicate-audio, speaker, list or fold.
+      kind: missing, unreadable, empty, nan, rate, duration, clipped, silent, dc, cancels,
+        duplicate-path, duplicate-audio, two-labels, label, speaker, list or fold.
       path: of the recording.
       message: what is wrong, in one line.
       severity: "error" (figures would be wrong) or "warning".
@@ -40,12 +47,15 @@ class Problem:
     severity: str
 
 
-def check(folder: Path, deep: bool = True) -> list[Problem]:
+def check(
+    folder: Path, deep: bool = True, say: Callable[[str], None] = lambda text: None
+) -> list[Problem]:
     """Compares a folder with its manifest.
 
     Args:
       folder: with a manifest.
       deep: also reads every sample, not only the files' headers.
+      say: told how far it is, where that takes long.
 
     Returns:
       Problems in the order of the manifest, those of the whole folder last.
@@ -60,17 +70,36 @@ def check(folder: Path, deep: bool = True) -> list[Problem]:
         return _examine(folder, recording, deep)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        examined = list(threads.map(examine, recordings))
+        examined = list(_told(threads.map(examine, recordings), len(recordings), say))
     problems = [problem for found, _ in examined for problem in found]
     problems += _duplicate_paths(recordings)
     problems += _duplicate_audio(recordings, [content for _, content in examined])
+    problems += _labels(recordings)
     problems += _speakers(recordings)
     problems += _lists(folder, recordings)
     return problems
 
 
+def _told(found: Iterable[Any], count: int, say: Callable[[str], None]) -> Iterator[Any]:
+    """The same, and now and then a line of how many."""
+    last = time.monotonic()
+    for number, each in enumerate(found, start=1):
+        if time.monotonic() - last >= SAY_EVERY_S:
+            last = time.monotonic()
+            say(f"{number:,} of {count:,} recordings")
+        yield each
+
+
 def _examine(folder: Path, recording: Recording, deep: bool) -> tuple[list[Problem], str]:
     """The problems of one recording, and a digest of its samples (empty: none to compare)."""
+    try:
+        return _examined(folder, recording, deep)
+    except Exception as refused:  # noqa: BLE001 - no file ends the check of the others
+        reason = " ".join(str(refused).split()) or type(refused).__name__
+        return [Problem("unreadable", recording.path, reason, ERROR)], ""
+
+
+def _examined(folder: Path, recording: Recording, deep: bool) -> tuple[list[Problem], str]:
     path = recording.path
 
     def error(kind: str, message: str) -> Problem:
@@ -82,8 +111,11 @@ def _examine(folder: Path, recording: Recording, deep: bool) -> tuple[list[Probl
         return _examine_features(folder, recording)
     try:
         with soundfile.SoundFile(folder / path) as file:
+            if file.frames >= audio.NO_LENGTH:
+                return [error("unreadable", audio.NO_LENGTH_TOLD)], ""
             problems = list(_header_problems(file, recording))
-            samples = file.read(dtype="float32", always_2d=True) if deep and file.frames else None
+            wanted = file.frames if deep else 0  # told, as GSM wants it
+            samples = file.read(wanted, dtype="float32", always_2d=True) if wanted else None
     except (soundfile.SoundFileError, OSError, TypeError) as refused:
         return [error("unreadable", " ".join(str(refused).split()))], ""
     if samples is None:
@@ -91,8 +123,24 @@ def _examine(folder: Path, recording: Recording, deep: bool) -> tuple[list[Probl
     if not np.isfinite(samples).all():
         return [*problems, error("nan", "samples that are NaN or infinite")], ""
     problems += _sample_problems(samples, recording)
-    digest = hashlib.sha1(samples.tobytes()).hexdigest() if samples.any() else ""
-    return problems, digest
+    return problems, _digest(samples)
+
+
+def _digest(samples: np.ndarray) -> str:
+    """Tells a sound, whatever its container and channels; empty for silence.
+
+    Of 16-bit codes of the mean of the channels that hold something, zeros around them left out.
+    """
+    if samples.shape[1] == 1:
+        mono = samples[:, 0]
+    else:
+        heard = samples[:, samples.any(axis=0)]
+        mono = heard.mean(axis=1) if heard.shape[1] else samples[:, 0]
+    codes = audio.to_int16(mono)
+    places = np.flatnonzero(codes)
+    if not len(places):
+        return ""
+    return hashlib.sha1(codes[places[0] : places[-1] + 1].tobytes()).hexdigest()
 
 
 def _header_problems(file: soundfile.SoundFile, recording: Recording) -> Iterator[Problem]:
@@ -125,15 +173,43 @@ def _examine_features(folder: Path, recording: Recording) -> tuple[list[Problem]
 
 def _sample_problems(samples: np.ndarray, recording: Recording) -> Iterator[Problem]:
     loudest = np.abs(samples).max()
-    if loudest < SILENT_PEAK and recording.label not in ("_silence_", "silence"):
-        message = f"silent: no sample reaches {SILENT_PEAK} of full scale"
-        yield Problem("silent", recording.path, message, WARNING)
+    if recording.label not in ("_silence_", "silence"):
+        yield from _nothing_heard(samples, loudest, recording)
     if loudest >= 1 - 2.0**-15:
         full = (np.abs(samples) >= 1 - 2.0**-15).all(axis=1).astype(int)
         runs = np.convolve(full, np.ones(CLIPPED_RUN, int), "valid") == CLIPPED_RUN
         if runs.any():
             message = f"clipped: {int(full.sum())} samples at full scale"
             yield Problem("clipped", recording.path, message, WARNING)
+
+
+def _nothing_heard(samples: np.ndarray, loudest: float, recording: Recording) -> Iterator[Problem]:
+    """Of samples [N, channels]: what training hears, their mean, holds little or no sound."""
+    path = recording.path
+    if loudest < SILENT_PEAK:
+        message = f"silent: no sample reaches {SILENT_PEAK} of full scale"
+        yield Problem("silent", path, message, WARNING)
+        return
+    mono = samples.mean(axis=1)
+    if samples.shape[1] > 1:
+        kept, whole = (math.sqrt(np.mean(np.square(x))) for x in (mono, samples))
+        if kept < CANCELLED * whole:
+            message = (
+                f"its channels cancel: their mean, which training hears, is "
+                f"{_below_db(kept, whole)} below them; keep one channel"
+            )
+            gone = np.abs(mono).max() < SILENT_PEAK
+            yield Problem("cancels", path, message, ERROR if gone else WARNING)
+            return
+    offset = float(mono.mean())
+    rest = math.sqrt(max(0.0, float(np.mean(np.square(mono))) - offset**2))
+    if abs(offset) >= SILENT_PEAK and rest < OFFSET * abs(offset):
+        message = f"a constant {offset:.3g} and sound {_below_db(rest, abs(offset))} below it (DC)"
+        yield Problem("dc", path, message, WARNING)
+
+
+def _below_db(part: float, whole: float) -> str:
+    return f"{-20 * math.log10(part / whole):.0f} dB" if part > 1e-6 * whole else "infinitely far"
 
 
 def _duplicate_paths(recordings: Sequence[Recording]) -> list[Problem]:
@@ -146,14 +222,46 @@ def _duplicate_paths(recordings: Sequence[Recording]) -> list[Problem]:
 
 
 def _duplicate_audio(recordings: Sequence[Recording], digests: Sequence[str]) -> list[Problem]:
-    """The same samples in two splits: what is evaluated was trained on."""
+    """The same samples in two splits: what is evaluated was trained on. Or under two labels."""
     first: dict[str, Recording] = {}
     problems = []
     for recording, digest in zip(recordings, digests, strict=True):
         other = first.setdefault(digest, recording)
-        if digest and other.split != recording.split:
+        if not digest or other is recording:
+            continue
+        if other.split != recording.split:
             message = f"in {recording.split}, same samples as {other.path} in {other.split}"
             problems.append(Problem("duplicate-audio", recording.path, message, ERROR))
+        if _meaning(other.label) != _meaning(recording.label):
+            message = (
+                f"labelled {recording.label!r}, same samples as {other.path}, which is labelled "
+                f"{other.label!r}"
+            )
+            problems.append(Problem("two-labels", recording.path, message, ERROR))
+    return problems
+
+
+def _meaning(label: str) -> str:
+    """Noises are one class, whatever they are called."""
+    return "noise:" if label.startswith("noise:") else label
+
+
+def _labels(recordings: Sequence[Recording]) -> list[Problem]:
+    """Labels that differ only in case or blanks, or have blanks around: other words to training."""
+    counts = collections.Counter(recording.label for recording in recordings)
+    alike: dict[str, list[str]] = collections.defaultdict(list)
+    for label in counts:
+        text = unicodedata.normalize("NFKC", label).casefold()
+        alike["".join(text.split())].append(label)
+    problems = []
+    for labels in alike.values():
+        told = ", ".join(f"{label!r} ({counts[label]:,})" for label in sorted(labels))
+        if len(labels) > 1:
+            message = f"labels that differ only in case or blanks are other words: {told}"
+            problems.append(Problem("label", "", message, ERROR))
+        elif labels[0] != labels[0].strip():
+            message = f"a label with blanks around it, which no keyword has: {told}"
+            problems.append(Problem("label", "", message, ERROR))
     return problems
 
 

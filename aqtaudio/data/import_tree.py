@@ -19,7 +19,13 @@ from aqtaudio.files import write as write_file
 
 LEFT_OUT = "left_out.tsv"
 AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+LEAST_S = 0.02
+"""What is shorter holds no frame of any front end."""
 _NAMED = 5  # files of a reason in its line
+SPLIT_FOLDERS = {"train": "train", "training": "train"}
+SPLIT_FOLDERS |= dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val")
+SPLIT_FOLDERS |= dict.fromkeys(("test", "testing", "eval"), "test")
+"""Names of folders, in lower case, that are splits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Listed:
     split: str
     source: str
     licence: str
+    speaker: str = "-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +59,8 @@ def import_tree(
 ) -> list[LeftOut]:
     """Makes a manifest folder of the listed recordings, under the paths that they have in the tree.
 
-    Every sample is read. What is missing, empty or damaged, and what the list does not name, is
-    left out; left_out.tsv in the folder (path, reason) names it.
+    Every sample is read. What is missing, empty, tiny or damaged, and what the list does not name,
+    is left out; left_out.tsv in the folder (path, reason) names it.
 
     Args:
       source: the tree.
@@ -70,27 +77,87 @@ def import_tree(
     twice = [p for p, n in collections.Counter(each.path for each in listed).items() if n > 1]
     if twice:
         raise BadInput(f"{source}: its list names {twice[0]} twice")
-    left = []
     with new_folder(out) as folder:
-        kept = []
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            found = threads.map(lambda each: _examined(source, each), listed)
-            for each, result in zip(listed, found, strict=True):
-                if isinstance(result, LeftOut):
-                    left.append(result)
-                    continue
-                place(source / each.path, folder / each.path, link)
-                kept.append(result)
+        kept, left = placed(source, folder, listed, link)
         if not kept:
             raise BadInput(f"{source}: none of the {len(listed)} recordings of its list is there")
         named = {each.path for each in listed} | set(lists)
         left += _others(source, named, reasons or {})
         manifest.write(folder, kept)
         finish(folder, kept)
-        if left:
-            lines = "".join(f"{each.path}\t{each.reason}\n" for each in left)
-            write_file(folder / LEFT_OUT, lines)
+        write_left_out(folder, left)
     return left
+
+
+def placed(
+    source: Path, folder: Path, listed: Sequence[Listed], link: bool
+) -> tuple[list[Recording], list[LeftOut]]:
+    """Reads the listed recordings whole and copies or links what is sound; and what is not."""
+    kept, left = [], []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        found = threads.map(lambda each: _examined(source, each), listed)
+        for each, result in zip(listed, found, strict=True):
+            if isinstance(result, LeftOut):
+                left.append(result)
+                continue
+            place(source / each.path, folder / each.path, link)
+            kept.append(result)
+    return kept, left
+
+
+def write_left_out(folder: Path, left: Sequence[LeftOut]) -> None:
+    """Writes what was not imported, if anything."""
+    if left:
+        lines = "".join(f"{each.path}\t{each.reason}\n" for each in left)
+        write_file(folder / LEFT_OUT, lines)
+
+
+def read_left_out(folder: Path) -> list[LeftOut]:
+    """What an import left out of a folder."""
+    file = folder / LEFT_OUT
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [LeftOut(*line.split("\t", 1)) for line in lines]
+
+
+def walk(source: Path) -> tuple[list[str], list[LeftOut]]:
+    """Paths of all files of a tree, sorted, and what of it cannot be looked into.
+
+    Links are followed, each folder once.
+    """
+    files: list[str] = []
+    left: list[LeftOut] = []
+    seen = {os.path.realpath(source)}
+    for here, folders, names in os.walk(source, followlinks=True):
+        at = Path(here).relative_to(source)
+        for name in sorted(folders):
+            path, real = (at / name).as_posix(), os.path.realpath(os.path.join(here, name))
+            if name.startswith("."):
+                left.append(LeftOut(path + "/", "a hidden folder"))
+            elif real in seen:
+                left.append(LeftOut(path + "/", "a link to a folder that was read already"))
+            else:
+                seen.add(real)
+                continue
+            folders.remove(name)
+        folders.sort()
+        files += [(at / name).as_posix() for name in names]
+    return sorted(files), left
+
+
+def why_not_audio(source: Path, path: str) -> str:
+    """Why a file cannot be a recording, by its name; empty where it can."""
+    if Path(path).name.startswith("."):
+        return "a hidden file"
+    if Path(path).suffix.lower() not in AUDIO:
+        return "not audio"
+    return "" if (source / path).exists() else "a link to nothing"
+
+
+def split_folder(path: str) -> tuple[str | None, str]:
+    """Of `training/yes/a.wav`: ("train", "yes/a.wav"); without such a folder (None, path)."""
+    first, _, rest = path.partition("/")
+    split = SPLIT_FOLDERS.get(first.lower())
+    return (split, rest) if split and "/" in rest else (None, path)
 
 
 def summary(left: Sequence[LeftOut]) -> Iterator[str]:
@@ -145,7 +212,7 @@ def place(file: Path, target: Path, link: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         if link:
-            os.link(file, target)
+            os.link(os.path.realpath(file), target)  # of a link, what it leads to
         else:
             shutil.copyfile(file, target)
     except OSError as error:
@@ -159,6 +226,8 @@ def length(file: Path) -> tuple[int, int]:
         info = soundfile.info(file)
     except (soundfile.SoundFileError, OSError) as error:
         raise BadInput(f"{file} is not audio that libsndfile reads: {error}") from error
+    if info.frames >= audio.NO_LENGTH:
+        raise BadInput(f"{file}: {audio.NO_LENGTH_TOLD}")
     return info.frames, info.samplerate
 
 
@@ -176,10 +245,12 @@ def _examined(source: Path, each: Listed) -> Recording | LeftOut:
             pass
     except BadInput:
         return LeftOut(each.path, "damaged")
+    if frames < LEAST_S * rate_hz:
+        return LeftOut(each.path, f"shorter than {1000 * LEAST_S:g} ms")
     return Recording(
         path=each.path,
         label=each.label,
-        speaker="-",
+        speaker=each.speaker,
         split=each.split,
         source=each.source,
         licence=each.licence,
@@ -189,19 +260,9 @@ def _examined(source: Path, each: Listed) -> Recording | LeftOut:
 
 
 def _others(source: Path, named: set[str], reasons: dict[str, str]) -> list[LeftOut]:
-    left = []
-    for folder, folders, files in os.walk(source):
-        here = Path(folder)
-        hidden = sorted(name for name in folders if name.startswith("."))
-        folders[:] = sorted(set(folders) - set(hidden))
-        left += [
-            LeftOut((here / name).relative_to(source).as_posix() + "/", "a hidden folder")
-            for name in hidden
-        ]
-        for name in sorted(files):
-            path = (here / name).relative_to(source).as_posix()
-            if path not in named:
-                sound = Path(name).suffix.lower() in AUDIO
-                usual = "audio that the list does not name" if sound else "not audio"
-                left.append(LeftOut(path, reasons.get(path, usual)))
+    files, left = walk(source)
+    for path in files:
+        if path not in named:
+            usual = why_not_audio(source, path) or "audio that the list does not name"
+            left.append(LeftOut(path, reasons.get(path, usual)))
     return left

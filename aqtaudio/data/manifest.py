@@ -1,6 +1,7 @@
 """The one dataset interface: a folder of audio files with a MANIFEST.tsv.
 
 Tab-separated, one header line, the columns of `COLUMNS` in any order, paths relative to the folder.
+Columns of other names are kept and mean nothing here; a byte-order mark is no part of the text.
 Beside it may lie transcripts.tsv: path, tab, what is said there; no header. Likewise folds.tsv and
 tags.tsv, and neighbours.tsv of what was spoken as a neighbour of a keyword (`sidecars`).
 """
@@ -9,7 +10,7 @@ import csv
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from aqtaudio.errors import BadInput
@@ -37,6 +38,7 @@ class Recording:
       sample_rate_hz: of the file (column `sample_rate`).
       folder: that `path` is relative to, where it was read; no column.
       text: what is said, where the folder's transcripts tell; no column.
+      more: what further columns say, by their names.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Recording:
     sample_rate_hz: int
     folder: Path = dataclasses.field(default=Path(), compare=False)
     text: str = dataclasses.field(default="", compare=False)
+    more: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def file(self) -> Path:
@@ -63,14 +66,9 @@ def read(folder: Path) -> list[Recording]:
       BadInput: missing folder or manifest, wrong columns, a bad split, number or path; the message
         names the line.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BadInput(f"no data folder {folder}; allowed: a folder with a {NAME}")
-    manifest = folder / NAME
-    if not manifest.is_file():
-        raise BadInput(f"no {NAME} in {folder}; allowed columns: {', '.join(COLUMNS)}")
+    manifest = require(folder)
     try:
-        with open(manifest, encoding="utf-8", newline="") as lines:
+        with open(manifest, encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{manifest} cannot be read as UTF-8 text: {error}") from error
@@ -85,6 +83,16 @@ def read(folder: Path) -> list[Recording]:
     return [dataclasses.replace(row, folder=folder, text=texts.get(row.path, "")) for row in found]
 
 
+def require(folder: Path) -> Path:
+    """The manifest of a folder. Raises BadInput where there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"no data folder {folder}; allowed: a folder with a {NAME}")
+    if not (folder / NAME).is_file():
+        raise BadInput(f"no {NAME} in {folder}; allowed columns: {', '.join(COLUMNS)}")
+    return folder / NAME
+
+
 def sidecar(folder: Path, name: str) -> dict[str, str]:
     """Path to what a list beside the manifest tells of it: lines of path, tab, text.
 
@@ -95,7 +103,7 @@ def sidecar(folder: Path, name: str) -> dict[str, str]:
     if not file.is_file():
         return found
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} cannot be read as UTF-8 text: {error}") from error
     for number, line in enumerate(lines, start=1):
@@ -148,15 +156,20 @@ def write(folder: Path, recordings: Iterable[Recording]) -> None:
     Raises:
       BadInput: a recording that `read` would refuse, or a tab or line break in a field.
     """
-    folder = Path(folder)
-    lines = ["\t".join(COLUMNS)]
+    folder, recordings = Path(folder), list(recordings)
+    more = list(dict.fromkeys(column for recording in recordings for column in recording.more))
+    columns = [*COLUMNS, *(column for column in more if column not in COLUMNS)]
+    lines = ["\t".join(columns)]
     for recording in recordings:
-        fields = _fields(recording)
+        fields = [
+            *_fields(recording),
+            *(recording.more.get(name, "") for name in columns[len(COLUMNS) :]),
+        ]
         if any(character in field for field in fields for character in "\t\r\n"):
             raise BadInput(
                 f"{recording.path!r}: tabs and line breaks are not allowed in a manifest"
             )
-        _recording(list(COLUMNS), fields, f"recording {recording.path!r}")
+        _recording(columns, fields, f"recording {recording.path!r}")
         lines.append("\t".join(fields))
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / NAME, "\n".join(lines) + "\n")
@@ -171,7 +184,7 @@ def _check_columns(header: list[str], manifest: Path) -> None:
         for what, columns in (("missing", missing), ("unknown", wrong), ("repeated", twice))
         if columns
     ]
-    if found:
+    if missing or twice:
         raise BadInput(
             f"{manifest}: columns {'; '.join(found)}; allowed (tab-separated): {', '.join(COLUMNS)}"
         )
@@ -197,6 +210,7 @@ def _recording(header: list[str], row: list[str], where: str) -> Recording:
         licence=field["licence"],
         seconds=_number(field["seconds"], "seconds", where),
         sample_rate_hz=_sample_rate_hz(field["sample_rate"], where),
+        more={name: text for name, text in field.items() if name and name not in COLUMNS},
     )
 
 

@@ -45,5 +45,5 @@ def read(folder: Path) -> dict[str, DetectorSettings] | None:
         raise BadInput(f"{file}: {error}") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadInput(
-            f"{file} is not readable ({type(error).__name__}: {error}); `aqtaudio detect` writes it"
+            f"{file} does not hold the settings of words ({error}); `aqtaudio detect` writes it"
         ) from error

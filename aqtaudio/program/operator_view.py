@@ -28,6 +28,7 @@ class Tensor:
       open_axes: axes whose size the file leaves open: -1 in its shape or, for an input, in its
         signature; there not the batch, which converters leave open and TFLite Micro takes as 1.
       is_resized: its signature leaves a size open, the batch apart.
+      scales_differ: it has several scales, not all the same.
       is_constant: it has data in the file.
       is_input: of its subgraph.
     """
@@ -40,6 +41,7 @@ class Tensor:
     scale: float | None
     zero_point: int | None
     scale_count: int
+    scales_differ: bool
     is_constant: bool
     is_input: bool
 
@@ -70,6 +72,7 @@ class Operator:
       layer: of ours, whose edge it writes: "layer stem"; empty when not known.
       subgraph: its number.
       dilation: of a convolution, rows and columns.
+      activation: fused into it, by its name in the schema; "NONE" for none.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Operator:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor | None, ...]
     dilation: tuple[int, int] = (1, 1)
+    activation: str = "NONE"
 
     @property
     def place(self) -> str:
@@ -136,6 +140,7 @@ def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts)
         inputs=views(operator.inputs),
         outputs=outputs,
         dilation=_dilation(operator),
+        activation=_activation(operator),
     )
 
 
@@ -143,6 +148,12 @@ def _dilation(operator: schema.OperatorT) -> tuple[int, int]:
     options = operator.builtinOptions
     factors = (getattr(options, f"dilation{axis}Factor", 1) for axis in "HW")
     return tuple(max(1, int(factor)) for factor in factors)  # type: ignore[return-value]
+
+
+def _activation(operator: schema.OperatorT) -> str:
+    number = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    names = {value: name for name, value in vars(schema.ActivationFunctionType).items()}
+    return str(names.get(number, number))
 
 
 def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor:
@@ -164,6 +175,7 @@ def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor
         scale=float(scales[0]) if len(scales) else None,
         zero_point=(*zero_points, 0)[0] if len(scales) else None,
         scale_count=len(scales),
+        scales_differ=len({float(scale) for scale in scales}) > 1,
         is_constant=data is not None and len(data) > 0,
         is_input=is_input,
     )

@@ -44,6 +44,18 @@ INT8_ONLY = frozenset(
     """.split()
 )
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTS = dict.fromkeys(WEIGHTED, (1, 2)) | {"TRANSPOSE_CONV": (1, 3)}
+"""Inputs that may have a scale per channel: weights and biases."""
+NO_UINT8 = frozenset(
+    """
+    CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED ADD SUB MUL AVERAGE_POOL_2D MAX_POOL_2D SOFTMAX
+    LOGISTIC TANH RELU RELU6 LEAKY_RELU HARD_SWISH MEAN PAD CONCATENATION MAXIMUM L2_NORMALIZATION
+    RESIZE_BILINEAR SPLIT TRANSPOSE STRIDED_SLICE
+    """.split()
+)
+_ONE_SCALE = {
+    "DEQUANTIZE": "store the weights as FLOAT32, or let the operator that reads them have int8"
+}
 SOFTMAX_LIMIT = 512
 _WIDER = "calibrate the output to a wider range"
 
@@ -224,6 +236,45 @@ def _computed_size(operator: Operator) -> Iterator[Finding]:
         yield target, wrong, "convert with batch 1, and a recurrent layer of Keras with unroll=True"
 
 
+def _many_scales(operator: Operator) -> Iterator[Finding]:
+    places = WEIGHTS.get(operator.name, ())
+    for index, tensor in enumerate((*operator.inputs, *operator.outputs)):
+        if tensor is None or not tensor.scales_differ:
+            continue
+        if index not in places:
+            wrong = (
+                f"has {tensor.scale_count} scales, of which TFLite Micro takes the first for all"
+            )
+            yield tensor, wrong, _ONE_SCALE.get(operator.name, "use one scale per tensor")
+
+
+def _weights_around_another_zero(operator: Operator) -> Iterator[Finding]:
+    # FULLY_CONNECTED has its weights' zero point.
+    weights = operator.input(1)
+    if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV") and weights:
+        if weights.type in ("INT8", "INT4") and weights.zero_point:
+            wrong = f"has zero point {weights.zero_point}, which TFLite Micro takes for 0"
+            yield weights, wrong, "quantize weights symmetrically"
+
+
+def _uint8(operator: Operator) -> Iterator[Finding]:
+    if operator.name not in NO_UINT8:
+        return
+    for tensor in operator.tensors:
+        if tensor.type == "UINT8" and tensor.scale is not None:
+            wrong = "is UINT8, the quantization of TensorFlow 1, which TFLite Micro has no more"
+            yield tensor, wrong, "convert the model again, to int8 with a representative dataset"
+            return
+
+
+def _lost_activation(operator: Operator) -> Iterator[Finding]:
+    target = operator.output
+    if operator.name == "ADD" and target and target.type == "INT32":
+        if operator.activation in ("RELU", "RELU_N1_TO_1", "RELU6"):
+            wrong = f"is INT32 with a fused {operator.activation}, which TFLite Micro leaves out"
+            yield target, wrong, "make the activation an operator of its own (MAXIMUM, MINIMUM)"
+
+
 def _same(grid: tuple[float, int], other: tuple[float, int]) -> bool:
     return math.isclose(grid[0], other[0], rel_tol=1e-6) and grid[1] == other[1]
 
@@ -256,4 +307,8 @@ RULES: tuple[Rule, ...] = (
     _kernel_type,
     _open_shape,
     _computed_size,
+    _many_scales,
+    _weights_around_another_zero,
+    _uint8,
+    _lost_activation,
 )

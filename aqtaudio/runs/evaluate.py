@@ -2,33 +2,46 @@
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.runs.lists import FOLDER
 from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 
 
 def evaluate(
-    run: Run, folders: Sequence[Path], split: str, runtime: str, limit: int | None = None
+    run: Run,
+    folders: Sequence[Path],
+    split: str,
+    runtime: str,
+    limit: int | None = None,
+    which: str = FOLDER,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Figures of `run` on a split of manifest folders, as the JSON that `evaluate --json` prints.
 
     Args:
-      run: its own evaluation list is used for "val" where the folders hold it.
+      run: the run.
       folders: recordings.
       split: "train", "val" or "test".
       runtime: one of `runs.network.RUNTIMES`.
       limit: at most so many items (a fair sample).
+      which: list of "val" it is: "folder", made of the folders as they are, or "run", the run's.
+      say: told where these two differ.
     """
     task, setup = run.experiment.task, run.experiment.setup
     with network(run, runtime) as opened:
         data = run.data(folders, (split,))
-        items = run.items(data, split)[:limit]
+        listed = run.listed(data, split, which)
+        if listed.notice:
+            say(listed.notice)
+        items = listed.items[:limit]
         metrics = task.scores(opened, data, items, setup)
         speed = task.speed(opened, data, items, setup)
-    value = {"runtime": runtime, "split": split, "n": len(items), "metrics": metrics}
+    value = {"runtime": runtime, "split": split, "n": len(items), **listed.facts()}
+    value |= {"metrics": metrics, **task.certainty(metrics)}
     return value | speed | _macs_per_second(run)
 
 

@@ -1,7 +1,7 @@
 """From a finished run to what is kept of it, and to a bundle for a device."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +14,34 @@ from aqtaudio.program.check import Report, check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.join import deployed
+from aqtaudio.runs.lists import EVALUATION, FOLDER, SAMPLES
 from aqtaudio.runs.parity import random_codes, recorded_codes
-from aqtaudio.runs.run import BOARDS, EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
+from aqtaudio.runs.run import BOARDS, FILES, GOLDEN, PROGRAM_JSON, Run
 
 GOLDEN_CLIPS = 16
 FIRMWARE = "firmware"
 
 
-def export(run: Run, out: Path, folders: Sequence[Path] = ()) -> Path:
+def export(
+    run: Run,
+    out: Path,
+    folders: Sequence[Path] = (),
+    which: str = FOLDER,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Writes a bundle: all that an artifact has, and firmware, front end, op report.
 
     Golden vectors come from recordings where `folders` are given or the artifact has kept some,
-    else from random codes.
+    else from random codes. `which`: of whose list, "folder" or "run"; `say` is told where these
+    differ.
     """
     report = _require_compatible(run)
     executor = Executor(run.program)
-    codes = golden_codes(run, executor, folders)
+    codes = golden_codes(run, executor, folders, which, say)
     with new_folder(out) as folder:
         _copy(run, folder, codes if folders else None)
-        if run.evaluation_file is not None:
-            shutil.copy(run.evaluation_file, folder / EVALUATION)
+        for file in _lists(run):
+            shutil.copy(file, folder / file.name)
         _write_firmware(run, executor, codes, report, folder / FIRMWARE)
         named.write(run.experiment.frontend, folder)
         _write_device_files(run, executor, folder)
@@ -84,8 +92,7 @@ def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:
         codes = golden_codes(whole, Executor(whole.program), folders) if folders else None
         with new_folder(kept) as folder:
             _copy(whole, folder, codes)
-            if whole.evaluation_file is not None:
-                _share_list(whole.evaluation_file, study / EVALUATION, folder / EVALUATION)
+            _share_lists(_lists(whole), study, folder)
     return kept
 
 
@@ -104,12 +111,26 @@ def _copy(run: Run, folder: Path, golden: np.ndarray | None) -> None:
         write_arrays(folder / GOLDEN, {"inputs": golden})
 
 
-def _share_list(own: Path, shared: Path, kept: Path) -> None:
-    """The study's list where it is the run's, or the run's own."""
-    if not shared.exists():
-        shutil.copy(own, shared)
-    elif shared.read_bytes() != own.read_bytes():
-        shutil.copy(own, kept)
+def _lists(run: Run) -> list[Path]:
+    """Its evaluation list, and what tells the samples of the clips."""
+    if run.evaluation_file is None:
+        return []
+    files = [run.evaluation_file, run.evaluation_file.with_name(SAMPLES)]
+    return [file for file in files if file.exists()]
+
+
+def _share_lists(own: Sequence[Path], study: Path, folder: Path) -> None:
+    """The study's lists where they are the run's, or the run's own."""
+    if not (study / EVALUATION).exists():
+        for file in own:
+            shutil.copy(file, study / file.name)
+    elif any(_differs(file, study / file.name) for file in own):
+        for file in own:
+            shutil.copy(file, folder / file.name)
+
+
+def _differs(file: Path, other: Path) -> bool:
+    return not other.exists() or file.read_bytes() != other.read_bytes()
 
 
 def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
@@ -123,7 +144,13 @@ def _write_device_files(run: Run, executor: Executor, folder: Path) -> None:
         write(file, f"{file.read_text()}\n{text}" if is_more else text)
 
 
-def golden_codes(run: Run, executor: Executor, folders: Sequence[Path]) -> np.ndarray:
+def golden_codes(
+    run: Run,
+    executor: Executor,
+    folders: Sequence[Path],
+    which: str = FOLDER,
+    say: Callable[[str], None] = lambda text: None,
+) -> np.ndarray:
     """Input codes of a few clips, two of a stream's: of recordings, those that were kept, or
     random ones.
     """
@@ -131,7 +158,11 @@ def golden_codes(run: Run, executor: Executor, folders: Sequence[Path]) -> np.nd
     if setup.streams:
         count = task.golden_frames(setup) // setup.block_frames
     if folders:
-        return recorded_codes(run, executor, run.data(folders, ("val",)), count)
+        data = run.data(folders, ("val",))
+        listed = run.listed(data, "val", which)
+        if listed.notice:
+            say(listed.notice)
+        return recorded_codes(run, executor, data, count, listed.items)
     if (run.path / GOLDEN).exists():
         return _kept_codes(run)
     return random_codes(run.program, count, seed=0)

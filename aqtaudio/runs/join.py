@@ -12,7 +12,8 @@ from aqtaudio.files import new_folder, write
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.program import program as programs
 from aqtaudio.program.joined import joined
-from aqtaudio.runs.run import COMPANIONS, DETECTOR, EVALUATION, ROW, Run
+from aqtaudio.runs.lists import EVALUATION, SAMPLES
+from aqtaudio.runs.run import COMPANIONS, DETECTOR, ROW, Run
 
 
 def join(head: Run, out: Path) -> Run:
@@ -43,7 +44,7 @@ def join(head: Run, out: Path) -> Run:
         save_json(experiments.deployed(experiment), folder / "config.json")
         programs.save(program, folder / "program.npz")
         write(folder / "model.tflite", to_tflite(program))
-        for name in (COMPANIONS, EVALUATION, DETECTOR, ROW):
+        for name in (COMPANIONS, EVALUATION, SAMPLES, DETECTOR, ROW):
             if (head.path / name).exists():
                 shutil.copy(head.path / name, folder / name)
     return Run(out)

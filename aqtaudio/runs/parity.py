@@ -1,7 +1,7 @@
 """A run's program against a runtime: the same integers, or not."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.kernels.call import TARGETS
 from aqtaudio.program.program import Program
+from aqtaudio.runs.lists import FOLDER
 from aqtaudio.runs.network import interpret
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.stream import Framer
@@ -22,11 +23,12 @@ def parity(
     n: int = 1000,
     runtime: str = "micro",
     seed: int = 0,
+    items: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """Compares the program with a runtime, in that runtime's arithmetic.
 
     On `n` random inputs and, given data of training and validation recordings, `n` clips of them
-    (blocks of a stream).
+    (blocks of a stream), those of `items` first (the data's validation list where none are given).
 
     Returns:
       What `parity --json` prints; "outputs" counts the integers that were compared. A stream's
@@ -40,7 +42,7 @@ def parity(
     executor = run.executor if own else Executor(run.program, target=runtime)
     codes = random_codes(run.program, n, seed)
     if data is not None:
-        codes = np.concatenate([recorded_codes(run, executor, data, n), codes])
+        codes = np.concatenate([recorded_codes(run, executor, data, n, items), codes])
     ours = executor(codes).astype(int)
     theirs = interpret(run.model, codes, runtime).astype(int)
     difference = np.abs(ours - theirs)
@@ -59,10 +61,20 @@ def parity_on(
     n: int = 1000,
     runtime: str = "micro",
     seed: int = 0,
+    which: str = FOLDER,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """`parity` on the recordings of manifest folders, if any."""
-    data = run.data(folders, ("train", "val")) if folders else None
-    return parity(run, data, n, runtime, seed)
+    """`parity` on the recordings of manifest folders, if any; of `which` list comes first.
+
+    `say` is told where the run's list and the folder's differ, and the result tells of it.
+    """
+    if not folders:
+        return parity(run, None, n, runtime, seed)
+    data = run.data(folders, ("train", "val"))
+    listed = run.listed(data, "val", which)
+    if listed.notice:
+        say(listed.notice)
+    return parity(run, data, n, runtime, seed, listed.items) | listed.facts()
 
 
 def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
@@ -73,13 +85,15 @@ def random_codes(program: Program, n: int, seed: int) -> np.ndarray:
     return random.integers(limits.min, limits.max + 1, (n, *edge.shape), edge.dtype)
 
 
-def recorded_codes(run: Run, executor: Executor, data: Any, n: int) -> np.ndarray:
-    """Input codes of up to n clips (blocks of a stream) of recordings, the validation list first.
+def recorded_codes(
+    run: Run, executor: Executor, data: Any, n: int, items: Sequence[Any] | None = None
+) -> np.ndarray:
+    """Input codes of up to n clips (blocks of a stream) of recordings, `items` first.
 
     A stream hears the clips without a break.
     """
     experiment, setup = run.experiment, run.experiment.setup
-    items = run.items(data, "val")
+    items = run.items(data, "val") if items is None else items
     if not setup.streams:
         clips = experiment.task.recordings(data, items, n)
         return executor.quantize(setup.features_of(clips))[:n]

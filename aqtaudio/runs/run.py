@@ -1,8 +1,8 @@
 """A run directory, or an artifact folder: the same without checkpoints.
 
 config.json, checkpoint/, metrics.jsonl, program.npz (and a readable program.json), model.tflite,
-evaluation.tsv, companions.npz where the task keeps any, detector.json where `detect` found one,
-row.json.
+evaluation.tsv, evaluation.sha1, companions.npz where the task keeps any, detector.json where
+`detect` found one, row.json.
 """
 
 import dataclasses
@@ -18,10 +18,11 @@ from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Program
+from aqtaudio.runs import lists
+from aqtaudio.runs.lists import EVALUATION
 from aqtaudio.settings import differences
 from aqtaudio.tasks.task import Data
 
-EVALUATION = "evaluation.tsv"
 COMPANIONS = "companions.npz"
 GOLDEN = "golden.npz"
 PROGRAM_JSON = "program.json"
@@ -124,13 +125,26 @@ class Run:
             raise BadInput(f"{file} holds no clips")
         return own
 
-    def items(self, data: Data, split: str) -> list[Any]:
-        """What figures are measured on: the run's own list where `data` holds all of it."""
-        if split == "val" and self.evaluation_file is not None:
-            own = self.evaluation_list()
-            if data.holds(own):
-                return own
-        return data.evaluation_list(split)
+    def items(self, data: Data, split: str, which: str = lists.FOLDER) -> list[Any]:
+        """What figures are measured on; see `listed`."""
+        return self.listed(data, split, which).items
+
+    def listed(self, data: Data, split: str, which: str = lists.FOLDER) -> lists.Listed:
+        """The clips of a split that figures are measured on, and how the run's list differs.
+
+        Args:
+          data: recordings of the split.
+          split: only the run's list of "val" is kept.
+          which: "folder": what `data` holds; "run": the list that the run was begun on.
+
+        Raises:
+          BadInput: the run's list is asked for where there is none, or `data` lacks its recordings.
+        """
+        if split != "val":
+            if which == lists.RUN:
+                raise BadInput(f"--list run: a run keeps the list of val; of {split!r} it has none")
+            return lists.Listed(data.evaluation_list(split))
+        return lists.chosen(self.evaluation_list, self.evaluation_file, data, which)
 
     def variables(self, phase: str) -> dict[str, Any]:
         """Parameters and collections of the "float" or "quantized" phase."""

@@ -1,7 +1,9 @@
 """From an experiment to a finished run directory."""
 
+import contextlib
 import dataclasses
 import functools
+import json
 import os
 import time
 import traceback
@@ -9,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqtaudio.data import items as item_lists
 from aqtaudio.data.manifest import fingerprint
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, identity, load_json, save_json
 from aqtaudio.files import is_left_behind, write, write_arrays, write_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.program import Program
-from aqtaudio.runs import float_model
+from aqtaudio.runs import float_model, lock
+from aqtaudio.runs.lists import begun_on, write_list
 from aqtaudio.runs.row import make_row
-from aqtaudio.runs.run import COMPANIONS, EVALUATION, Run
+from aqtaudio.runs.run import COMPANIONS, Run
 from aqtaudio.tasks.task import Data
 from aqtaudio.vocabulary.recording import clip, record
 
@@ -32,23 +34,55 @@ Folders = Sequence[Path]
 def train(experiment: Experiment, folders: Folders, out: Path, say: Say) -> Run:
     """Trains into `out`, or goes on where a run of the same experiment stopped there.
 
-    Nothing is written before data and settings are known to be good.
+    Nothing is written before data and settings are known to be good. What can be said without
+    reading a recording or compiling is said first.
 
     Raises:
-      BadInput: bad data, or `out` holds something else.
+      BadInput: bad data, `out` holds something else, or is being trained by somebody else.
     """
-    (run,) = train_together([(experiment, out)], folders, say)
+    _require_room(experiment, out)
+    with contextlib.ExitStack() as claimed:
+        is_run = (out / "config.json").exists()
+        if is_run:
+            claimed.enter_context(lock.held(out))
+        if _is_finished(out, folders):
+            say(f"{out} is trained already, on these recordings")
+            return Run(out)
+        experiment.task.require_recordings(folders, ("train", "val"))
+
+        def claim(folder: Path) -> None:
+            if not is_run:
+                claimed.enter_context(lock.held(folder))
+
+        (run,) = train_together([(experiment, out)], folders, say, claim)
     if isinstance(run, BadInput):
         raise run
     return run
 
 
+def _is_finished(out: Path, folders: Folders) -> bool:
+    """Whether a run has all that training makes, of these very recordings."""
+    row = out / "row.json"
+    if not (row.exists() and (out / "model.tflite").exists()):
+        return False
+    return json.loads(row.read_text(encoding="utf-8")).get("data") == _told(folders)
+
+
+def _told(folders: Folders) -> list[dict[str, str]]:
+    """What a row keeps of folders: names, and what tells their recordings."""
+    return [{"folder": x.resolve().name, "hash": fingerprint(x)} for x in folders]
+
+
 def train_together(
-    runs: Sequence[tuple[Experiment, Path]], folders: Folders, say: Say
+    runs: Sequence[tuple[Experiment, Path]],
+    folders: Folders,
+    say: Say,
+    claim: Callable[[Path], None] = lambda folder: None,
 ) -> list[Run | BadInput]:
     """Trains runs of one `training.traced.signature`, each into its folder, as one program.
 
-    One that cannot be trained does not keep the others from it: its error is returned.
+    `claim` is called with a folder once it is there, before anything is written into it. A run that
+    cannot be trained does not keep the others from it: its error is returned.
     """
     from aqtaudio.training.loop import train_together as train_models  # heavy: optax, orbax
 
@@ -58,7 +92,7 @@ def train_together(
     load = functools.cache(lambda: _loaded(runs[0][0], folders))
     for experiment, out in runs:
         try:
-            begun.append(_begin(experiment, load, folders, out, say))
+            begun.append(_begin(experiment, load, folders, out, say, claim))
         except BadInput as error:
             results[out] = error
     models = train_models([one.trainer for one in begun])
@@ -95,8 +129,7 @@ def _loaded(experiment: Experiment, folders: Folders) -> _Recordings:
     task, setup = experiment.task, experiment.setup
     data = task.prepared(task.load(folders, setup, ("train", "val")), setup)
     items = data.evaluation_list("val")
-    made_on = [{"folder": x.resolve().name, "hash": fingerprint(x)} for x in folders]
-    return _Recordings(data, items, data.evaluation_arrays(items), made_on)
+    return _Recordings(data, items, data.evaluation_arrays(items), _told(folders))
 
 
 @dataclasses.dataclass
@@ -113,6 +146,7 @@ def _begin(
     folders: Folders,
     out: Path,
     say: Say,
+    claim: Callable[[Path], None],
 ) -> _Begun:
     from aqtaudio.training.loop import Trainer
     from aqtaudio.training.preflight import require_trainable
@@ -120,11 +154,13 @@ def _begin(
     _require_room(experiment, out)
     notices = require_trainable(experiment)
     found = load()
-    _require_same_recordings(experiment, out, found.items)
+    if not begun_on(out, experiment.task.item, found.items, found.evaluation[0]):
+        raise BadInput(f"{out} was begun on other recordings; name another folder")
     trainer = Trainer(experiment, found.data, out, found.evaluation)
     _make_folder(out)
+    claim(out)
     save_json(experiment, out / "config.json")
-    item_lists.write(out / EVALUATION, experiment.task.item, found.items)
+    write_list(out, experiment.task.item, found.items, found.evaluation[0])
     say(f"{', '.join(map(str, folders))}: {len(found.items)} validation clips")
     for notice in (*notices, experiment.task.notice()):
         if notice:
@@ -186,13 +222,6 @@ def _require_room(experiment: Experiment, out: Path) -> None:
 def _without_parent(experiment: Experiment) -> dict[str, Any]:
     """Identity but for the parent's path: folders may have moved."""
     return {key: value for key, value in identity(experiment).items() if key != "init_from"}
-
-
-def _require_same_recordings(experiment: Experiment, out: Path, items: list[Any]) -> None:
-    """A run that goes on must see the recordings that it began with."""
-    file = out / EVALUATION
-    if file.exists() and item_lists.read(file, experiment.task.item) != items:
-        raise BadInput(f"{out} was begun on other recordings; name another folder")
 
 
 # What a sweep puts into a run's folder, and what is left when a run is killed as it begins.

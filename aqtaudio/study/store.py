@@ -85,7 +85,7 @@ def _parsed(path: Path, content: bytes) -> list[Row]:
             row = None
         if not isinstance(row, dict):
             raise BadInput(f"{path}:{number}: not a JSON object: mend or delete the line")
-        rows.append(row)
+        rows.append(_finite(row))
     return rows
 
 
@@ -138,12 +138,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _finite(value: object) -> object:
+def _finite(value: Mapping[str, object]) -> Row:
     """NaN and infinity are no JSON: a diverged run's figures become null."""
+    return {str(key): _finite_item(item) for key, item in value.items()}
+
+
+def _finite_item(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return _finite(value)
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_finite_item(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

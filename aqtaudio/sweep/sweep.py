@@ -12,7 +12,7 @@ from aqtaudio.settings import overlay
 from aqtaudio.study.engine import Engine
 from aqtaudio.study.headlines import headlines, main_metric
 from aqtaudio.study.pareto import front_runs
-from aqtaudio.study.plan import PlannedRun
+from aqtaudio.study.plan import PlannedRun, plan
 from aqtaudio.study.progress import Display
 from aqtaudio.study.report import write_report
 from aqtaudio.study.scheduler import How, run_study
@@ -66,6 +66,16 @@ def sweep(
             say("report")
             write_report(out)
     return [*outcome.failed, *outcome.blocked]
+
+
+def require_recordings(study: Study | Search, folders: Sequence[Path]) -> None:
+    """Raises BadInput where a run of a study lacks recordings, or has a setting that is none."""
+    experiments: list[object] = [experiment_of(study)]
+    if isinstance(study, Study):
+        experiments = [run.experiment for run in plan(study, overlay, identity)]
+    tasks = dict.fromkeys(each.task for each in experiments if isinstance(each, Experiment))
+    for task in tasks:
+        task.require_recordings(folders, ("train", "val"))
 
 
 def experiment_of(study: Study | Search) -> Experiment:

@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from aqtaudio.data import manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.tasks.setup import Setup
@@ -141,12 +142,14 @@ class Task(abc.ABC):
     clip_ms: int
 
     @classmethod
-    def of(cls, task: "Task") -> Self:
-        """`task`, which must be one of this kind. Raises BadInput where it is another."""
+    def of(cls, task: "Task", where: object = "") -> Self:
+        """`task`, which must be one of this kind. Raises BadInput where it is another; `where`:
+        the folder of its run.
+        """
         if not isinstance(task, cls):
-            raise BadInput(
-                f"a run of {type(task).__name__}; allowed: a run of {cls.__name__.lower()}"
-            )
+            found, allowed = (kind.__name__.lower() for kind in (type(task), cls))
+            place = f"{where}: " if where else ""
+            raise BadInput(f"{place}a run of {found}; allowed: a run of {allowed}")
         return task
 
     # What fits.
@@ -179,6 +182,12 @@ class Task(abc.ABC):
         return ""
 
     # Data.
+
+    def require_recordings(self, folders: Sequence[Path], splits: Sequence[str]) -> None:
+        """Raises BadInput for what the manifests of folders show to be missing; quick, so asked
+        before anything is loaded.
+        """
+        manifest.read_all(folders)
 
     @abc.abstractmethod
     def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> Any:
@@ -249,6 +258,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def scores(self, network: Network, data: Any, items: Sequence[Any], setup: Setup) -> Scores:
         """What `evaluate` tells of the items of a list."""
+
+    def certainty(self, scores: Scores) -> dict[str, Any]:
+        """What `evaluate` tells of how sure `scores` are: how many clips, and intervals."""
+        return {}
 
     def speed(
         self, network: Network, data: Any, items: Sequence[Any], setup: Setup

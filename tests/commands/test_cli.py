@@ -452,10 +452,16 @@ def test_training_never_touches_what_is_not_its_run(
 
 def test_data_check(corpus, answer, cli):
     status, value = answer("data", "check", corpus)
-    assert status == 0 and value == {"errors": 0, "warnings": 0, "problems": []}
+    assert status == 0 and value["problems"] == [] and value["errors"] == value["warnings"] == 0
+    assert {"label": "low", "split": "val", "clips": 12, "minutes": 0.1, "speakers": 0} in (
+        value["labels"]
+    )
+    assert value["training_bytes"] == round(2 * 16000 * 2 * (36 * 0.5 + 4))
     write_nan(corpus)
     status, value = answer("data", "check", corpus)
     assert status == 1 and value["errors"] == 1
     assert value["problems"][0]["path"] == "words/train/low/nan.wav"
     status, out, _ = cli("data", "check", corpus)
-    assert status == 1 and "nan.wav" in out and "1 errors, 0 warnings" in out
+    assert status == 1 and "nan.wav" in out and out.endswith("1 errors, 0 warnings\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["low", "val", "12", "0.10", "-"] in lines

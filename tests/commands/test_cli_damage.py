@@ -118,7 +118,7 @@ BAD_LISTS = {
 @pytest.mark.parametrize("kind", BAD_LISTS)
 def test_damaged_evaluation_list(kind, damaged, tone_corpus, refused):
     (damaged / "evaluation.tsv").write_bytes(BAD_LISTS[kind])
-    refused("evaluate", damaged, "--data", tone_corpus)
+    refused("evaluate", damaged, "--data", tone_corpus, "--list", "run")
 
 
 def test_damaged_checkpoint_in_a_process_of_its_own(tiny_run, tone_corpus, tmp_path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from aqtaudio.data import manifest
+from aqtaudio.data import check as checking
+from aqtaudio.data import manifest, readiness
 from aqtaudio.data.check import check
 from aqtaudio.errors import BadInput
 
@@ -54,7 +55,7 @@ def test_faults_of_files(sound):
         shallow = kind in ("empty", "duration", "unreadable", "missing")
         assert bool(kinds(folder, deep=False)) == shallow
     sound.add("val/8.wav", "no", "val", rate_hz=8000)
-    soundfile.write(folder / path, np.full(32000, 0.1), 32000)
+    soundfile.write(folder / path, 0.1 * np.sin(np.arange(32000.0) / 20), 32000)
     assert kinds(folder) == [("rate", path, "error")]
 
 
@@ -81,6 +82,127 @@ def test_equal_audio_in_one_split_is_no_leak(sound):
     assert check(sound.save()) == []
     sound.add("val/copy.flac", "yes", "val", samples=samples)
     assert kinds(sound.save()) == [("duplicate-audio", "val/copy.flac", "error")]
+
+
+def write(sound, path, samples, **how):
+    """A file in place of the one that is there; the manifest's other lines stay."""
+    (sound.folder / path).unlink(missing_ok=True)
+    soundfile.write(sound.folder / path, samples, 16000, **how)
+
+
+def test_channels_that_cancel(sound):
+    tone = 0.3 * np.sin(np.arange(16000.0) / 20)
+    for other, severity in ((-tone, "error"), (-0.9 * tone, "warning")):
+        write(sound, "train/1.flac", np.stack([tone, other], 1))
+        assert kinds(sound.folder) == [("cancels", "train/1.flac", severity)]
+    for other in (0 * tone, tone, np.roll(tone, 7)):
+        write(sound, "train/1.flac", np.stack([tone, other], 1))
+        assert check(sound.folder) == []
+
+
+def test_a_constant_is_no_sound(sound):
+    hiss = 1e-3 * np.random.default_rng(5).standard_normal(16000)
+    for samples, said in ((np.full(16000, 0.2), "infinitely far below"), (hiss + 0.2, "46 dB")):
+        write(sound, "val/0.flac", samples, subtype="PCM_24")
+        (problem,) = check(sound.folder)
+        assert (problem.kind, problem.severity) == ("dc", "warning") and said in problem.message
+    write(sound, "val/0.flac", 0.1 * np.sin(np.arange(16000) / 9) + 0.05)
+    assert check(sound.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "how"),
+    [
+        ("copy.wav", 2, {"subtype": "FLOAT"}),
+        ("copy.aiff", 1, {"subtype": "PCM_24"}),
+        ("copy.caf", 3, {"subtype": "PCM_32"}),
+        ("left.wav", 0, {"subtype": "PCM_16"}),
+        ("padded.flac", 1, {}),
+    ],
+)
+def test_one_sound_in_two_splits_is_found_in_any_container(sound, name, channels, how):
+    samples, _ = soundfile.read(sound.folder / "train/1.flac")
+    if name == "padded.flac":
+        samples = np.pad(samples, (100, 400))
+    many = (
+        np.stack([samples, 0 * samples], 1) if not channels else np.stack([samples] * channels, 1)
+    )
+    row = sound.add(f"val/{name}", "yes", "val", samples=samples)
+    write(sound, row.path, many, **how)
+    assert kinds(sound.save()) == [("duplicate-audio", row.path, "error")]
+
+
+def test_one_sound_under_two_labels(sound):
+    samples, _ = soundfile.read(sound.folder / "train/1.flac")
+    sound.add("train/copy.wav", "no", "train", samples=samples)
+    (problem,) = check(sound.save())
+    assert (problem.kind, problem.path, problem.severity) == (
+        "two-labels",
+        "train/copy.wav",
+        "error",
+    )
+    assert "'no'" in problem.message and "train/1.flac" in problem.message
+    rain, _ = soundfile.read(sound.folder / "train/rain.flac")
+    sound.recordings.pop()
+    sound.add("train/shower.flac", "noise:shower", "train", samples=rain)
+    assert check(sound.save()) == [], "noise is one class"
+
+
+@pytest.mark.parametrize("other", ["Yes", "YES", " yes", "yes ", "y es"])
+def test_labels_that_differ_in_case_or_blanks(sound, other):
+    sound.add("train/other.flac", other, "train")
+    (problem,) = check(sound.save())
+    assert (problem.kind, problem.severity) == ("label", "error")
+    assert f"{other!r} (1)" in problem.message and "'yes' (6)" in problem.message
+
+
+def test_a_file_that_cannot_be_searched_is_read_like_any_other(sound):
+    samples = 0.1 * np.random.default_rng(3).standard_normal(16000)
+    row = sound.add("val/phone.wav", "no", "val", rate_hz=8000, samples=samples)
+    soundfile.write(sound.folder / row.path, samples, 8000, subtype="GSM610")
+    assert check(sound.save()) == []
+
+
+def test_nothing_that_one_file_does_ends_the_check(sound, monkeypatch):
+    (sound.folder / "val/8.wav").unlink()
+    examined = checking._examined
+
+    def fail(folder, recording, deep):
+        if recording.path == "train/0.flac":
+            raise MemoryError("Unable to allocate 9 EiB")
+        return examined(folder, recording, deep)
+
+    monkeypatch.setattr(checking, "_examined", fail)
+    assert [kind for kind, _, _ in kinds(sound.folder)] == ["unreadable", "missing"]
+
+
+def test_progress_is_told_where_it_takes_long(sound, monkeypatch):
+    monkeypatch.setattr(checking, "SAY_EVERY_S", 0.0)
+    told = []
+    check(sound.folder, say=told.append)
+    assert told[0] == "1 of 11 recordings" and told[-1] == "11 of 11 recordings"
+
+
+def test_what_training_would_lack(sound):
+    rows = sound.recordings
+    lacks = {problem.kind: problem.message for problem in readiness.lacking(rows)}
+    assert set(lacks) == {"few"} and "no 0, yes 3" in lacks["few"]
+    trained = [row for row in rows if row.split == "train"]
+    assert [p.kind for p in readiness.lacking(trained)] == ["split", "few"]
+    noisy = [row for row in trained if row.label != "yes"]
+    assert readiness.lacking(noisy) == [], "noise alone goes beside a folder of words"
+    silent = [row for row in rows if row.label in ("yes", "no")]
+    assert [p.kind for p in readiness.lacking(silent)] == ["noise", "noise", "few"]
+    many = [dataclasses.replace(rows[0], path=f"{n}.flac") for n in range(10)]
+    assert "yes" not in str(readiness.lacking([*rows, *many])[0].message)
+
+
+def test_what_a_folder_holds(sound):
+    held = {(line.label, line.split): line for line in readiness.holdings(sound.recordings)}
+    assert held["yes", "train"] == readiness.Holding("yes", "train", 3, 0.05, 3)
+    assert held["no", "val"].speakers == 0 and ("no", "train") not in held
+    seconds = sum(row.seconds for row in sound.recordings)
+    assert readiness.training_bytes(sound.recordings) == 32000 * seconds
 
 
 def test_no_manifest(tmp_path):

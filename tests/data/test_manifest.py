@@ -47,6 +47,22 @@ def test_columns_in_any_order(tmp_path):
     ]
 
 
+def test_what_other_programs_write_is_read(tmp_path):
+    """A byte-order mark, Windows' line ends, columns of somebody's own, which are kept."""
+    columns = [*manifest.COLUMNS[:3], "room", *manifest.COLUMNS[3:], "age"]
+    values = "a.wav go s kitchen train me CC0 1.0 8000 44".split()
+    text = "\r\n".join(["\t".join(columns), "\t".join(values)]) + "\r\n"
+    (tmp_path / manifest.NAME).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (tmp_path / manifest.TRANSCRIPTS).write_bytes(b"\xef\xbb\xbfa.wav\tgo on\r\n")
+    (found,) = manifest.read(tmp_path)
+    assert found == Recording("a.wav", "go", "s", "train", "me", "CC0", 1.0, 8000)
+    assert found.more == {"room": "kitchen", "age": "44"} and found.text == "go on"
+    other = dataclasses.replace(found, path="b.wav", more={"age": "45"})
+    manifest.write(tmp_path / "copy", [found, other])
+    again = manifest.read(tmp_path / "copy")
+    assert [row.more for row in again] == [found.more, {"room": "", "age": "45"}]
+
+
 GOOD = dict(zip(manifest.COLUMNS, "a.wav go s train me CC0 1.0 8000".split(), strict=True))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import chains
 import exports
+import numpy as np
 import pytest
 from one_operator import one_operator
 
@@ -264,3 +265,16 @@ def test_an_operator_of_tensorflow_itself_is_unsupported():
     report = check(flatbuffer.write(parsed))
     assert report.unsupported == ("CUSTOM:FlexErf",)
     assert report.reasons[0].startswith("TFLite Micro has no operator CUSTOM:FlexErf (operator 1")
+
+
+def test_a_uint8_file_is_not_called_hybrid():
+    """Every model of TensorFlow 1: the interpreter's own words name another fault."""
+    weights = ((4, 3, 3, 3), "uint8", 0.01, 128, np.ones((4, 3, 3, 3)))
+    inputs = [((1, 5, 5, 3), "uint8", 0.05, 128), weights]
+    inputs.append(((4,), "int32", 0.0005, 0, np.arange(4)))
+    options = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    out = ((1, 5, 5, 4), "uint8", 0.1, 128)
+    report = check(one_operator("CONV_2D", inputs, out, options, "Conv2DOptions"))
+    (reason,) = report.reasons
+    assert not report.micro_compatible and "UINT8" in reason and "ybrid" not in reason
+    assert "int8 with a representative dataset" in reason

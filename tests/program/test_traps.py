@@ -60,8 +60,8 @@ def dense(activation: Callable = int8, bias: str = "int32") -> bytes:
     return one_operator("FULLY_CONNECTED", inputs, activation([1, 4]), {})
 
 
-def conv(activation: Callable = int8, bias: str = "int32") -> bytes:
-    weights = int8([4, 1, 1, 8], 0.02, 0, np.ones([4, 8]))
+def conv(activation: Callable = int8, bias: str = "int32", weights_zero: int = 0) -> bytes:
+    weights = int8([4, 1, 1, 8], 0.02, weights_zero, np.ones([4, 8]))
     inputs = [activation([1, 3, 3, 8]), weights, Tensor([4], bias, 0.002, 0, np.zeros(4))]
     return one_operator("CONV_2D", inputs, activation([1, 3, 3, 4]), STRIDE_1, "Conv2DOptions")
 
@@ -122,6 +122,35 @@ def with_open_shape(model: bytes, shape: list[int], signature: list[int] | None 
     return flatbuffer.write(parsed)
 
 
+def with_scales(model: bytes, tensor: int, axis: int, differ: bool = True) -> bytes:
+    """The same with a scale per channel of a tensor, from its own upwards."""
+    parsed = flatbuffer.read(model)
+    found = parsed.subgraphs[0].tensors[tensor]
+    count = found.shape[axis]
+    steps = np.arange(count) if differ else np.zeros(count)
+    found.quantization.scale = np.float32(found.quantization.scale[0] * (1 + steps / 8))
+    found.quantization.zeroPoint = np.zeros(count, np.int64)
+    found.quantization.quantizedDimension = axis
+    return flatbuffer.write(parsed)
+
+
+def uint8(shape: Sequence[int], scale: float = 0.1, data=None) -> Tensor:
+    return Tensor(shape, "uint8", scale, 128, data)
+
+
+def uint8_conv() -> bytes:
+    weights = uint8([4, 1, 1, 8], 0.02, np.ones([4, 8]))
+    inputs = [uint8([1, 3, 3, 8]), weights, Tensor([4], "int32", 0.002, 0, np.zeros(4))]
+    return one_operator("CONV_2D", inputs, uint8([1, 3, 3, 4]), STRIDE_1, "Conv2DOptions")
+
+
+def whole_sum(activation: int) -> bytes:
+    """Of whole numbers."""
+    tensor = Tensor([1, 4], "int32")
+    return one_operator("ADD", [tensor] * 2, tensor, {"fusedActivationFunction": activation})
+
+
+FLOAT_ROW = Tensor([1, 4], "float32")
 ROW, RELU = [1, 4], unary("RELU", int8([1, 4]), int8([1, 4]))
 
 
@@ -310,6 +339,43 @@ CASES = {
         ("HARD_SWISH (operator 0): tensor t1", "INT16", "use int8"),
         unary("HARD_SWISH", int8(ROW), int8(ROW)),
     ),
+    "dequantized_per_channel": Case(
+        SILENT,
+        with_scales(unary("DEQUANTIZE", int8(ROW), FLOAT_ROW), 0, 1),
+        ("DEQUANTIZE (operator 0): tensor t0", "4 scales", "takes the first", "as FLOAT32"),
+        with_scales(unary("DEQUANTIZE", int8(ROW), FLOAT_ROW), 0, 1, differ=False),
+    ),
+    "product_with_a_constant_per_channel": Case(
+        SILENT,
+        with_scales(binary("MUL", int8(ROW), int8(ROW, data=np.ones(ROW)), int8(ROW)), 1, 1),
+        ("MUL (operator 0): tensor t1", "4 scales", "one scale per tensor"),
+    ),
+    "weights_around_another_zero": Case(
+        SILENT,
+        conv(weights_zero=7),
+        ("CONV_2D (operator 0): tensor t1", "zero point 7", "symmetrically"),
+        with_scales(conv(), 1, 0),
+    ),
+    "uint8_convolution": Case(
+        REFUSED,
+        uint8_conv(),
+        ("CONV_2D (operator 0): tensor t0", "is UINT8", "again, to int8"),
+    ),
+    "uint8_sum": Case(
+        REFUSED,
+        binary("ADD", uint8(ROW), uint8(ROW), uint8(ROW)),
+        ("ADD (operator 0): tensor t0", "is UINT8", "again, to int8"),
+        unary("RESHAPE", uint8(ROW), uint8(ROW), {}),
+    ),
+    **{
+        f"int32_sum_{name}": Case(
+            SILENT,
+            whole_sum(number),
+            ("ADD (operator 0): tensor t2", f"fused {name},", "leaves out", "MINIMUM"),
+            whole_sum(0),
+        )
+        for number, name in ((1, "RELU"), (2, "RELU_N1_TO_1"), (3, "RELU6"))
+    },
     "open_shape": Case(
         REFUSED,
         with_open_shape(RELU, [1, -1]),

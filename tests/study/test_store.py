@@ -25,6 +25,14 @@ def test_a_run_is_entered_once(tmp_path):
     assert store.rows() == [{"run_id": "a", "x": 1}]
 
 
+def test_figures_that_are_no_json_are_read_as_none(tmp_path):
+    """As other programs write them: rows of ours hold none."""
+    store = Store(tmp_path)
+    lines = '{"run_id": "a", "x": NaN, "y": [Infinity, {"z": -Infinity}], "n": 1e999, "m": 2}\n'
+    store.rows_path.write_text(lines)
+    assert store.rows() == [{"run_id": "a", "x": None, "y": [None, {"z": None}], "n": None, "m": 2}]
+
+
 def test_a_torn_last_line_is_ignored_and_repaired(tmp_path):
     whole = Store(tmp_path / "whole")
     whole.append({"run_id": "a"})

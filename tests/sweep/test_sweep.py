@@ -107,15 +107,25 @@ def test_a_second_go_does_nothing_more(study, tone_corpus, capsys):
 
 
 def test_a_run_that_fails_is_named(study, tmp_path, capsys):
-    """Recordings without one of the keywords: every run fails, none is half there."""
+    """A recording is gone: every run fails, none is half there."""
     file, _ = study
-    folder = write_corpus(tmp_path / "corpus", ("train",))
+    folder = write_corpus(tmp_path / "corpus")
+    (folder / "words/val/low/0.flac").unlink()
     arguments = ["sweep", str(file), "--data", str(folder), "--out", str(tmp_path / "out")]
     assert main(arguments) in (1, 2)
     failures = (tmp_path / "out" / "failures.jsonl").read_text().splitlines()
-    assert len(failures) == 1 and "no clips in split 'val'" in failures[0]
+    assert len(failures) == 1 and "no audio file" in failures[0]
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "out" / "rows.jsonl").exists()
+
+
+def test_what_no_run_could_be_trained_on_is_said_before_the_first_job(study, tmp_path, refused):
+    file, _ = study
+    folder = write_corpus(tmp_path / "corpus", ("train",))
+    how = ("sweep", file, "--out", tmp_path / "out", "--data")
+    assert "no data folder" in refused(*how, tmp_path / "nowhere")
+    assert "no clips in split 'val'" in refused(*how, folder)
+    assert not (tmp_path / "out").exists()
 
 
 HEAD = """

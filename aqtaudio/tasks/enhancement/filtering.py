@@ -101,6 +101,22 @@ class Filtering:
         enhanced = jnp.concatenate([filtered, noisy[..., low:] * gains[..., low:]], -1)
         return self._limited(self._post_filtered(enhanced, noisy), noisy)
 
+    def highest_gains(
+        self, results: Results, before: jax.Array, frontend: DeepFilterFeatures
+    ) -> tuple[jax.Array, jax.Array]:
+        """What the last bin is multiplied by, sample by sample: [B, T hop], and the last frame's.
+
+        For sound above the network's rate, which it does not hear: with post-filter and limit, and
+        faded from frame to frame as synthesis fades. `before`: the frame before, [B].
+        """
+        gains = jnp.matmul(results.gains, frontend.band_members().T, precision="highest")[..., -1]
+        ones = jnp.ones_like(gains)
+        gains = self._limited(self._post_filtered(gains, ones), ones)
+        rising, falling = jnp.square(frontend.window()).reshape(2, -1)
+        earlier = jnp.concatenate([before[:, None], gains[:, :-1]], 1)
+        faded = gains[..., None] * rising + earlier[..., None] * falling
+        return (faded / (rising + falling)).reshape(len(gains), -1), gains[:, -1]
+
     def _post_filtered(self, enhanced: jax.Array, noisy: jax.Array) -> jax.Array:
         if not self.post_filter:
             return enhanced

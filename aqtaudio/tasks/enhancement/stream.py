@@ -43,6 +43,7 @@ class Enhancer:
         frames, bins = self._filtering.taps - 1, self.frontend.bins
         self._spectra = np.zeros((1, frames, bins), np.complex64)
         self._tail = jnp.zeros((1, self.frontend.hop_samples))
+        self._gain = jnp.ones(1)
         self._kept = np.zeros(0, np.float32)
         self._unseen = self.frontend.skipped_frames
         self._drop = self.frontend.hop_samples  # the first half window is of what was before
@@ -50,12 +51,20 @@ class Enhancer:
 
     def push(self, samples: Clip) -> Clip:
         """float32 samples that are final once float32 samples [N], full scale 1, are known."""
+        return self.push_with_gain(samples)[:, 0]
+
+    def finish(self) -> Clip:
+        """The rest: as many samples will have come out as went in."""
+        return self.finish_with_gain()[:, 0]
+
+    def push_with_gain(self, samples: Clip) -> Clip:
+        """The same, and beside each sample what the highest bin was multiplied by: [n, 2]."""
         self._samples_in += len(samples)
         return self._push(np.asarray(samples, np.float32))
 
     def _push(self, samples: Clip) -> Clip:
         audio = np.concatenate([self._kept, samples])
-        hop, parts, place = self.frontend.hop_samples, [np.zeros(0, np.float32)], 0
+        hop, parts, place = self.frontend.hop_samples, [np.zeros((0, 2), np.float32)], 0
         while count := self._next(len(audio) - place):
             hops = audio[place : place + count * hop]
             features, spectrum, self._state = self._analyse(hops[None], self._state)
@@ -64,8 +73,8 @@ class Enhancer:
         self._kept = audio[place:]
         return self._out(np.concatenate(parts))
 
-    def finish(self) -> Clip:
-        """The rest: as many samples will have come out as went in."""
+    def finish_with_gain(self) -> Clip:
+        """The rest, [n, 2]."""
         hop, filtering = self.frontend.hop_samples, self._filtering
         missing = -self._samples_in % hop + hop * filtering.ahead
         parts = [self._push(np.zeros(missing, np.float32))]
@@ -90,16 +99,17 @@ class Enhancer:
         return many if hops >= many else self._block_frames * (hops >= self._block_frames)
 
     def _frames(self, features: np.ndarray, spectrum: jax.Array) -> Clip:
-        """Samples after frames with these features [T, F] and spectra [1, T, bins]."""
+        """Samples and gains after frames with features [T, F] and spectra [1, T, bins]."""
         spectra = np.concatenate([self._spectra, np.asarray(spectrum)], 1)
         self._spectra = spectra[:, len(features) :]
         if self._unseen:
             self._unseen -= 1
-            return np.zeros(0, np.float32)
+            return np.zeros((0, 2), np.float32)
         blocks = features.reshape(-1, self._block_frames, features.shape[-1])
         outputs = self._answer(blocks).reshape(1, len(features), -1)
-        samples, self._tail = self._apply(outputs, spectra, self._tail)
-        return np.asarray(samples[0])
+        remembered = self._tail, self._gain
+        samples, gains, self._tail, self._gain = self._apply(outputs, spectra, *remembered)
+        return np.stack([samples[0], gains[0]], 1)
 
     def _out(self, samples: Clip) -> Clip:
         dropped = min(self._drop, len(samples))
@@ -112,8 +122,10 @@ class Enhancer:
 def _steps(frontend: DeepFilterFeatures, filtering: Filtering) -> tuple[Callable, Callable]:
     """Compiled: samples to features and spectrum, and results to samples."""
 
-    def apply(outputs: jax.Array, spectra: jax.Array, tail: jax.Array):
-        enhanced = filtering.apply(filtering.results(outputs, frontend), spectra, frontend)
-        return synthesise(enhanced, tail, frontend)
+    def apply(outputs: jax.Array, spectra: jax.Array, tail: jax.Array, gain: jax.Array):
+        results = filtering.results(outputs, frontend)
+        samples, tail = synthesise(filtering.apply(results, spectra, frontend), tail, frontend)
+        gains, gain = filtering.highest_gains(results, gain, frontend)
+        return samples, gains, tail, gain
 
     return compiled(frontend.push_with_spectrum), compiled(apply)

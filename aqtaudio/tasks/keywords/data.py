@@ -108,7 +108,7 @@ class KeywordData:
           BadInput: a bad folder or file, or a class without recordings in one of the splits.
         """
         recordings = [row for row in manifest.read_all(folders) if row.split in splits]
-        _check_classes(folders, recordings, keywords, splits)
+        require_classes(folders, recordings, keywords, splits)
 
         def read(recording: Recording) -> np.ndarray:
             if bands is None:
@@ -323,25 +323,29 @@ class KeywordData:
         return known[number]
 
 
-def _check_classes(
+def require_classes(
     folders: Sequence[Path],
     recordings: list[Recording],
     keywords: Sequence[str],
     splits: Sequence[str],
 ) -> None:
+    """Raises BadInput where a class has no recordings in a split."""
     names = class_names(keywords)
     there = {(row.split, class_of(row.label, keywords)) for row in recordings}
     for split in splits:
         lacking = [name for name in names if (split, name) not in there]
         if not lacking:
             continue
+        if not any(row.split == split for row in recordings):
+            where = ", ".join(map(str, folders))
+            raise BadInput(f"no clips in split {split!r} of {where}; needed: some of every class")
         if lacking[0] == UNKNOWN:
             need = "recordings of other words or of speech"
         elif lacking[0] == SILENCE:
             need = "recordings labelled noise:*, silence or _silence_"
         else:
             labels = sorted({row.label for row in recordings if row.split == split})
-            need = f"one of {', '.join(labels) or 'no labels at all'}"
+            need = f"one of {', '.join(labels)}"
         raise BadInput(
             f"label {lacking[0]!r} has no clips in split {split!r} of "
             f"{', '.join(map(str, folders))}; allowed: {need}"

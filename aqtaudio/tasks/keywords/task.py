@@ -14,6 +14,7 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.data.manifest import read_all
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
 from aqtaudio.detection.posteriors import softmax
@@ -22,7 +23,13 @@ from aqtaudio.program import c_text
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks.keywords import loss as of_logits
-from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
+from aqtaudio.tasks.keywords.certainty import in_words, of_accuracies
+from aqtaudio.tasks.keywords.data import (
+    EvaluationItem,
+    KeywordData,
+    class_names,
+    require_classes,
+)
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
@@ -88,6 +95,14 @@ class Keywords(Task):
         return isinstance(other, Keywords) and other.classes == self.classes
 
     # Data.
+
+    def require_recordings(self, folders: Sequence[Path], splits: Sequence[str]) -> None:
+        """Raises BadInput where a class lacks clips in a split."""
+        if self.item is EvaluationItem:  # others have classes of their own
+            recordings = [row for row in read_all(folders) if row.split in splits]
+            require_classes(folders, recordings, self.keywords, splits)
+        else:
+            super().require_recordings(folders, splits)
 
     def load(self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]) -> Any:
         """Clips of every class."""
@@ -184,6 +199,10 @@ class Keywords(Task):
         clips, classes = arrays
         return of_logits.metrics(_logits(network, clips, setup), classes, self.classes)
 
+    def certainty(self, scores: Scores) -> dict[str, Any]:
+        """Clips by class, and 95 % intervals of the accuracies."""
+        return of_accuracies(scores)
+
     def row(
         self,
         networks: Networks,
@@ -229,11 +248,8 @@ class Keywords(Task):
         return labels_header(self.classes, settings, found is None, self.posterior_name)
 
     def show(self, scores: Mapping[str, Any]) -> list[str]:
-        """Accuracy over all and per class."""
-        return [
-            f"accuracy {scores['accuracy']:.4f}",
-            *(f"{name:>10} {share:.4f}" for name, share in scores["per_class"].items()),
-        ]
+        """Accuracy over all and per class, with their intervals and clips."""
+        return in_words(scores)
 
 
 def labels_header(

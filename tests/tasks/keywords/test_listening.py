@@ -143,22 +143,35 @@ def test_parity_of_a_stream(tiny_stream, tone_corpus, answer, runtime):
     assert value["n"] == 300 and value["outputs"] == 300 * 4
 
 
-def test_listen_hears_the_words(tiny_stream, wav, answer, cli):
+def told(cli, *arguments) -> dict:
+    """The last line of JSON, of all; those before are the detections, one each."""
+    status, out, err = cli("listen", *arguments, "--json")
+    *lines, value = map(json.loads, out.splitlines())
+    assert status == 0 and err == "" and lines == value["detections"]
+    return value
+
+
+def test_listen_hears_the_words(tiny_stream, wav, cli):
     arguments = ("listen", tiny_stream, wav, "--smoothing-ms", 120, "--threshold", 0.6)
-    _, value = answer(*arguments)
+    value = told(cli, *arguments[1:])
+    assert value["runtime"] == "micro"
     assert value["seconds"] == pytest.approx(len(soundfile.read(wav)[0]) / RATE_HZ)
     labels = [detection["label"] for detection in value["detections"]]
     assert set(labels) <= {"low", "high"} and len(labels) >= 6
-    status, out, _ = cli(*arguments)
-    assert status == 0
+    status, out, err = cli(*arguments)
+    assert status == 0 and err == f"listening to {wav}: words low, high; threshold 0.6\n"
     assert [line.split()[-1] for line in out.splitlines()] == labels
 
 
-def test_listen_to_a_pipe(tiny_stream, wav, answer, monkeypatch, speech):
-    _, expected = answer("listen", tiny_stream, wav)
+def test_listen_to_a_pipe(tiny_stream, wav, cli, monkeypatch, speech, tmp_path):
+    expected = told(cli, tiny_stream, wav)
     pipe = io.BytesIO(speech.astype("<i2").tobytes())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
-    _, value = answer("listen", tiny_stream, "-")
+    value = told(cli, tiny_stream, "-")
+    stereo = np.stack([speech, speech], 1).astype("<i2")
+    stereo.tofile(tmp_path / "two.raw")
+    how = ("--channels", 2, "--rate", RATE_HZ)
+    assert told(cli, tiny_stream, tmp_path / "two.raw", *how) == value
     assert value["seconds"] == expected["seconds"]
     heard = [[(d["label"], d["time_s"]) for d in v["detections"]] for v in (value, expected)]
     assert heard[0] == heard[1]
@@ -170,6 +183,7 @@ def test_listen_to_what_cannot_be_heard(tiny_run, tiny_stream, tmp_path, wav, re
     (tmp_path / "text.wav").write_text("not audio")
     assert "not audio" in refused("listen", tiny_stream, tmp_path / "text.wav")
     assert "threshold" in refused("listen", tiny_stream, wav, "--threshold", 2)
+    assert "of raw samples" in refused("listen", tiny_stream, wav, "--rate", 16000)
 
 
 @pytest.fixture
@@ -199,7 +213,7 @@ def test_detect(own_stream, tone_corpus, answer, cli, wav):
     assert kept is not None and set(kept) == {"low", "high"} and stored.NAME in FILES
     for word, at in kept.items():
         assert at.smoothing_ms == 120 and at.threshold == value["words"][word]["threshold"]
-    _, heard = answer("listen", own_stream, wav)
+    heard = told(cli, own_stream, wav)
     assert heard["thresholds_are"] == "stored"
     assert heard["thresholds"] == {word: at.threshold for word, at in kept.items()}
     header = Keywords(("low", "high")).stored_files(own_stream)["firmware/model_labels.h"]
@@ -222,13 +236,14 @@ def test_firmware_without_thresholds_says_that_half_is_a_guess(own_stream):
     assert "a guess" in task._labels()
 
 
-def test_an_interpreter_that_dies_is_one_line(tiny_stream, wav, refused, monkeypatch):
+def test_an_interpreter_that_dies_is_one_line(tiny_stream, wav, cli, monkeypatch):
     def dies(*_):
         raise MicroError("the interpreter crashed (SIGKILL)")
 
     monkeypatch.setattr(Interpreter, "invoke", dies)
-    message = refused("listen", tiny_stream, wav, "--runtime", "micro")
-    assert "does not run in micro: the interpreter crashed" in message
+    status, out, err = cli("listen", tiny_stream, wav, "--runtime", "micro")
+    assert (status, out) == (2, "") and err.startswith("listening to ") and err.count("\n") == 2
+    assert "does not run in micro: the interpreter crashed" in err
 
 
 def test_listen_to_pipes_that_hold_no_samples(tiny_stream, monkeypatch, refused, wav):
