@@ -70,7 +70,7 @@ class Spotting(Keywords):
     rivals: ClassVar[bool] = False
     posterior_name: ClassVar[str] = "logistic function"
     detector: ClassVar[DetectorSettings] = DetectorSettings(smoothing_ms=80.0)
-    headlines: ClassVar[Headlines] = Headlines(
+    headlines: ClassVar[Headlines] = Headlines(  # pyright: ignore[reportIncompatibleVariableOverride]
         ("recall",), titles={"recall": "recall at the rate of false alarms"}
     )
 
@@ -85,6 +85,8 @@ class Spotting(Keywords):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.kept_epochs:
+            raise BadInput("task.kept_epochs: features of scenes are kept in any case; allowed: 0")
         for name, least, most in (
             ("scenes_per_clip", 1, 100),
             ("negative_weight", 0.01, 100),
@@ -126,7 +128,7 @@ class Spotting(Keywords):
         self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]
     ) -> SpottingData:
         """Recordings of the words and of anything else."""
-        how = setup, splits, self.mixing, self.scenes_per_clip
+        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard
         return SpottingData.load(folders, self.keywords, *how)
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
@@ -212,6 +214,7 @@ class Spotting(Keywords):
         """
         _, features, numbers, ends_ms, labels, near = arrays
         is_word = np.asarray([is_word_label(label) for label in labels])
+        unheard = np.asarray([self.never_heard.holds(label) for label in labels])
         peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
         words: dict[str, Any] = {}
         for number, word in enumerate(self.keywords):
@@ -233,6 +236,8 @@ class Spotting(Keywords):
                 "neighbours": _share(ring[others & (near == word)]),
                 "rings_on": _worst(labels[others], ring[others]),
             }
+            if self.never_heard:
+                words[word]["unheard_words"] = _share(ring[others & unheard])
         return {
             "recall": float(np.mean([word["recall"] for word in words.values()])),
             "margin": float(np.mean([word["margin"] for word in words.values()])),
@@ -309,8 +314,8 @@ class Spotting(Keywords):
                 f"{word:>20} {told['recall']:.4f} ({low:.3f} to {high:.3f}, {told['n']} clips, "
                 f"{told['hours']:.2f} h)"
             )
-            for kind in ("neighbours", "other_words"):
-                if told[kind]["n"]:
+            for kind in ("neighbours", "other_words", "unheard_words"):
+                if kind in told and told[kind]["n"]:
                     of = f"{told[kind]['ring']} of {told[kind]['n']}"
                     lines.append(f"{'':>20} rings on {of} {kind.replace('_', ' ')}")
             if told["rings_on"]:

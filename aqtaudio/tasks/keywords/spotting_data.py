@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,27 +12,21 @@ from typing import Self
 import numpy as np
 
 from aqtaudio.data import audio, manifest, sidecars
-from aqtaudio.data.labels import SILENCE, SPEECH, class_of, says
+from aqtaudio.data.labels import SILENCE, SPEECH, class_of, is_word_label, says
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords import scenes as made
 from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene, Surroundings
+from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 
-_NO_WORD = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
-"""Labels of recordings that are no isolated word."""
 LATE_MS = 240
 """After the end of a word a window still holds it."""
 CUT = (0.2, 0.55)
 """Windows that end between these shares of a word are of a word cut short: they are negatives."""
 LONGEST_PER_SPLIT = 4096
 """Scenes of sound without words that are scored, at most: 5.7 hours."""
-
-
-def is_word_label(label: str) -> bool:
-    """Whether a recording of this label is an isolated word."""
-    return _NO_WORD.fullmatch(label) is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +100,17 @@ class SpottingData:
         splits: Sequence[str],
         mixing: Mixing,
         scenes_per_clip: int,
+        unheard: Unheard | None = None,
     ) -> "SpottingData":
         """Reads recordings of the splits; those in whose transcript a keyword is are left out.
 
+        `unheard`: words whose recordings of "train" are of "val".
+
         Raises BadInput for a keyword or sound without words that a split lacks.
         """
-        rows = [row for row in manifest.read_all(folders) if row.split in splits]
+        rows = manifest.read_all(folders)
+        rows = unheard.kept_out(rows) if unheard else rows
+        rows = [row for row in rows if row.split in splits]
         rows = [
             row
             for row in rows
