@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
         clip_ms=1615,
         unknown_per_keyword=2.5,
         unheard=(*NAMED, *DRAWN),
-        kept_epochs=4,
+        kept_epochs=8,
     ),
     frontend=Embedded(run=str(ENCODER)),
     augmentation=Augmentation(

@@ -26,6 +26,7 @@ from aqtaudio.commands.arguments import (
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
+    from aqtaudio.runs.run import Run
     from aqtaudio.tasks.keywords.task import Keywords
 
 PROTOCOL_HOURS = 24.0
@@ -261,6 +262,28 @@ def _protocol(options: argparse.Namespace) -> int:
     rates = [found["miss_rate"] for found in value["words"].values()]
     value["miss_rate"] = None if None in rates else sum(rates) / len(rates)
     answer(value, options.json, _show_protocol)
+    return 0
+
+
+def robustness_of_keywords(run: "Run", task: "Keywords", options: argparse.Namespace) -> int:
+    """The verb `robustness` for a run of keywords: a table."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.tasks.keywords.listening import require_audio
+    from aqtaudio.tasks.keywords.robustness import markdown, robustness
+
+    split, setup = options.split, run.experiment.setup
+    require_audio(setup)
+    data = task.load(options.data, setup, (split,))
+    items = run.items(data, split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": split}
+        value |= robustness(opened, task, data, items, setup, split, say)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}, in per cent\n")
+        print(markdown(value), end="")
+
+    answer(value, options.json, show)
     return 0
 
 

@@ -277,6 +277,11 @@ class KeywordData:
             raise BadInput(f"split {split!r} has no noise; needed: recordings labelled noise:*")
         return np.stack(loud)
 
+    def noises(self, split: str) -> list[np.ndarray]:
+        """Recordings of background of a split, int16 [samples] each, that are not silent."""
+        found = (self._samples[row] for row in self._rows(split, SILENCE))
+        return [samples for samples in found if samples.any()]
+
     def others(self, split: str) -> list[np.ndarray]:
         """Whole recordings, int16 [samples] each, of a split that hold no keyword."""
         rows = [*self._rows(split, UNKNOWN), *self._rows(split, SILENCE)]

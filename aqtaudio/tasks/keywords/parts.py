@@ -23,6 +23,9 @@ HEADLINES = Headlines(
     },
 )
 
+TOLD = {KEYWORDS: "keywords", HEARD: "other words", UNHEARD: "words never heard"}
+"""In a table."""
+
 
 def parts(
     right: np.ndarray, classes: np.ndarray, names: Sequence[str], words: np.ndarray

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from aqtaudio.data.conditions import Change
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.detection.intervals import wilson_interval
@@ -260,6 +261,40 @@ class Spotting(Keywords):
             word: float(np.mean(loudest[numbers == number, number] >= thresholds[word]))
             for number, word in enumerate(self.keywords)
         }
+
+    def under(
+        self,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
+        """What becomes of scenes that are mixed with nothing and changed.
+
+        The thresholds are those of the rate in the scenes as training makes them.
+
+        Returns:
+          "figures" by what people call them: shares of the scenes in which each word is found, of
+          those with another word that ring, and false alarms of all words per hour of other sound;
+          "counts" [how many, of].
+        """
+        usual = self.scores(network, data, items, setup)["words"]
+        thresholds = np.asarray([usual[word]["threshold"] for word in self.keywords])
+        features, numbers, ends_ms, labels = data.changed(items, change)
+        peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
+        rings, is_word = peaks > thresholds, np.asarray([is_word_label(label) for label in labels])
+        counts = {
+            word: [int(np.sum(rings[numbers == n, n])), int(np.sum(numbers == n))]
+            for n, word in enumerate(self.keywords)
+        }
+        others = is_word & (numbers < 0)
+        counts["other words ring"] = [int(np.sum(rings[others].any(-1))), int(np.sum(others))]
+        figures = {name: count / max(1, n) for name, (count, n) in counts.items()}
+        alarms, scenes = int(np.sum(rings[~is_word])), int(np.sum(~is_word))
+        if scenes:
+            figures["false alarms per hour"] = alarms / (hours * scenes)
+        return {"figures": figures, "counts": counts}
 
     def _peaks(
         self,

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from aqtaudio.data import audio, manifest, sidecars
+from aqtaudio.data.conditions import Change
 from aqtaudio.data.labels import SILENCE, SPEECH, class_of, is_word_label, says
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
@@ -231,6 +232,16 @@ class SpottingData:
         near = np.asarray([self._near[self._row[scene.path]] for scene in found.scenes])
         numbers, placed = self.numbers(found.scenes), found.placed
         return placed.audio, found.features, numbers, placed.ends_ms, labels, near
+
+    def changed(self, items: Iterable[SceneItem], change: Change) -> tuple[np.ndarray, ...]:
+        """Features [n, T, F] of the items' scenes, mixed with nothing and changed, numbers of
+        keywords or -1, when words end in ms, and labels, [n] each.
+        """
+        scenes = self._scenes_of(items)
+        placed = self._placed(scenes)
+        features = made.unkept_features_of(self._setup.frontend, change(placed.audio))
+        labels = np.asarray([self._label(scene.path) for scene in scenes])
+        return features, self.numbers(scenes), placed.ends_ms, labels
 
     def recordings(self, items: Iterable[SceneItem]) -> np.ndarray:
         """What a device hears of the scenes of items, int16 [n, N]."""

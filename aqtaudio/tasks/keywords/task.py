@@ -16,6 +16,7 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.data.conditions import Change
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
 from aqtaudio.detection.posteriors import softmax
@@ -243,6 +244,34 @@ class Keywords(Task):
             right = np.argmax(logits, -1) == classes
             found |= parts.parts(right, classes, self.classes, words[0])
         return found
+
+    def under(
+        self,
+        network: Network,
+        data: Any,
+        items: Sequence[Any],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
+        """What becomes of the items' clips when all are changed.
+
+        Returns:
+          "figures" by what people call them: shares of the clips that are recognised, of all and of
+          each part, and of the clips without a keyword that are taken for one; "counts" of the
+          latter two, [how many, of].
+        """
+        clips, classes, *words = data.evaluation_arrays(items)
+        predicted = np.argmax(_logits(network, change(clips), setup), -1)
+        words = words[0] if words else np.full(len(classes), "")
+        found = parts.parts(predicted == classes, classes, self.classes, words)
+        without = classes >= len(self.keywords)
+        wrong = int(np.sum(predicted[without] < len(self.keywords)))
+        counts = {parts.TOLD[name]: of for name, of in found["details"]["counts"].items()}
+        figures = {"all": float(np.mean(predicted == classes))}
+        figures |= {name: right / n for name, (right, n) in counts.items()}
+        counts["taken for a keyword"] = [wrong, int(np.sum(without))]
+        figures["taken for a keyword"] = wrong / max(1, int(np.sum(without)))
+        return {"figures": figures, "counts": counts}
 
     def row(
         self,

@@ -9,11 +9,13 @@ import pytest
 from corpus import EXPERIMENT, trains
 
 from aqtaudio.commands.command_line import main
-from aqtaudio.data import cache_folder
+from aqtaudio.data import cache_folder, manifest
+from aqtaudio.data.labels import is_word_label
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.models.embedding_head import EmbeddingHead
+from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.keywords import scenes
 from aqtaudio.tasks.keywords.scenes import SCENE_MS, TAIL_MS, Scene
@@ -172,3 +174,29 @@ def test_bad_settings(tone_corpus, tmp_path):
         with pytest.raises(BadInput, match=message):
             train(overlay(SPOTTING, changes), [tone_corpus], tmp_path / "none", lambda _: None)
     assert not (tmp_path / "none").exists()
+
+
+def test_robustness(run, kept, tone_corpus):
+    task, setup = TASK, SPOTTING.setup
+    data = task.load([tone_corpus], setup, ("val",))
+    items = run.items(data, "val")
+    with network(run, "integer") as opened:
+        usual = task.under(opened, data, items, setup, lambda clips: clips)
+        still = task.under(opened, data, items, setup, np.zeros_like)
+    assert usual["figures"]["low"] > 0.7 and usual["counts"]["low"][1] == 12
+    assert usual["counts"]["other words ring"][1] == 24
+    assert "false alarms per hour" in usual["figures"]
+    assert still["figures"]["low"] in (0.0, 1.0)  # all scenes are alike
+
+
+def test_words_that_training_does_not_hear(tone_corpus):
+    (other, *_) = sorted(
+        {row.label for row in manifest.read(tone_corpus) if is_word_label(row.label)} - {"low"}
+    )
+    task = dataclasses.replace(TASK, unheard=(other,))
+    data = task.load([tone_corpus], SPOTTING.setup, ("train", "val"))
+    heard = {data._label(scene.path) for scene in data.scenes("train", 1)}
+    assert other not in heard and "low" in heard
+    assert other in {item.label for item in data.evaluation_list("val")}
+    with pytest.raises(BadInput, match="kept_epochs"):
+        dataclasses.replace(TASK, kept_epochs=2)
