@@ -148,6 +148,9 @@ ADDED = {
     "recipe.striped_to": "pool_1",
     "frontend.mel_scale": "slaney",
     "frontend.mel_norm": "area",
+    "frontend.level": "running",
+    "frontend.level_fall_db_per_s": 5.0,
+    "frontend.level_least": -3.0,
 }
 
 
