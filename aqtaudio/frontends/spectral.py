@@ -16,7 +16,7 @@ Conventions (these are what differs between libraries, so they are settings or f
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,10 @@ from aqtaudio.settings import added
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
 # time that they take in one go. Accelerators have four large steps instead of one.
 CHUNK_CLIPS = 32
+
+
+def _untold(default: Any) -> Any:
+    return dataclasses.field(default=default, repr=False, metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +81,10 @@ class LogMel(Frontend):
     scale: tuple[float, ...] = (2.5,)
     mel_scale: Literal["htk", "slaney"] = added("htk")
     mel_norm: Literal["height", "area"] = added("height")
-    level: Literal["as_is", "running"] = added("as_is")
-    level_fall_db_per_s: float = added(10.0)
-    level_least: float = added(-2.0)
+    # Not in the repr: features are kept under it, and those of before have none of them.
+    level: Literal["as_is", "running"] = _untold("as_is")
+    level_fall_db_per_s: float = _untold(10.0)
+    level_least: float = _untold(-2.0)
 
     def __post_init__(self):
         for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
@@ -95,6 +100,12 @@ class LogMel(Frontend):
     def fft_samples(self) -> int:
         """Samples of the transform: `fft_length`, or the next power of two."""
         return self.fft_length or 1 << (self.window_samples - 1).bit_length()
+
+    def fingerprint(self) -> str:
+        """Returns what tells its features from those of others."""
+        if self.level == "as_is":
+            return repr(self)
+        return f"{self!r} {self.level} {self.level_fall_db_per_s} {self.level_least}"
 
     def initial_state(self, clips: int) -> State:
         """Returns the loudest band so far, in steps, int32 [clips]; () where it does not matter."""

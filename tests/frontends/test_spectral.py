@@ -326,3 +326,10 @@ def test_running_levels_fall_and_have_a_least():
     plain = np.asarray(LogMel(**RAW, log_floor_value=1e-9)(audio))
     shapes = [x - x.max(-1, keepdims=True) for x in (np.asarray(made(audio)), plain)]
     np.testing.assert_allclose(*shapes, atol=1.01 / spectral.LEVEL_STEPS)
+
+
+def test_what_features_are_kept_under():
+    """Plain features are found under what they were kept under before levels were a setting."""
+    assert "level" not in LogMel().fingerprint()
+    made = [LogMel(level="running", level_least=least) for least in (-1.0, -2.0)]
+    assert len({one.fingerprint() for one in (LogMel(), *made)}) == 3

@@ -6,6 +6,7 @@ negatives of a batch only the hardest count.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.detection.intervals import wilson_interval
 from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.embedded import Embedded
+from aqtaudio.settings import added
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
 from aqtaudio.tasks.keywords.spotting_data import (
     LATE_MS,
@@ -65,6 +68,9 @@ class Spotting(Keywords):
       feature_noise: standard deviation of noise on features, in units of each feature's own; voices
         are few.
       alarms_per_hour: at this rate recall is told, and the best state of a training is chosen.
+      teacher: directory of another detector of the same words, which streams: a head joined with
+        its encoder. What it says of every window is learned beside the truth. "": of none.
+      teacher_weight: of the divergence from its answers.
     """
 
     item: ClassVar[type] = SceneItem
@@ -83,6 +89,8 @@ class Spotting(Keywords):
     hardest: float = 0.25
     feature_noise: float = 0.2
     alarms_per_hour: float = 1.0
+    teacher: str = added("")
+    teacher_weight: float = added(1.0)
 
     def __post_init__(self):
         super().__post_init__()
@@ -94,6 +102,7 @@ class Spotting(Keywords):
             ("hardest", 0.01, 1),
             ("feature_noise", 0, 10),
             ("alarms_per_hour", 0.001, 100),
+            ("teacher_weight", 0, 100),
         ):
             if not least <= getattr(self, name) <= most:
                 raise BadInput(
@@ -134,7 +143,12 @@ class Spotting(Keywords):
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
         """With the features of all scenes, made once."""
-        return data.prepared(lambda text: print(text, flush=True))
+
+        def say(text: str) -> None:
+            print(text, flush=True)
+
+        found = data.prepared(say)
+        return found.taught(teacher_of(self.teacher, self.keywords), say) if self.teacher else found
 
     def given(self, data: SpottingData) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The standard deviation of each feature, float32 [F]."""
@@ -150,21 +164,36 @@ class Spotting(Keywords):
 
     def examples(
         self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
-    ) -> tuple[jax.Array, jax.Array]:
-        """Features of windows in noise, and numbers of their keywords, -1 for none."""
-        features, numbers = batch
+    ) -> tuple[jax.Array, Any]:
+        """Features of windows in noise, and numbers of their keywords, -1 for none; a teacher's
+        logits beside them.
+        """
+        features, numbers, *taught = batch
         noise = jax.random.normal(key, features.shape)
-        return features + self.feature_noise * given * noise, numbers
+        targets = (numbers, taught[0]) if taught else numbers
+        return features + self.feature_noise * given * noise, targets
 
     def objective(
         self,
         answers: jax.Array,
-        targets: jax.Array,
+        targets: Any,
         setup: Setup,
         beside: Beside,
         label_smoothing: Any,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest."""
+        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest; and
+        the divergence from a teacher.
+        """
+        if self.teacher:
+            targets, taught = targets
+            apart = self.divergence(answers, taught, targets, setup)
+            loss, told = self._truth(answers, targets, label_smoothing)
+            return loss + self.teacher_weight * apart, told | {"apart": apart}
+        return self._truth(answers, targets, label_smoothing)
+
+    def _truth(
+        self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         held = targets[:, None] == jnp.arange(answers.shape[-1])
         wanted = optax.smooth_labels(jnp.stack([1.0 * held, 1.0 * ~held], -1), label_smoothing)
         each = optax.sigmoid_binary_cross_entropy(answers, wanted[..., 0])
@@ -356,6 +385,21 @@ class Spotting(Keywords):
             if told["rings_on"]:
                 lines.append(f"{'':>20} most: {', '.join(told['rings_on'])}")
         return lines
+
+
+def teacher_of(run: str, words: Sequence[str]) -> Embedded:
+    """The front end whose features are the logits of a detector of these words.
+
+    Raises BadInput where the run is none.
+    """
+    teacher = Embedded(run=run)
+    known = json.loads((Path(run) / "config.json").read_text())["task"].get("keywords", [])
+    if list(known) != list(words):
+        raise BadInput(
+            f"task.teacher: {run} listens for {', '.join(known) or 'no words'}; "
+            f"allowed: {', '.join(words)}, in this order"
+        )
+    return teacher
 
 
 def _share(rings: np.ndarray) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from aqtaudio.data.labels import SILENCE, SPEECH, class_of, is_word_label, says
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.tasks.keywords import scenes as made
 from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene, Surroundings
 from aqtaudio.tasks.keywords.unheard import Unheard
@@ -64,6 +65,19 @@ class Rendered:
     features: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Taught:
+    """A teacher's logits [n, T, W] of scenes, and when each of the T is known, ms [T]."""
+
+    logits: np.ndarray
+    ends_ms: np.ndarray
+
+    def at(self, scenes: np.ndarray, ends_ms: np.ndarray) -> np.ndarray:
+        """The latest that are known of scenes [B] at times [B]: [B, W]."""
+        latest = np.searchsorted(self.ends_ms, ends_ms + 0.5, side="right") - 1
+        return self.logits[scenes, np.maximum(latest, 0)].astype(np.float32)
+
+
 class SpottingData:
     """Recordings in memory, as int16, and the features of their scenes (`tasks.task.Data`).
 
@@ -91,6 +105,7 @@ class SpottingData:
         near = {folder: sidecars.neighbours(folder) for folder in sorted(folders)}
         self._near = [near[one.folder].get(one.path, "") for one in self._recordings]
         self._training: Rendered | None = None
+        self._taught: Taught | None = None
 
     @classmethod
     def load(
@@ -268,6 +283,18 @@ class SpottingData:
         found._training = self.rendered(self.scenes("train", self._turns), say)
         return found
 
+    def taught(self, teacher: Frontend, say: Say | None) -> Self:
+        """The same prepared data with what a teacher says of every training scene.
+
+        `teacher`: a front end whose features are its logits.
+        """
+        found, trained = copy.copy(self), self._trained_on
+        around = self._around(trained.scenes)
+        logits = made.features_of(teacher, around, trained.scenes, trained.placed.audio, say)
+        setup = dataclasses.replace(self._setup, frontend=teacher)
+        found._taught = Taught(logits, ends_of(setup, logits.shape[1]))
+        return found
+
     @property
     def _trained_on(self) -> Rendered:
         if self._training is None:
@@ -302,13 +329,12 @@ class SpottingData:
                 (others if scene.word else sounds).append(_of_scene(index, everywhere))
         return Windows(tuple(map(_joined, words)), *map(_joined, (near, others, sounds)))
 
-    def training_batch(
-        self, step: int, batch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
         """The windows of a step, a pure function of its arguments.
 
         Returns:
-          float32 [batch_size, T, F], and the number of the keyword of each or -1.
+          float32 [batch_size, T, F], the number of the keyword of each or -1, and with a teacher
+          its logits [batch_size, W].
         """
         features = self._trained_on.features
         rng, windows = np.random.default_rng([seed, step]), self._windows
@@ -329,7 +355,11 @@ class SpottingData:
             truths += [-1] * count
         frames = self._setup.feature_shape[0]
         cut = [features[scene, end - frames : end] for scene, end in picked]
-        return np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
+        batch = np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
+        if self._taught is None:
+            return batch
+        of, ends = np.asarray(picked).T
+        return *batch, self._taught.at(of, ends_of(self._setup, features.shape[1])[ends - 1])
 
 
 WORDS, NEAR, OTHERS = 0.15, 0.15, 0.2
