@@ -9,15 +9,13 @@ drawn over 40 dB.
     aqtaudio join RUN --out ARTIFACT
 """
 
-from pathlib import Path
-
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.models.embedding_head import EmbeddingHead
 from aqtaudio.tasks.keywords.task import Keywords
 
-ENCODER = Path(__file__).parents[1] / "results/embeddings/artifacts/406a97b76b2c"
+ENCODER = "results/embeddings/artifacts/406a97b76b2c"
 NAMED = ("no", "go", "left", "right")
 DRAWN = ("sheila", "tree", "marvin", "zero", "dog", "one", "six", "four")
 """The first eight, in the order of their hash, of the 17 other words with few recordings."""
@@ -31,14 +29,14 @@ EXPERIMENT = Experiment(
         unheard=(*NAMED, *DRAWN),
         kept_epochs=8,
     ),
-    frontend=Embedded(run=str(ENCODER)),
+    frontend=Embedded(run=ENCODER),
     augmentation=Augmentation(
         noise_max_volume=0.2, quieter_db=40.0, spec_time_masks=0, spec_frequency_masks=0
     ),
     stream_block_frames=1,
     stream_context_clips=0,
     optimizer=Optimizer(
-        steps=3000,
+        steps=2000,
         batch_size=256,
         learning_rate=3e-3,
         warmup_steps=100,
@@ -47,7 +45,7 @@ EXPERIMENT = Experiment(
         patience=100,
     ),
     finetune=Optimizer(
-        steps=600,
+        steps=400,
         batch_size=256,
         learning_rate=5e-4,
         warmup_steps=50,
@@ -56,6 +54,6 @@ EXPERIMENT = Experiment(
         patience=100,
     ),
     calibration_batches=8,
-    evaluate_every=300,
-    checkpoint_every=600,
+    evaluate_every=200,
+    checkpoint_every=500,
 )

@@ -27,7 +27,8 @@ class Embedded(Frontend):
 
     Attributes:
       run: directory of a finished quantized run, or an artifact, that streams. Rate, window and hop
-        are its own.
+        are its own. One that is not found from where a command runs is looked for in the checkout,
+        so that what is named "results/..." has one name everywhere.
       mean, scale: as of other front ends: features are (x - mean) / scale. They stay 0 and 1: the
         head gets the encoder's codes.
     """
@@ -49,6 +50,11 @@ class Embedded(Frontend):
             object.__setattr__(self, name, value)
 
     @property
+    def folder(self) -> Path:
+        """Where `run` is."""
+        return _found(self.run)
+
+    @property
     def encoder(self) -> "Encoder":
         """What runs. Raises BadInput where the run has no program that streams vectors."""
         return _encoder(self.run)
@@ -65,7 +71,7 @@ class Embedded(Frontend):
 
     def fingerprint(self) -> str:
         """Of the encoder's front end and its program."""
-        program = (Path(self.run) / "program.npz").read_bytes()
+        program = (self.folder / "program.npz").read_bytes()
         inner = self.encoder.frontend.fingerprint()
         return f"{inner}\n{self.encoder.executor.target}\n{hashlib.sha256(program).hexdigest()}"
 
@@ -118,9 +124,14 @@ class Encoder:
         return int(np.prod(self.output.shape))
 
 
+def _found(run: str) -> Path:
+    path, checkout = Path(run), Path(__file__).parents[2]
+    return path if path.is_dir() or not run else checkout / run
+
+
 @functools.lru_cache(maxsize=4)
 def _encoder(run: str) -> Encoder:
-    path = Path(run)
+    path = _found(run)
     if not run or not path.is_dir():
         raise BadInput(
             f"front end: no encoder {run or '(frontend.run is not set)'}; allowed: a run"

@@ -49,7 +49,7 @@ def join(head: Run, out: Path) -> Run:
 def behind_samples(head: Experiment) -> Experiment:
     """The settings of a head behind an encoder, as those of what is joined of both."""
     assert isinstance(head.frontend, Embedded)
-    inner = load_json(Path(head.frontend.run) / "config.json")
+    inner = load_json(head.frontend.folder / "config.json")
     return dataclasses.replace(
         head, frontend=inner.frontend, stream_block_frames=inner.stream_block_frames
     )

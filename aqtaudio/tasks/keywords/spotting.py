@@ -393,7 +393,7 @@ def teacher_of(run: str, words: Sequence[str]) -> Embedded:
     Raises BadInput where the run is none.
     """
     teacher = Embedded(run=run)
-    known = json.loads((Path(run) / "config.json").read_text())["task"].get("keywords", [])
+    known = json.loads((teacher.folder / "config.json").read_text())["task"].get("keywords", [])
     if list(known) != list(words):
         raise BadInput(
             f"task.teacher: {run} listens for {', '.join(known) or 'no words'}; "

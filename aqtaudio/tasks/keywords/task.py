@@ -29,7 +29,7 @@ from aqtaudio.tasks.keywords import loss as of_logits
 from aqtaudio.tasks.keywords import parts
 from aqtaudio.tasks.keywords.data import EvaluationItem, KeywordData, class_names
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
-from aqtaudio.tasks.keywords.kept_features import KeptFeatures
+from aqtaudio.tasks.keywords.kept_features import KeptFeatures, of_validation
 from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
@@ -206,7 +206,8 @@ class Keywords(Task):
         The phase stops early by the loss; where words are kept out of training, by what is wrong.
         """
         clips, classes, *words = arrays
-        logits = network.whole(setup.features_of(clips))
+        made = of_validation if self.kept_epochs else Setup.features_of
+        logits = network.whole(made(setup, clips))
         scores = {"val_accuracy": float(of_logits.accuracy(logits, classes))}
         loss = 0.0
         if label_smoothing is not None:

@@ -5,7 +5,7 @@ import pytest
 
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.frontends.spectral import LogMel
-from aqtaudio.tasks.keywords.kept_features import SEED, KeptFeatures
+from aqtaudio.tasks.keywords.kept_features import SEED, KeptFeatures, of_validation
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 
@@ -70,3 +70,13 @@ def test_a_file_that_was_cut_off_is_made_again(cache):
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(classes, same)
     assert made == [128] * 4  # always as many: one program
+
+
+def test_what_is_validated_with_is_made_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(Setup, "features_of", lambda setup, clips: made.append(1) or clips + 1)
+    clips = np.zeros((2, 8), np.int16)
+    first = of_validation(SETUP, clips)
+    assert of_validation(SETUP, clips) is first and len(made) == 1
+    of_validation(SETUP, clips.copy())
+    assert len(made) == 2

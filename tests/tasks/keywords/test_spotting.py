@@ -213,7 +213,8 @@ def test_what_a_teacher_says_is_the_latest_that_it_knew():
 
 def test_a_teacher_counts_beside_the_truth():
     taught = dataclasses.replace(TASK, teacher="run", teacher_weight=3.0)
-    answers, numbers = np.asarray([[2.0], [-1.0], [0.5]]), np.asarray([0, -1, -1])
+    answers = np.asarray([[2.0], [-1.0], [0.5]], np.float32)
+    numbers = np.asarray([0, -1, -1])
     features = np.ones((3, 4, 2), np.float32)
     key = jax.random.key(0)
     batch = features, numbers, answers + 1
@@ -221,9 +222,10 @@ def test_a_teacher_counts_beside_the_truth():
     np.testing.assert_array_equal(seen, features)
     alone, _ = TASK.objective(answers, numbers, SPOTTING.setup, {}, 0.0)
     loss, told = taught.objective(answers, targets, SPOTTING.setup, {}, 0.0)
-    assert loss == pytest.approx(alone + 3 * told["apart"]) and told["apart"] > 0.01
+    alone, apart = float(alone), float(told["apart"])
+    assert float(loss) == pytest.approx(alone + 3 * apart) and apart > 0.01
     agreed, _ = taught.objective(answers, (numbers, answers), SPOTTING.setup, {}, 0.0)
-    assert agreed == pytest.approx(alone, abs=1e-6)
+    assert float(agreed) == pytest.approx(alone, abs=1e-6)
 
 
 def test_a_teacher_of_other_words_is_refused(run):
