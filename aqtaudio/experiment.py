@@ -17,6 +17,7 @@ import flax.linen as nn
 from aqtaudio.data.augmentation import Augmentation
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write_json
+from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.models.ds_cnn import DSCNN
@@ -117,6 +118,7 @@ class Experiment:
       distilled_blocks: modules whose outputs are to be the float model's too, each with the weight
         of `distillation` on its relative squared error: those whose path matches this regular
         expression. Empty: the answers alone.
+      encoder: of what `join` made, the name of the encoder's run, which the program begins with.
     """
 
     model: nn.Module = DSCNN()
@@ -137,6 +139,7 @@ class Experiment:
     init_differs: tuple[str, ...] = added(())
     distillation: float = added(0.0)
     distilled_blocks: str = added("")
+    encoder: str | None = added(None)
 
     def __post_init__(self):
         for holds, message in _rules(self):
@@ -208,9 +211,28 @@ def _require_clips(experiment: Experiment) -> None:
 NOT_IDENTITY: tuple[str, ...] = ("engine", "checkpoint_every")
 
 
+def deployed(experiment: Experiment) -> Experiment:
+    """Settings of what a device runs: of a head behind an encoder those of both, which hears the
+    encoder's front end in blocks of the frames that make a vector; of any other its own.
+    """
+    frontend = experiment.frontend
+    if not isinstance(frontend, Embedded):
+        return experiment
+    inner, frames = frontend.encoder, experiment.stream_block_frames
+    return dataclasses.replace(
+        experiment,
+        frontend=inner.frontend,
+        stream_block_frames=frames * inner.block_frames,
+        encoder=Path(frontend.run).name,
+    )
+
+
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """What changes a run's numbers, as JSON: the part that its id is a hash of."""
-    value = to_json(experiment, added_defaults=False)
+    """What changes a run's numbers, as JSON: the part that its id is a hash of.
+
+    A head behind an encoder is what is deployed, so that it has one id wherever the encoder lies.
+    """
+    value = to_json(deployed(experiment), added_defaults=False)
     skipped = set(NOT_IDENTITY)
     if not (experiment.optimizer.patience or experiment.finetune.patience):
         skipped.add("evaluate_every")

@@ -5,18 +5,16 @@ aqtaudio train configs/wake_words_on_embedding.py --data VOICES --data DIR --out
 aqtaudio join RUN --out ARTIFACT
 """
 
-from pathlib import Path
-
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.models.embedding_head import EmbeddingHead
 from aqtaudio.tasks.keywords.spotting import Spotting
 
-ENCODER = Path(__file__).parents[1] / "results/embeddings/artifacts/2efcef84274d"
+ENCODER = "results/embeddings/artifacts/2efcef84274d"
 EXPERIMENT = Experiment(
     model=EmbeddingHead(width=16, hidden=24),
     task=Spotting(("alexa", "computer", "jarvis")),
-    frontend=Embedded(run=str(ENCODER)),
+    frontend=Embedded(run=ENCODER),
     stream_block_frames=1,
     stream_context_clips=0,
     optimizer=Optimizer(

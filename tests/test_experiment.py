@@ -132,6 +132,7 @@ ADDED = {
     "init_differs": ("frontend",),
     "distillation": 0.5,
     "distilled_blocks": "conv",
+    "encoder": "2efcef84274d",
     "optimizer.gradient_clip": 1.0,
     "finetune.gradient_clip": 1.0,
     "optimizer.trains": "logits",

@@ -20,15 +20,16 @@ from aqtaudio.program import program as programs
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import from_json
 
+PROJECT = Path(__file__).parents[2]
+
 
 @dataclasses.dataclass(frozen=True)
 class Embedded(Frontend):
     """Vectors [B, m, D] of an encoder, a frame each: `hop_ms` is that of its blocks.
 
     Attributes:
-      run: directory of a finished quantized run, or an artifact, that streams. Rate, window and hop
-        are its own. One that is not found from where a command runs is looked for in the checkout,
-        so that what is named "results/..." has one name everywhere.
+      run: directory of a finished quantized run, or an artifact, that streams; one that is not
+        there from where the project lies. Rate, window and hop are its own.
       mean, scale: as of other front ends: features are (x - mean) / scale. They stay 0 and 1: the
         head gets the encoder's codes.
     """
@@ -52,7 +53,7 @@ class Embedded(Frontend):
     @property
     def folder(self) -> Path:
         """Where `run` is."""
-        return _found(self.run)
+        return _there(self.run)
 
     @property
     def encoder(self) -> "Encoder":
@@ -71,7 +72,7 @@ class Embedded(Frontend):
 
     def fingerprint(self) -> str:
         """Of the encoder's front end and its program."""
-        program = (self.folder / "program.npz").read_bytes()
+        program = (_there(self.run) / "program.npz").read_bytes()
         inner = self.encoder.frontend.fingerprint()
         return f"{inner}\n{self.encoder.executor.target}\n{hashlib.sha256(program).hexdigest()}"
 
@@ -124,14 +125,14 @@ class Encoder:
         return int(np.prod(self.output.shape))
 
 
-def _found(run: str) -> Path:
-    path, checkout = Path(run), Path(__file__).parents[2]
-    return path if path.is_dir() or not run else checkout / run
+def _there(run: str) -> Path:
+    path = Path(run)
+    return path if path.is_dir() else PROJECT / path
 
 
 @functools.lru_cache(maxsize=4)
 def _encoder(run: str) -> Encoder:
-    path = _found(run)
+    path = _there(run)
     if not run or not path.is_dir():
         raise BadInput(
             f"front end: no encoder {run or '(frontend.run is not set)'}; allowed: a run"

@@ -13,6 +13,7 @@ from aqtaudio.frontends import named
 from aqtaudio.program.check import Report, check
 from aqtaudio.program.cost import cost
 from aqtaudio.program.execute import Executor
+from aqtaudio.runs.join import deployed
 from aqtaudio.runs.parity import random_codes, recorded_codes
 from aqtaudio.runs.run import BOARDS, EVALUATION, FILES, GOLDEN, PROGRAM_JSON, Run
 
@@ -75,14 +76,17 @@ def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:
     """Writes `artifacts/<name of the run>` of a study: what `export` makes a bundle of.
 
     The study keeps the evaluation list of its first artifact; one that has another has its own.
+    Of a head behind an encoder both are kept, joined.
     """
-    _require_compatible(run)
-    codes = golden_codes(run, Executor(run.program), folders) if folders else None
-    with new_folder(study / "artifacts" / run.path.name) as folder:
-        _copy(run, folder, codes)
-        if run.evaluation_file is not None:
-            _share_list(run.evaluation_file, study / EVALUATION, folder / EVALUATION)
-    return study / "artifacts" / run.path.name
+    kept = study / "artifacts" / run.path.name
+    with deployed(run) as whole:
+        _require_compatible(whole)
+        codes = golden_codes(whole, Executor(whole.program), folders) if folders else None
+        with new_folder(kept) as folder:
+            _copy(whole, folder, codes)
+            if whole.evaluation_file is not None:
+                _share_list(whole.evaluation_file, study / EVALUATION, folder / EVALUATION)
+    return kept
 
 
 def _require_compatible(run: Run) -> Report:

@@ -1,15 +1,18 @@
 """A head and the encoder that it was trained on, as one artifact."""
 
-import dataclasses
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from aqtaudio import experiment as experiments
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, load_json, save_json
+from aqtaudio.experiment import save_json
 from aqtaudio.files import new_folder, write
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.program import program as programs
 from aqtaudio.program.joined import joined
-from aqtaudio.runs.run import COMPANIONS, DETECTOR, EVALUATION, Run
+from aqtaudio.runs.run import COMPANIONS, DETECTOR, EVALUATION, ROW, Run
 
 
 def join(head: Run, out: Path) -> Run:
@@ -37,19 +40,24 @@ def join(head: Run, out: Path) -> Run:
         )
     program = joined(frontend.encoder.executor.program, head.program)
     with new_folder(out) as folder:
-        save_json(behind_samples(experiment), folder / "config.json")
+        save_json(experiments.deployed(experiment), folder / "config.json")
         programs.save(program, folder / "program.npz")
         write(folder / "model.tflite", to_tflite(program))
-        for name in (COMPANIONS, EVALUATION, DETECTOR):
+        for name in (COMPANIONS, EVALUATION, DETECTOR, ROW):
             if (head.path / name).exists():
                 shutil.copy(head.path / name, folder / name)
     return Run(out)
 
 
-def behind_samples(head: Experiment) -> Experiment:
-    """The settings of a head behind an encoder, as those of what is joined of both."""
-    assert isinstance(head.frontend, Embedded)
-    inner = load_json(head.frontend.folder / "config.json")
-    return dataclasses.replace(
-        head, frontend=inner.frontend, stream_block_frames=inner.stream_block_frames
-    )
+@contextlib.contextmanager
+def deployed(run: Run) -> Iterator[Run]:
+    """What a device runs of a finished run: of a quantized head behind an encoder both, joined in a
+    folder that goes when the context ends; of any other itself.
+    """
+    experiment = run.experiment
+    is_head = isinstance(experiment.frontend, Embedded) and experiment.stream_block_frames == 1
+    if not is_head or experiment.recipe.mode == "float":
+        yield run
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield join(run, Path(folder) / run.path.name)

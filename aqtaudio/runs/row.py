@@ -14,6 +14,7 @@ from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
 from aqtaudio.runs import float_model
 from aqtaudio.runs.evaluate import row_figures
+from aqtaudio.runs.join import deployed
 from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.task import Data
@@ -28,8 +29,11 @@ def make_row(
     data: Data,
     items: Sequence[Any],
 ) -> dict[str, Any]:
-    """The row, as JSON; `quantized`: the trained variables of a run that is not float."""
-    experiment, setup = run.experiment, run.experiment.setup
+    """The row, as JSON; `quantized`: the trained variables of a run that is not float.
+
+    Of a head behind an encoder costs and parity are those of both, as a device runs them.
+    """
+    experiment = run.experiment
     found = row_figures(run, data, items)
     row: dict[str, Any] = {
         "model": type(experiment.model).__name__,
@@ -38,17 +42,20 @@ def make_row(
         "seed": experiment.seed,
         "metrics": found["metrics"],
         "headlines": dataclasses.asdict(experiment.task.headlines),
-        "costs": costs(run),
-        "device": jax.devices()[0].device_kind,
     }
-    if setup.streams:
-        more = found.get("stream", {})
-        row["stream"] = stream_facts(setup.block_ms, row["costs"]["macs"]) | more
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
         row["bits"] = bits(run.program)
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
-        row["parity"] = parity(run, data, row_inputs(experiment), experiment.recipe.target)
+    with deployed(run) as whole:
+        row["costs"] = costs(whole)
+        row["device"] = jax.devices()[0].device_kind
+        if experiment.setup.streams:
+            more = found.get("stream", {})
+            facts = stream_facts(experiment.setup.block_ms, row["costs"]["macs"])
+            row["stream"] = facts | more
+        if quantized is not None:
+            row["parity"] = parity(whole, data, row_inputs(experiment), experiment.recipe.target)
     return row
 
 

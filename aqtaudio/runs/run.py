@@ -27,8 +27,8 @@ GOLDEN = "golden.npz"
 PROGRAM_JSON = "program.json"
 BOARDS = "boards.json"
 DETECTOR = "detector.json"
-FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, BOARDS, DETECTOR)
-FILES += ("row.json",)
+ROW = "row.json"
+FILES = ("config.json", "program.npz", "model.tflite", COMPANIONS, GOLDEN, BOARDS, DETECTOR, ROW)
 """What an artifact has of its run, beside its evaluation list. Not all runs have companions, or
 golden inputs, or were measured on boards, or had thresholds found."""
 

@@ -1,6 +1,7 @@
 """A head on a frozen encoder: it hears the encoder's codes, and both become one program."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,12 +13,13 @@ from word_corpus import Corpus
 from aqtaudio.commands.command_line import main
 from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.experiment import Experiment, Optimizer, identity
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.models.embedding_head import EmbeddingHead
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.joined import joined
 from aqtaudio.runs.evaluate import evaluate
+from aqtaudio.runs.export import keep
 from aqtaudio.runs.join import join
 from aqtaudio.runs.network import interpret, network
 from aqtaudio.runs.run import Run
@@ -128,6 +130,18 @@ def test_a_joined_artifact_is_one_as_any_other(head, whole, words, tmp_path, cap
     assert main(arguments) == 0, capsys.readouterr().err
     assert main(["export", str(whole.path), "--out", str(tmp_path / "bundle")]) == 0
     assert (tmp_path / "bundle/firmware").is_dir()
+
+
+def test_a_study_keeps_what_a_device_runs(head, whole, words, tmp_path):
+    kept = Run(keep(head, tmp_path, [words]))
+    assert kept.path == tmp_path / "artifacts" / head.path.name
+    assert kept.model == whole.model
+    assert kept.experiment == whole.experiment
+    assert identity(kept.experiment) == identity(head.experiment)
+    assert kept.experiment.encoder == Path(head.experiment.frontend.run).name
+    row = json.loads((kept.path / "row.json").read_text())
+    assert row["costs"]["file_bytes"] == len(whole.model)
+    assert row["parity"]["mismatches"] == 0
 
 
 def test_what_cannot_be_joined(run, head, tmp_path, capsys):
