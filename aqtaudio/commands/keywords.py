@@ -27,6 +27,7 @@ from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
     from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.keywords.second_look import Looks
     from aqtaudio.tasks.keywords.task import Keywords
 
 PROTOCOL_HOURS = 24.0
@@ -168,6 +169,13 @@ def _add_detect(verbs: Verbs) -> None:
         metavar="DIR",
         help="a manifest folder of more recordings without keywords, which training did not hear",
     )
+    command.add_argument(
+        "--second",
+        type=Path,
+        metavar="RUN",
+        help="a larger run that hears again what RUN rings on, at half of RUN's stored thresholds; "
+        "no detector.json is stored",
+    )
     command.add_argument("--dry-run", action="store_true", help="store no detector.json")
     _add_detector(command)
     add_json(command)
@@ -184,6 +192,7 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
     from aqtaudio.tasks.keywords.negatives import negatives
+    from aqtaudio.tasks.keywords.second_look import Looks
     from aqtaudio.tasks.keywords.task import Keywords
 
     if not options.data:
@@ -196,15 +205,39 @@ def detect(options: argparse.Namespace) -> int:
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
-    trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
+    opens, looks = functools.partial(listening, run, options.runtime), Looks()
+    if options.second is not None:
+        opens = _with_second(run, task, options, looks)
+    trial = Trial(opens, task, setup, settings)
     data, items = run_clips(run, task, options.data, split)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
     value = {"runtime": options.runtime, "split": split}
     value |= detect(trial, data, items, found, split, options.rate, say)
-    if not options.dry_run:
+    if options.second is not None:
+        value["second"] = {"run": str(options.second), "share_of_time": looks.share}
+    elif not options.dry_run:
         stored.write(run.path, kept(value))
     answer(value, options.json, _show)
     return 0
+
+
+def _with_second(run: "Run", task: "Keywords", options: argparse.Namespace, looks: "Looks") -> Any:
+    """Opens the run and, where it rings, a second one."""
+    from aqtaudio.runs.network import listening, require_stream
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.keywords.second_look import require_pair, second_look
+    from aqtaudio.tasks.keywords.task import Keywords
+
+    other = Run(options.second)
+    require_stream(other)
+    theirs = Keywords.of(other.experiment.task)
+    require_pair(task, run.experiment.setup, theirs, other.experiment.setup)
+    found, origin = _settings(run.path, task, {})
+    if origin == "guess":
+        say("--second: the run has no detector.json; the second looks from a posterior of 0.25 on")
+    thresholds = {word: at.threshold / 2 for word, at in found.items()}
+    first, second = (functools.partial(listening, one, options.runtime) for one in (run, other))
+    return second_look(first, second, task, thresholds, looks)
 
 
 def _add_protocol(command: argparse.ArgumentParser) -> None:
@@ -315,6 +348,9 @@ def _show_protocol(value: dict[str, Any]) -> None:
 
 def _show(value: dict[str, Any]) -> None:
     scene, alone = value["scene"], value["background"]
+    if "second" in value:
+        share = 100 * value["second"]["share_of_time"]
+        print(f"{value['second']['run']} heard again {share:.2f} % of the time")
     asked = value["asked_false_alarms_per_hour"]
     print(f"{value['runtime']} on {value['split']}, {asked:g} false alarms per hour and word asked")
     for word, of in value["words"].items():
