@@ -139,12 +139,19 @@ ADDED = {
     "optimizer.patience": 3,
     "finetune.trains": "logits",
     "finetune.patience": 3,
+    "augmentation.quieter_db": 40.0,
     "task.unknown_per_keyword": 4.0,
+    "task.unheard": ["go"],
+    "task.unheard_share": 0.25,
+    "task.kept_epochs": 4,
     "recipe.kernels": "reference",
     "recipe.stripes": 3,
     "recipe.striped_to": "pool_1",
     "frontend.mel_scale": "slaney",
     "frontend.mel_norm": "area",
+    "frontend.level": "running",
+    "frontend.level_fall_db_per_s": 5.0,
+    "frontend.level_least": -3.0,
 }
 
 

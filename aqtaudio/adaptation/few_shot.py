@@ -133,7 +133,7 @@ def experiment_of(run: Run, settings: FewShot, number: int) -> Experiment:
         quantized = dataclasses.replace(quantized, steps=0)
     return dataclasses.replace(
         base,
-        task=dataclasses.replace(Keywords.of(base.task), keywords=settings.words),
+        task=Keywords.of(base.task).for_words(settings.words),
         augmentation=augmentation,
         optimizer=float_phase,
         finetune=quantized,

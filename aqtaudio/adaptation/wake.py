@@ -1,5 +1,6 @@
 """From a phrase to a detector: voices say it and what sounds almost like it, a head on the frozen
-speech encoder learns it against hours of other sound, and each phrase gets a threshold.
+speech encoder learns it against hours of other sound, and each phrase gets a threshold. Where the
+encoder is too large for a device, a small detector that stands alone learns from both.
 
 Every step goes on where it was stopped.
 """
@@ -28,6 +29,7 @@ from aqtaudio.files import write
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.runs.join import join
 from aqtaudio.runs.network import listening, network
+from aqtaudio.runs.renew import measured
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
@@ -47,7 +49,7 @@ CLEAN = Mixing(
     reverb_probability=0.0, band_limit_probability=0.0, level_dbfs=(-30.0, -30.0),
     level_step_probability=0.0, clipping_probability=0.0, speech_drift_db=0.0,
 )  # fmt: skip
-DETECTOR, PAGE = "detector", "wake.md"
+DETECTOR, ALONE, PAGE = "detector", "alone", "wake.md"
 Say = Callable[[str], None]
 
 
@@ -60,12 +62,14 @@ class WakeSettings:
       neighbour_takes: of each of its neighbours.
       rate: false alarms per hour that each phrase's threshold is found for.
       hours: of sound without the phrases that it is found on, as far as folders have it.
+      file_bytes: what a detector that stands alone may take.
     """
 
     takes: int = 200
     neighbour_takes: int = 4
     rate: float = 1.0
     hours: float = 3.0
+    file_bytes: int = 65536
 
     def __post_init__(self):
         if self.takes < LEAST_TAKES:
@@ -101,6 +105,7 @@ def wake(
     settings: WakeSettings | None = None,
     say: Say = lambda text: None,
     progress: Callable[[int, int, int], None] | None = None,
+    alone: Experiment | None = None,
 ) -> tuple[Run, dict[str, Any]]:
     """Makes the folder `out`: voices, the head's run, and the detector, a run as any other.
 
@@ -111,6 +116,8 @@ def wake(
       settings: `WakeSettings()` unless told.
       say: told what is being done.
       progress: of speaking, as `speak_corpus` calls it.
+      alone: of a detector that stands alone, a spotting run that learns from the head, joined with
+        its encoder; None: that is the detector.
 
     Returns:
       The detector, and what its page tells.
@@ -121,19 +128,25 @@ def wake(
     settings, begun = settings or WakeSettings(), time.monotonic()
     words = tuple(each.text for each in sources.phrases)
     _require_sound([*sources.recordings, *sources.negatives])
-    task = Spotting.of(experiment.task)
-    changed = dataclasses.replace(task, keywords=words)
-    experiment = dataclasses.replace(experiment, task=changed)
+    experiment = _for(experiment, words)
+    if alone is not None:
+        alone = _that_fits(_for(alone, words), settings.file_bytes)
+    steps = 4 if alone is None else 5
     if hasattr(experiment.model, "hidden"):
         experiment = overlay(experiment, {"model.hidden": HIDDEN_PER_PHRASE * len(words)})
-    say(f"1 of 4: {sources.engine.name} says {', '.join(words)}")
+    say(f"1 of {steps}: {sources.engine.name} says {', '.join(words)}")
     voices = _spoken(sources, out, settings, progress)
     folders = [*voices, *sources.recordings, *sources.negatives]
-    say("2 of 4: features and training")
+    say(f"2 of {steps}: features and training")
     head = _trained(experiment, folders, out / "head", say)
-    say("3 of 4: one program")
+    say(f"3 of {steps}: one program")
     detector = _served(head, out / DETECTOR)
-    say(f"4 of 4: thresholds for {settings.rate:g} false alarms per hour")
+    if alone is not None:
+        say(f"4 of {steps}: a detector that stands alone, of at most {settings.file_bytes:,} bytes")
+        taught = dataclasses.replace(Spotting.of(alone.task), teacher=str(detector.path))
+        head = _trained(dataclasses.replace(alone, task=taught), folders, out / ALONE, say)
+        detector = head
+    say(f"{steps} of {steps}: thresholds for {settings.rate:g} false alarms per hour")
     found = _thresholds(detector, folders, settings, say)
     stored.write(detector.path, kept(found))
     value = {
@@ -148,6 +161,22 @@ def wake(
     }
     write(out / PAGE, markdown(value))
     return detector, value
+
+
+def _for(experiment: Experiment, words: tuple[str, ...]) -> Experiment:
+    changed = dataclasses.replace(Spotting.of(experiment.task), keywords=words)
+    return dataclasses.replace(experiment, task=changed)
+
+
+def _that_fits(alone: Experiment, file_bytes: int) -> Experiment:
+    """It, or BadInput before minutes of training where its file would be too large."""
+    needed = measured(alone, {})["file_bytes"]
+    if needed > file_bytes:
+        raise BadInput(
+            f"--size {file_bytes}: a detector of these settings takes {needed:,} bytes; allowed: "
+            "as many, or a config of a smaller model"
+        )
+    return alone
 
 
 def _require_sound(folders: Sequence[Path]) -> None:

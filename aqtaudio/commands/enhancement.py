@@ -1,4 +1,4 @@
-"""aqtaudio enhance, robustness: noise suppression by a run."""
+"""aqtaudio enhance: noise suppression by a run; robustness, of any run."""
 
 import argparse
 import contextlib
@@ -129,7 +129,7 @@ def _default_run() -> Path:
 
 
 def _add_robustness(verbs: Verbs) -> None:
-    text = "noise suppression at low levels, after steps"
+    text = "what levels, level steps, DC, clipping and noise do to a run"
     command = verbs.add("robustness", robustness, text)
     add_run(command)
     add_data(command)
@@ -140,14 +140,18 @@ def _add_robustness(verbs: Verbs) -> None:
 
 
 def robustness(options: argparse.Namespace) -> int:
-    """Levels and level steps."""
+    """Levels and level steps; of a run of keywords, also what else they may go through."""
     require_there(options.path, options.data)
+    from aqtaudio.commands.keywords import robustness_of_keywords
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.robustness import robustness
     from aqtaudio.tasks.enhancement.task import Enhancement
+    from aqtaudio.tasks.keywords.task import Keywords
 
     run, split = Run(options.path), options.split
+    if isinstance(run.experiment.task, Keywords):
+        return robustness_of_keywords(run, run.experiment.task, options)
     task, setup = Enhancement.of(run.experiment.task, run.path), run.experiment.setup
     data = task.load(options.data, setup, (split,))
     items = run.items(data, split)[: options.limit]

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
@@ -21,6 +21,11 @@ from aqtaudio.commands.arguments import (
     require_there,
 )
 from aqtaudio.errors import BadInput
+
+if TYPE_CHECKING:
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.keywords.second_look import Looks
+    from aqtaudio.tasks.keywords.task import Keywords
 
 PROTOCOL_HOURS = 24.0
 NEGATIVE_HOURS = 3.0
@@ -72,6 +77,13 @@ def _add_detect(verbs: Verbs) -> None:
         metavar="DIR",
         help="a manifest folder of more recordings without keywords, which training did not hear",
     )
+    command.add_argument(
+        "--second",
+        type=Path,
+        metavar="RUN",
+        help="a larger run that hears again what RUN rings on, at half of RUN's stored thresholds; "
+        "no detector.json is stored",
+    )
     command.add_argument("--dry-run", action="store_true", help="store no detector.json")
     add_detector(command)
     add_json(command)
@@ -94,6 +106,7 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
     from aqtaudio.tasks.keywords.negatives import negatives
+    from aqtaudio.tasks.keywords.second_look import Looks
     from aqtaudio.tasks.keywords.task import Keywords
 
     run, split = Run(options.path), options.split
@@ -101,17 +114,41 @@ def detect(options: argparse.Namespace) -> int:
     require_stream(run)
     require_audio(setup)
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
-    trial = Trial(functools.partial(listening, run, options.runtime), task, setup, settings)
+    opens, looks = functools.partial(listening, run, options.runtime), Looks()
+    if options.second is not None:
+        opens = _with_second(run, task, options, looks)
+    trial = Trial(opens, task, setup, settings)
     data, listed = listed_clips(run, task, options.data, split, options.list)
     if listed.notice:
         say(listed.notice)
     found = negatives(options.data, options.negatives, task.keywords, split, hours)
     value = {"runtime": options.runtime, "split": split, **listed.facts()}
     value |= detect(trial, data, listed.items, found, split, options.rate, say)
-    if not options.dry_run:
+    if options.second is not None:
+        value["second"] = {"run": str(options.second), "share_of_time": looks.share}
+    elif not options.dry_run:
         stored.write(run.path, kept(value))
     answer(value, options.json, _show)
     return 0
+
+
+def _with_second(run: "Run", task: "Keywords", options: argparse.Namespace, looks: "Looks") -> Any:
+    """Opens the run and, where it rings, a second one."""
+    from aqtaudio.runs.network import listening, require_stream
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.keywords.second_look import require_pair, second_look
+    from aqtaudio.tasks.keywords.task import Keywords
+
+    other = Run(options.second)
+    require_stream(other)
+    theirs = Keywords.of(other.experiment.task)
+    require_pair(task, run.experiment.setup, theirs, other.experiment.setup)
+    found, origin = stored_settings(run.path, task, {})
+    if origin == "guess":
+        say("--second: the run has no detector.json; the second looks from a posterior of 0.25 on")
+    thresholds = {word: at.threshold / 2 for word, at in found.items()}
+    first, second = (functools.partial(listening, one, options.runtime) for one in (run, other))
+    return second_look(first, second, task, thresholds, looks)
 
 
 def _add_protocol(command: argparse.ArgumentParser) -> None:
@@ -172,6 +209,28 @@ def _protocol(options: argparse.Namespace) -> int:
     return 0
 
 
+def robustness_of_keywords(run: "Run", task: "Keywords", options: argparse.Namespace) -> int:
+    """The verb `robustness` for a run of keywords: a table."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.tasks.keywords.listening import require_audio
+    from aqtaudio.tasks.keywords.robustness import markdown, robustness
+
+    split, setup = options.split, run.experiment.setup
+    require_audio(setup)
+    data = task.load(options.data, setup, (split,))
+    items = run.items(data, split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": split}
+        value |= robustness(opened, task, data, items, setup, split, say)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}, in per cent\n")
+        print(markdown(value), end="")
+
+    answer(value, options.json, show)
+    return 0
+
+
 def _fingerprint(run: Path, runtime: str, stream: str) -> str:
     """Tells runs, runtimes and streams apart whose scores must not mix."""
     digest = hashlib.sha256(f"{runtime} {stream}".encode())
@@ -200,6 +259,9 @@ def _show_protocol(value: dict[str, Any]) -> None:
 
 def _show(value: dict[str, Any]) -> None:
     scene, alone = value["scene"], value["background"]
+    if "second" in value:
+        share = 100 * value["second"]["share_of_time"]
+        print(f"{value['second']['run']} heard again {share:.2f} % of the time")
     asked = value["asked_false_alarms_per_hour"]
     print(f"{value['runtime']} on {value['split']}, {asked:g} false alarms per hour and word asked")
     for word, of in value["words"].items():
@@ -256,3 +318,21 @@ def _alarms(figures: dict[str, Any]) -> str:
     low, high = figures["false_alarms_per_hour_interval"]
     rate = figures["false_alarms_per_hour"]
     return f"{count} false alarms in {hours:.2f} h: {rate:.1f} per hour ({low:.1f} to {high:.1f})"
+
+
+def stored_settings(
+    path: Path, task: "Keywords", changes: dict[str, float]
+) -> tuple[dict[str, Any], str]:
+    """Settings by keyword, with what was given, and where thresholds are from: "given", "stored",
+    or "guess" where the run has none stored.
+    """
+    from aqtaudio.detection import stored
+    from aqtaudio.detection.detector import by_target
+
+    found = stored.read(path)
+    try:
+        settings = by_target(found or task.detector, task.keywords)
+    except BadInput as error:
+        raise BadInput(f"{path / stored.NAME}: {error}") from error
+    origin = "given" if "threshold" in changes else "stored" if found else "guess"
+    return {word: dataclasses.replace(at, **changes) for word, at in settings.items()}, origin

@@ -18,11 +18,11 @@ from aqtaudio.commands.arguments import (
     positive,
     require_frontend,
 )
-from aqtaudio.commands.keywords import add_detector
+from aqtaudio.commands.keywords import add_detector, stored_settings
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
-    from aqtaudio.tasks.keywords.task import Keywords
+    pass
 
 RAW = (".raw", ".pcm", ".s16", ".s16le")
 """Endings of files without a header."""
@@ -87,7 +87,7 @@ def listen(options: argparse.Namespace) -> int:
     task = Keywords.of(run.experiment.task, run.path)
     require_frontend(run, options.frontend)
     require_audio(run.experiment.setup)
-    settings, origin = _settings(run.path, task, changes)
+    settings, origin = stored_settings(run.path, task, changes)
     rate_hz = run.experiment.frontend.sample_rate_hz
     runtime = options.runtime or _fastest(run)
     found: list[dict[str, Any]] = []
@@ -181,21 +181,3 @@ def _thresholds(path: Path, changes: Mapping[str, float]) -> str:
         f"; the threshold {DetectorSettings().threshold:g} is a guess: the run has no "
         f"{stored.NAME}; `aqtaudio detect RUN --data DIR` finds one for every word and stores them"
     )
-
-
-def _settings(
-    path: Path, task: "Keywords", changes: dict[str, float]
-) -> tuple[dict[str, Any], str]:
-    """Settings by keyword, with what was given, and where thresholds are from: "given", "stored",
-    or "guess" where the run has none stored.
-    """
-    from aqtaudio.detection import stored
-    from aqtaudio.detection.detector import by_target
-
-    found = stored.read(path)
-    try:
-        settings = by_target(found or task.detector, task.keywords)
-    except BadInput as error:
-        raise BadInput(f"{path / stored.NAME}: {error}") from error
-    origin = "given" if "threshold" in changes else "stored" if found else "guess"
-    return {word: dataclasses.replace(at, **changes) for word, at in settings.items()}, origin

@@ -1,12 +1,13 @@
 """aqtaudio wake: a detector of phrases that nobody has recorded."""
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, names, positive
+from aqtaudio.commands.arguments import Verbs, add_json, names, positive, size
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
 from aqtaudio.commands.synthesis import Progress
 from aqtaudio.errors import BadInput
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from aqtaudio.data.speech_engine import Engine
     from aqtaudio.data.spoken_texts import SpokenText
 
-CONFIG = Path(__file__).parents[2] / "configs/wake_words_on_embedding.py"
+CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIG, CONFIG_ALONE = CONFIGS / "wake_words_on_embedding.py", CONFIGS / "wake_words_alone.py"
 NEIGHBOURS = 30
 
 
@@ -41,6 +43,11 @@ def add(verbs: Verbs) -> None:
     add_dictionary(command)
     command.add_argument("--encoder", type=Path, metavar="RUN", help="default: that of the config")
     command.add_argument("--config", type=Path, default=CONFIG, help="a spotting run's settings")
+    command.add_argument(
+        "--size", type=size, metavar="64KB",
+        help="a detector that stands alone, of so many bytes, taught by the one on the encoder",
+    )  # fmt: skip
+    command.add_argument("--config-alone", type=Path, default=CONFIG_ALONE, help="its settings")
     command.add_argument("--rate", type=float, default=1.0, help="false alarms per hour (1)")
     add_json(command)
 
@@ -71,7 +78,11 @@ def wake(options: argparse.Namespace) -> int:
             near |= {neighbour.phrase.spoken: each.text for neighbour in each.neighbours}
     sources = made.Sources(phrases, near, engine, options.recordings, options.negatives)
     settings = made.WakeSettings(takes=options.takes, rate=options.rate)
-    run, value = made.wake(sources, experiment, options.out, settings, say, Progress())
+    alone = None
+    if options.size is not None:
+        settings = dataclasses.replace(settings, file_bytes=options.size)
+        alone = load_config(options.config_alone)
+    run, value = made.wake(sources, experiment, options.out, settings, say, Progress(), alone)
     if options.json:
         print(json.dumps(value))
     else:

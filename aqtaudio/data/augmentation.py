@@ -32,6 +32,8 @@ class Augmentation:
         babble_probability: share of the clips that get another clip of the batch behind them: what
             streams hear around words.
         babble_max_volume: that clip is multiplied with a uniform draw from zero to this.
+        quieter_db: at last, clips become quieter by up to this much, as if the microphone were, and
+            are rounded to 16 bits again.
         spec_time_masks: masks in time per clip.
         spec_time_max_frames: longest such mask; lengths are uniform from zero.
         spec_frequency_masks: masks in frequency per clip.
@@ -49,6 +51,7 @@ class Augmentation:
     spec_frequency_max_bands: int = 5
     babble_probability: float = dataclasses.field(default=0.0, metadata={"added": True})
     babble_max_volume: float = dataclasses.field(default=0.1, metadata={"added": True})
+    quieter_db: float = dataclasses.field(default=0.0, metadata={"added": True})
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -71,7 +74,8 @@ class Augmentation:
         """Whether anything but masks is on."""
         noise = self.noise_probability and self.noise_max_volume
         babble = self.babble_probability and self.babble_max_volume
-        return any((self.time_shift_ms, self.speed_change, self.gain_db, noise, babble))
+        changes = self.time_shift_ms, self.speed_change, self.gain_db, self.quieter_db
+        return any((*changes, noise, babble))
 
 
 @functools.partial(jax.jit, static_argnames=("settings", "sample_rate_hz"))
@@ -108,7 +112,11 @@ def augment_audio(
         audio = audio + _babble(jax.random.fold_in(noise_key, 1), audio, settings)
     if noise is not None and settings.noise_probability and settings.noise_max_volume:
         audio = audio + _background(noise_key, noise, clips, samples, settings)
-    return jnp.clip(audio, -1.0, 1.0 - INT16_STEP)
+    audio = jnp.clip(audio, -1.0, 1.0 - INT16_STEP)
+    if settings.quieter_db:
+        decibels = -settings.quieter_db * _uniform(jax.random.fold_in(gain_key, 1), (clips, 1))
+        audio = jnp.round(audio * 10.0 ** (decibels / 20.0) / INT16_STEP) * INT16_STEP
+    return audio
 
 
 @functools.partial(jax.jit, static_argnames="settings")

@@ -1,10 +1,17 @@
 """What a manifest's labels mean to every task."""
 
+import re
 from collections.abc import Sequence
 
 UNKNOWN = "unknown"
 SILENCE = "silence"
 SPEECH = "speech"
+_NO_WORD = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
+
+
+def is_word_label(label: str) -> bool:
+    """Whether a recording of this label is an isolated word."""
+    return _NO_WORD.fullmatch(label) is None
 
 
 def class_of(label: str, keywords: Sequence[str]) -> str:

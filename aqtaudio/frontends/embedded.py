@@ -51,6 +51,11 @@ class Embedded(Frontend):
             object.__setattr__(self, name, value)
 
     @property
+    def folder(self) -> Path:
+        """Where `run` is."""
+        return _there(self.run)
+
+    @property
     def encoder(self) -> "Encoder":
         """What runs. Raises BadInput where the run has no program that streams vectors."""
         return _encoder(self.run)

@@ -16,19 +16,23 @@ Conventions (these are what differs between libraries, so they are settings or f
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.frontend import Frontend, State, cut, per_feature
+from aqtaudio.frontends.frontend import Frontend, State, cut, normalised, per_feature
 from aqtaudio.settings import added
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
 # time that they take in one go. Accelerators have four large steps instead of one.
 CHUNK_CLIPS = 32
+
+
+def _untold(default: Any) -> Any:
+    return dataclasses.field(default=default, repr=False, metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,12 @@ class LogMel(Frontend):
         scale: what the features are then divided by; one value per feature, the last one repeated.
             The defaults bring recorded speech to about zero mean and unit deviation, which suits
             an 8-bit input edge.
+        level: "as_is", or "running": logarithms are below the loudest band that was heard lately,
+            so that gain does not matter. In whole steps (`LEVEL_STEPS`): a maximum and a difference
+            of integers per frame on a device. Features are then at most (0 - mean) / scale.
+        level_fall_db_per_s: how fast the loudest band is forgotten.
+        level_least: what the loudest band counts as at least, a logarithm: what is quieter than
+            about speech at -70 dBFS is not brought up.
     """
 
     fft_length: int | None = None
@@ -71,6 +81,10 @@ class LogMel(Frontend):
     scale: tuple[float, ...] = (2.5,)
     mel_scale: Literal["htk", "slaney"] = added("htk")
     mel_norm: Literal["height", "area"] = added("height")
+    # Not in the repr: features are kept under it, and those of before have none of them.
+    level: Literal["as_is", "running"] = _untold("as_is")
+    level_fall_db_per_s: float = _untold(10.0)
+    level_least: float = _untold(-2.0)
 
     def __post_init__(self):
         for name in ("mean", "scale"):  # lists, as read from JSON, would not hash
@@ -87,9 +101,23 @@ class LogMel(Frontend):
         """Samples of the transform: `fft_length`, or the next power of two."""
         return self.fft_length or 1 << (self.window_samples - 1).bit_length()
 
+    def fingerprint(self) -> str:
+        """Returns what tells its features from those of others."""
+        if self.level == "as_is":
+            return repr(self)
+        return f"{self!r} {self.level} {self.level_fall_db_per_s} {self.level_least}"
+
+    def initial_state(self, clips: int) -> State:
+        """Returns the loudest band so far, in steps, int32 [clips]; () where it does not matter."""
+        if self.level == "as_is":
+            return ()
+        return jnp.full(clips, round(LEVEL_STEPS * self.level_least), jnp.int32)
+
     def push(self, audio: jax.Array, state: State) -> tuple[jax.Array, State]:
-        """Returns features float32 [B, T, F] of audio float32 [B, N]; there is no state."""
-        return _features(self, audio), state
+        """Returns features float32 [B, T, F] of audio float32 [B, N], and the loudest band."""
+        if self.level == "as_is":
+            return _features(self, audio), state
+        return _running(self, audio, state)
 
     def projection(self) -> np.ndarray | None:
         """Returns what the log-mel frames are multiplied with, float64 [bands, F], or None."""
@@ -115,6 +143,10 @@ class Mfcc(LogMel):
     def projection(self) -> np.ndarray:
         """Returns the cosine transform, float64 [bands, coefficients]."""
         return dct_matrix(self.mel_bands, self.coefficients)
+
+
+LEVEL_STEPS = 1024
+"""Steps of a logarithm, which levels are told in: 0.0085 dB."""
 
 
 def hz_to_mel(frequency_hz: np.ndarray | float) -> np.ndarray:
@@ -207,6 +239,12 @@ def _check(settings: LogMel) -> None:
         (s.window in ("hann", "hamming"), f"window {s.window!r}: hann or hamming"),
         (s.spectrum in ("magnitude", "power"), f"spectrum {s.spectrum!r}: magnitude or power"),
         (s.log_floor in ("add", "max"), f"log_floor {s.log_floor!r}: add or max"),
+        (s.level in ("as_is", "running"), f"level {s.level!r}: as_is or running"),
+        (
+            0 <= s.level_fall_db_per_s < 1e4,
+            f"level_fall_db_per_s {s.level_fall_db_per_s} must be within 0 to 10000",
+        ),
+        (abs(s.level_least) < 100, f"level_least {s.level_least} must be within -100 to 100"),
         (s.log_floor_value > 0, f"log_floor_value {s.log_floor_value} must be positive"),
         (
             0 < s.features <= s.mel_bands,
@@ -280,5 +318,39 @@ def _clip_features(settings: LogMel, constants: _Constants, audio: jax.Array) ->
     mel = dot(energy, constants.mel)
     floor = settings.log_floor_value
     logs = jnp.log(mel + floor if settings.log_floor == "add" else jnp.maximum(mel, floor))
+    if settings.level == "running":
+        return logs
+    return _told(settings, constants, logs)
+
+
+def _told(settings: LogMel, constants: _Constants, logs: jax.Array) -> jax.Array:
+    """Logarithms [..., bands] to features [..., F]."""
+    dot = functools.partial(jnp.dot, precision=jax.lax.Precision.HIGHEST)
     features = logs if constants.projection is None else dot(logs, constants.projection)
     return (features - constants.offset) * constants.gain
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _running(settings: LogMel, audio: jax.Array, loudest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[B, N] and the loudest band before, [B], to [B, T, F] and that after.
+
+    With a fall f per frame, max(now, before - f) is a running maximum of now + t f, less t f: so a
+    clip is computed at once in the integers of a stream.
+    """
+    logs = jnp.rint(LEVEL_STEPS * _features(settings, audio)).astype(jnp.int32)
+    if not logs.shape[1]:
+        return jnp.zeros((len(audio), 0, settings.features), jnp.float32), loudest
+    seconds = settings.hop_samples / settings.sample_rate_hz
+    per_db = np.log(10.0) / (10.0 if settings.spectrum == "power" else 20.0)
+    fall = round(LEVEL_STEPS * settings.level_fall_db_per_s * per_db * seconds)
+    fallen = fall * jnp.arange(1, logs.shape[1] + 1)
+    least = round(LEVEL_STEPS * settings.level_least)
+    now = jnp.maximum(logs.max(-1), least)
+    known = jnp.concatenate([loudest[:, None], now + fallen], 1)
+    running = jax.lax.cummax(known, axis=1)[:, 1:] - fallen
+    below = logs - running[..., None]
+    if settings.projection() is None:
+        features = normalised(below, settings.mean, settings.scale, LEVEL_STEPS)
+    else:
+        features = _told(settings, _constants(settings), below / np.float32(LEVEL_STEPS))
+    return features, running[:, -1]

@@ -71,3 +71,29 @@ def test_what_is_missing_is_said(tmp_path, refused, tone_corpus):
         made.WakeSettings(takes=3)
     assert silent.engine.said == 0 and not (tmp_path / "x").exists()
     assert "--negatives DIR is missing" in refused("wake", "hey tone", "--out", tmp_path / "x")
+
+
+@pytest.mark.slow
+def test_a_detector_that_stands_alone(tone_corpus, tmp_path, monkeypatch):
+    """It learns from the one before, and is served in its place."""
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
+    taught = dataclasses.replace(HEAD, model=EmbeddingHead(width=3, hidden=2))
+    sources = made.Sources([spoken("hey tone")], {}, Tones(24), (), [tone_corpus])
+    settings = made.WakeSettings(takes=24, hours=0.01)
+    told: list[str] = []
+    run, value = made.wake(sources, HEAD, tmp_path / "out", settings, told.append, None, taught)
+    assert [line[:6] for line in told if " of 5: " in line] == [f"{n} of 5" for n in range(1, 6)]
+    assert run.path == tmp_path / "out" / made.ALONE
+    assert value["file_bytes"] == len(run.model) <= settings.file_bytes
+    task = Spotting.of(run.experiment.task)
+    assert task.teacher == str(tmp_path / "out/head") and task.keywords == ("hey tone",)
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert any("apart" in json.loads(line) for line in lines)
+
+
+def test_a_detector_that_is_too_large_is_refused_first(tone_corpus, tmp_path):
+    sources = made.Sources([spoken("hey tone")], {}, Tones(24), (), [tone_corpus])
+    small = made.WakeSettings(takes=24, hours=0.01, file_bytes=1000)
+    with pytest.raises(BadInput, match="takes .* bytes; allowed"):
+        made.wake(sources, HEAD, tmp_path / "small", small, alone=HEAD)
+    assert sources.engine.said == 0 and not (tmp_path / "small").exists()

@@ -152,6 +152,16 @@ def test_gain_stays_within_its_decibels():
     assert -6 <= decibels.min() < -5 and 5 < decibels.max() <= 6
 
 
+def test_quieter_clips_are_what_a_converter_makes_of_them():
+    audio = clips()
+    out = augment_audio(KEY, audio, None, only(quieter_db=40.0))
+    codes = np.asarray(out) * 32768
+    np.testing.assert_array_equal(codes, np.round(codes))
+    rms = [np.sqrt(np.mean(np.asarray(x, np.float64) ** 2, 1)) for x in (out, audio)]
+    decibels = 20 * np.log10(rms[0] / rms[1])
+    assert -40.5 < decibels.min() < -35 and -5 < decibels.max() < 0.1
+
+
 def test_noise_is_a_crop_at_the_volume_asked_in_the_share_asked():
     silence = jnp.zeros((500, 4_000))
     noise = recordings()

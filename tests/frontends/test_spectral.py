@@ -269,8 +269,69 @@ def test_mel_weights_cover_what_lies_between_the_outer_peaks(
         ({"mean": 11 * (0.0,)}, "mean has 11"),
         ({"scale": (1.0, 0.0)}, "scale"),
         ({"upper_hz": float("nan")}, "must rise"),
+        ({"level": "loud"}, "as_is or running"),
+        ({"level_fall_db_per_s": -1.0}, "level_fall_db_per_s"),
+        ({"level_least": float("inf")}, "level_least"),
     ],
 )
 def test_nonsense_is_refused(change, message):
     with pytest.raises(BadInput, match=message):
         Mfcc(**change)
+
+
+# --- levels
+
+RUNNING = {"level": "running", "log_floor_value": 1e-9}
+
+
+def test_a_stream_has_the_levels_of_its_clip():
+    """To a step, which is where the spectrum's float sums differ between lengths."""
+    made = LogMel(**RAW, **RUNNING)
+    audio = clips(3, 640 + 31 * 320) * np.linspace(1, 0.01, 640 + 31 * 320, dtype=np.float32)
+    state, parts, place = made.initial_state(3), [], 0
+    for frames in (8, 24):
+        end = place + (frames - 1) * made.hop_samples + made.window_samples
+        found, state = made.push(audio[:, place:end], state)
+        parts.append(found)
+        place += frames * made.hop_samples
+    whole, step = np.asarray(made(audio)), 1 / spectral.LEVEL_STEPS
+    found = np.concatenate(parts, 1)
+    np.testing.assert_allclose(found, whole, atol=1.01 * step)
+    assert np.mean(found != whole) < 0.05
+    np.testing.assert_array_equal(whole / step, np.rint(whole / step))
+    nothing, same = made.push(audio[:, :100], state)
+    assert nothing.shape == (3, 0, made.features)
+    np.testing.assert_array_equal(same, state)
+    cepstra = Mfcc(**RAW, **RUNNING)
+    np.testing.assert_allclose(cepstra(audio), whole @ cepstra.projection(), atol=1e-2)
+
+
+@pytest.mark.parametrize("exponent", [-8, -3, 2])
+def test_gain_does_not_matter_to_running_levels(exponent):
+    """But for the rounding to steps; the plain front end follows the gain."""
+    audio, made = clips(3, 8000), LogMel(**RAW, **RUNNING, level_least=-20.0)
+    changed = made(audio * np.float32(2.0**exponent))
+    np.testing.assert_allclose(changed, made(audio), atol=1.01 / spectral.LEVEL_STEPS)
+    assert float(made(audio).max()) == 0.0
+
+
+def test_running_levels_fall_and_have_a_least():
+    audio = clips(3, 32_000)[:1]
+    audio[:, 10_000:] *= 1e-3
+    made = LogMel(**RAW, **RUNNING, level_fall_db_per_s=20.0)
+    loudest = np.asarray(made(audio)).max((0, 2))
+    rate = np.log(10.0) / 20 * 20.0 * 0.02  # logarithm per frame
+    later = loudest[40:90]
+    assert np.polyfit(np.arange(50), later, 1)[0] == pytest.approx(rate, rel=0.1)
+    quiet = np.asarray(made(audio * np.float32(1e-5))).max()
+    assert quiet < -4  # silence is not brought up
+    plain = np.asarray(LogMel(**RAW, log_floor_value=1e-9)(audio))
+    shapes = [x - x.max(-1, keepdims=True) for x in (np.asarray(made(audio)), plain)]
+    np.testing.assert_allclose(*shapes, atol=1.01 / spectral.LEVEL_STEPS)
+
+
+def test_what_features_are_kept_under():
+    """Plain features are found under what they were kept under before levels were a setting."""
+    assert "level" not in LogMel().fingerprint()
+    made = [LogMel(level="running", level_least=least) for least in (-1.0, -2.0)]
+    assert len({one.fingerprint() for one in (LogMel(), *made)}) == 3

@@ -1,10 +1,12 @@
 """What a keyword run sees: clips of its keywords, of anything else, and of background noise."""
 
+import copy
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from aqtaudio.data.labels import SILENCE, UNKNOWN, class_of
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.keywords import epochs
+from aqtaudio.tasks.keywords.kept_features import KeptFeatures
+from aqtaudio.tasks.keywords.unheard import Unheard
 
 # A clip of a keyword must hold nearly all of the word; a clip of other speech, some of it.
 KEYWORD_LOUDNESS = 0.9
@@ -67,17 +71,21 @@ class KeywordData:
         clip_samples: int = 16000,
         quiet_share: float = epochs.QUIET_SHARE,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
+        unheard: Unheard | None = None,
     ):
         """Takes recordings and their audio (int16 [samples] each); `load` reads them.
 
         `quiet_share`: of the silence clips of training, that are made quieter.
         `unknown_per_keyword`: unknown clips of training, per clip of a typical keyword.
+        `unheard`: words that are kept out of training: their clips of "train" are of "val".
         """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
         self.clip_samples = clip_samples
         self._quiet_share = quiet_share
         self._unknown_per_keyword = unknown_per_keyword
+        unheard = unheard or Unheard(tuple(keywords))
+        recordings = unheard.kept_out(recordings)
         # Everything below goes by path, so that the order of the manifest changes no number.
         order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
         self._recordings = [recordings[row] for row in order]
@@ -85,6 +93,9 @@ class KeywordData:
         names = [class_of(recording.label, keywords) for recording in self._recordings]
         self._class = np.asarray([self.classes.index(name) for name in names], np.int32)
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
+        self._unheard = np.asarray(unheard.words(self._recordings))
+        self._has_parts = bool(unheard)
+        self._kept: KeptFeatures | None = None
         self._pool: epochs.Pool | None = None
         self._epochs: dict[int, dict[int, epochs.Epoch]] = {}  # the latest two, by seed
 
@@ -98,6 +109,7 @@ class KeywordData:
         splits: Sequence[str] = ("train", "val"),
         bands: int | None = None,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
+        unheard: Unheard | None = None,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from manifest folders.
 
@@ -105,10 +117,16 @@ class KeywordData:
         many per frame, every recording one clip long.
 
         Raises:
-          BadInput: a bad folder or file, or a class without recordings in one of the splits.
+          BadInput: a bad folder or file, or a class without recordings in one of the splits; words
+            that training is not to hear, of which there is none to validate with.
         """
-        recordings = [row for row in manifest.read_all(folders) if row.split in splits]
+        rows = manifest.read_all(folders)
+        if unheard:
+            rows = unheard.kept_out(rows)
+        recordings = [row for row in rows if row.split in splits]
         require_classes(folders, recordings, keywords, splits)
+        if unheard and {"train", "val"} <= set(splits):
+            _check_unheard(folders, recordings, unheard)
 
         def read(recording: Recording) -> np.ndarray:
             if bands is None:
@@ -118,7 +136,7 @@ class KeywordData:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
         quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
-        how = quiet_share, unknown_per_keyword
+        how = quiet_share, unknown_per_keyword, unheard
         return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, *how)
 
     # Evaluation.
@@ -131,7 +149,8 @@ class KeywordData:
         Every recording of a keyword is in it. Unknown and silence are as many as the median
         keyword has (fewer where the recordings do not hold that many clips that do not overlap),
         spread over the kinds of recordings (the first folder of a path is its kind). Recordings
-        labelled `_unknown_` or `_silence_` are a ready-made list and kept whole.
+        labelled `_unknown_` or `_silence_` are a ready-made list and kept whole. Of words that are
+        kept out of training as many again, in equal shares as far as their recordings go.
 
         Args:
           split: train, val or test; it must be loaded.
@@ -153,13 +172,15 @@ class KeywordData:
         typical = int(np.median(counts))
         for name in (UNKNOWN, SILENCE):
             items += self._drawn_items(split, name, per_class or typical, per_class, seed)
+        items += self._unheard_items(split, per_class or typical, seed)
         return _first(items, None, seed)
 
-    def evaluation_arrays(self, items: Iterable[EvaluationItem]) -> tuple[np.ndarray, np.ndarray]:
+    def evaluation_arrays(self, items: Iterable[EvaluationItem]) -> tuple[np.ndarray, ...]:
         """The clips of a list.
 
         Returns:
-          int16 [n, clip_samples] and class numbers int32 [n].
+          int16 [n, clip_samples] and class numbers int32 [n]; where words are kept out of training,
+          also of each clip which of them it is, or "", [n].
 
         Raises:
           BadInput: an item whose recording, class or samples are not in the data.
@@ -178,7 +199,9 @@ class KeywordData:
                 raise BadInput(f"{item.path!r} ends before the clip at {item.start_sample} does")
             clips[index] = clip
             numbers[index] = self.classes.index(item.label)
-        return clips, numbers
+        if not self._has_parts:
+            return clips, numbers
+        return clips, numbers, self._unheard[[self._row[item.path] for item in items]]
 
     def holds(self, items: Iterable[EvaluationItem]) -> bool:
         """Whether every recording of a list is loaded."""
@@ -195,6 +218,12 @@ class KeywordData:
         """Steps after which every training clip of a keyword was seen once."""
         return -(-len(self._training_pool()) // batch_size)
 
+    def keeping(self, features: Callable[[int], KeptFeatures]) -> Self:
+        """The same data whose training batches hold `features`, made for epochs so long."""
+        found = copy.copy(self)
+        found._kept = features(len(self._training_pool()))
+        return found
+
     def training_batch(
         self, step: int, batch_size: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -204,13 +233,19 @@ class KeywordData:
         of the next.
 
         Returns:
-          int16 [batch_size, clip_samples] and class numbers int32 [batch_size].
+          int16 [batch_size, clip_samples], or features float32 [batch_size, T, F] where they are
+          kept, and class numbers int32 [batch_size].
         """
-        pool = self._training_pool()
         places = np.arange(step * batch_size, (step + 1) * batch_size)
+        given = self.training_clips if self._kept is None else self._kept.batch
+        return given(places, seed)
+
+    def training_clips(self, places: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips int16 [n, clip_samples] and their classes [n] at places of the endless epochs."""
+        pool = self._training_pool()
         numbers, places = np.divmod(places, len(pool))
-        clips = np.empty((batch_size, self.clip_samples), np.int16)
-        rows = np.empty(batch_size, np.int64)
+        clips = np.empty((len(places), self.clip_samples), np.int16)
+        rows = np.empty(len(places), np.int64)
         for index, (number, place) in enumerate(zip(numbers, places, strict=True)):
             epoch = self._epoch(int(number), seed)
             rows[index] = row = epoch.rows[place]
@@ -241,6 +276,11 @@ class KeywordData:
         if not loud:
             raise BadInput(f"split {split!r} has no noise; needed: recordings labelled noise:*")
         return np.stack(loud)
+
+    def noises(self, split: str) -> list[np.ndarray]:
+        """Recordings of background of a split, int16 [samples] each, that are not silent."""
+        found = (self._samples[row] for row in self._rows(split, SILENCE))
+        return [samples for samples in found if samples.any()]
 
     def others(self, split: str) -> list[np.ndarray]:
         """Whole recordings, int16 [samples] each, of a split that hold no keyword."""
@@ -276,13 +316,23 @@ class KeywordData:
     def _drawn_items(
         self, split: str, name: str, count: int, at_most: int | None, seed: int
     ) -> list[EvaluationItem]:
-        rows = self._rows(split, name)
+        rows = np.asarray([row for row in self._rows(split, name) if not self._unheard[row]], int)
         ready = [row for row in rows if self._recordings[row].label == f"_{name}_"]
         if ready:
             return _first([self._item(row, 0) for row in ready], at_most, seed)
         kinds = [self._candidates(kind, seed) for kind in self._kinds(rows)]
         shares = crops.in_turns([len(kind) for kind in kinds], count)
         return [item for kind, share in zip(kinds, shares, strict=True) for item in kind[:share]]
+
+    def _unheard_items(self, split: str, count: int, seed: int) -> list[EvaluationItem]:
+        rows = np.flatnonzero(self._unheard != "")
+        rows = np.asarray([row for row in rows if self._recordings[row].split == split], int)
+        groups = crops.grouped(self._unheard[rows])
+        words = [
+            _first([self._keyword_item(int(rows[n]), seed) for n in g], None, seed) for g in groups
+        ]
+        shares = crops.in_turns([len(word) for word in words], count)
+        return [item for word, share in zip(words, shares, strict=True) for item in word[:share]]
 
     def _candidates(self, rows: np.ndarray, seed: int) -> list[EvaluationItem]:
         """Clips of these recordings: one of each in hash order, then a second of each, ..."""
@@ -349,6 +399,17 @@ def require_classes(
         raise BadInput(
             f"label {lacking[0]!r} has no clips in split {split!r} of "
             f"{', '.join(map(str, folders))}; allowed: {need}"
+        )
+
+
+def _check_unheard(folders: Sequence[Path], recordings: list[Recording], unheard: Unheard) -> None:
+    there = set(unheard.words(recordings)) - {""}
+    lacking = [word for word in unheard.named if word not in there]
+    if lacking or not there:
+        what = f"{lacking[0]!r}" if lacking else "any word of task.unheard_share"
+        raise BadInput(
+            f"{what} is to be kept out of training, and has no recordings in "
+            f"{', '.join(map(str, folders))}"
         )
 
 

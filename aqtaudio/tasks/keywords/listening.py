@@ -296,7 +296,7 @@ def _words(
     task: Keywords, data: KeywordData, items: Sequence[EvaluationItem]
 ) -> list[tuple[str, np.ndarray]]:
     items = [item for item in items if item.label in task.keywords]
-    clips, _ = data.evaluation_arrays(items)
+    clips, *_ = data.evaluation_arrays(items)
     return [(item.label, clip) for item, clip in zip(items, clips, strict=True)]
 
 

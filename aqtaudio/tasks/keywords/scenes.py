@@ -242,7 +242,7 @@ def features_of(
         if missing:
             some = [scene for place in missing for scene in scenes[place]]
             heard = around.heard(some, np.concatenate([audio[place] for place in missing]))
-            made = _made(frontend, heard)
+            made = unkept_features_of(frontend, heard)
         for place, file, known in zip(group, files, kept, strict=True):
             if known is None:
                 count = place.stop - place.start
@@ -287,7 +287,8 @@ class _Progress:
         )
 
 
-def _made(frontend: Frontend, audio: np.ndarray) -> np.ndarray:
+def unkept_features_of(frontend: Frontend, audio: np.ndarray) -> np.ndarray:
+    """Features float16 [n, T, F] of scenes int16 [n, N], each from silence."""
     run, frames, found = _features(frontend), frames_of(frontend), []
     for first in range(0, len(audio), TOGETHER):
         some = audio[first : first + TOGETHER]

@@ -6,6 +6,7 @@ negatives of a batch only the hardest count.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from aqtaudio.data.conditions import Change
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.detection.intervals import wilson_interval
 from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.embedded import Embedded
+from aqtaudio.settings import added
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
 from aqtaudio.tasks.keywords.spotting_data import (
     LATE_MS,
@@ -64,13 +68,16 @@ class Spotting(Keywords):
       feature_noise: standard deviation of noise on features, in units of each feature's own; voices
         are few.
       alarms_per_hour: at this rate recall is told, and the best state of a training is chosen.
+      teacher: directory of another detector of the same words, which streams: a head joined with
+        its encoder. What it says of every window is learned beside the truth. "": of none.
+      teacher_weight: of the divergence from its answers.
     """
 
     item: ClassVar[type] = SceneItem
     rivals: ClassVar[bool] = False
     posterior_name: ClassVar[str] = "logistic function"
     detector: ClassVar[DetectorSettings] = DetectorSettings(smoothing_ms=80.0)
-    headlines: ClassVar[Headlines] = Headlines(
+    headlines: ClassVar[Headlines] = Headlines(  # pyright: ignore[reportIncompatibleVariableOverride]
         ("recall",), titles={"recall": "recall at the rate of false alarms"}
     )
 
@@ -82,15 +89,20 @@ class Spotting(Keywords):
     hardest: float = 0.25
     feature_noise: float = 0.2
     alarms_per_hour: float = 1.0
+    teacher: str = added("")
+    teacher_weight: float = added(1.0)
 
     def __post_init__(self):
         super().__post_init__()
+        if self.kept_epochs:
+            raise BadInput("task.kept_epochs: features of scenes are kept in any case; allowed: 0")
         for name, least, most in (
             ("scenes_per_clip", 1, 100),
             ("negative_weight", 0.01, 100),
             ("hardest", 0.01, 1),
             ("feature_noise", 0, 10),
             ("alarms_per_hour", 0.001, 100),
+            ("teacher_weight", 0, 100),
         ):
             if not least <= getattr(self, name) <= most:
                 raise BadInput(
@@ -126,12 +138,17 @@ class Spotting(Keywords):
         self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]
     ) -> SpottingData:
         """Recordings of the words and of anything else."""
-        how = setup, splits, self.mixing, self.scenes_per_clip
+        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard
         return SpottingData.load(folders, self.keywords, *how)
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
         """With the features of all scenes, made once."""
-        return data.prepared(lambda text: print(text, flush=True))
+
+        def say(text: str) -> None:
+            print(text, flush=True)
+
+        found = data.prepared(say)
+        return found.taught(teacher_of(self.teacher, self.keywords), say) if self.teacher else found
 
     def given(self, data: SpottingData) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The standard deviation of each feature, float32 [F]."""
@@ -147,21 +164,36 @@ class Spotting(Keywords):
 
     def examples(
         self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
-    ) -> tuple[jax.Array, jax.Array]:
-        """Features of windows in noise, and numbers of their keywords, -1 for none."""
-        features, numbers = batch
+    ) -> tuple[jax.Array, Any]:
+        """Features of windows in noise, and numbers of their keywords, -1 for none; a teacher's
+        logits beside them.
+        """
+        features, numbers, *taught = batch
         noise = jax.random.normal(key, features.shape)
-        return features + self.feature_noise * given * noise, numbers
+        targets = (numbers, taught[0]) if taught else numbers
+        return features + self.feature_noise * given * noise, targets
 
     def objective(
         self,
         answers: jax.Array,
-        targets: jax.Array,
+        targets: Any,
         setup: Setup,
         beside: Beside,
         label_smoothing: Any,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest."""
+        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest; and
+        the divergence from a teacher.
+        """
+        if self.teacher:
+            targets, taught = targets
+            apart = self.divergence(answers, taught, targets, setup)
+            loss, told = self._truth(answers, targets, label_smoothing)
+            return loss + self.teacher_weight * apart, told | {"apart": apart}
+        return self._truth(answers, targets, label_smoothing)
+
+    def _truth(
+        self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         held = targets[:, None] == jnp.arange(answers.shape[-1])
         wanted = optax.smooth_labels(jnp.stack([1.0 * held, 1.0 * ~held], -1), label_smoothing)
         each = optax.sigmoid_binary_cross_entropy(answers, wanted[..., 0])
@@ -212,6 +244,7 @@ class Spotting(Keywords):
         """
         _, features, numbers, ends_ms, labels, near = arrays
         is_word = np.asarray([is_word_label(label) for label in labels])
+        unheard = np.asarray([self.never_heard.holds(label) for label in labels])
         peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
         words: dict[str, Any] = {}
         for number, word in enumerate(self.keywords):
@@ -233,6 +266,8 @@ class Spotting(Keywords):
                 "neighbours": _share(ring[others & (near == word)]),
                 "rings_on": _worst(labels[others], ring[others]),
             }
+            if self.never_heard:
+                words[word]["unheard_words"] = _share(ring[others & unheard])
         return {
             "recall": float(np.mean([word["recall"] for word in words.values()])),
             "margin": float(np.mean([word["margin"] for word in words.values()])),
@@ -255,6 +290,40 @@ class Spotting(Keywords):
             word: float(np.mean(loudest[numbers == number, number] >= thresholds[word]))
             for number, word in enumerate(self.keywords)
         }
+
+    def under(
+        self,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
+        """What becomes of scenes that are mixed with nothing and changed.
+
+        The thresholds are those of the rate in the scenes as training makes them.
+
+        Returns:
+          "figures" by what people call them: shares of the scenes in which each word is found, of
+          those with another word that ring, and false alarms of all words per hour of other sound;
+          "counts" [how many, of].
+        """
+        usual = self.scores(network, data, items, setup)["words"]
+        thresholds = np.asarray([usual[word]["threshold"] for word in self.keywords])
+        features, numbers, ends_ms, labels = data.changed(items, change)
+        peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
+        rings, is_word = peaks > thresholds, np.asarray([is_word_label(label) for label in labels])
+        counts = {
+            word: [int(np.sum(rings[numbers == n, n])), int(np.sum(numbers == n))]
+            for n, word in enumerate(self.keywords)
+        }
+        others = is_word & (numbers < 0)
+        counts["other words ring"] = [int(np.sum(rings[others].any(-1))), int(np.sum(others))]
+        figures = {name: count / max(1, n) for name, (count, n) in counts.items()}
+        alarms, scenes = int(np.sum(rings[~is_word])), int(np.sum(~is_word))
+        if scenes:
+            figures["false alarms per hour"] = alarms / (hours * scenes)
+        return {"figures": figures, "counts": counts}
 
     def _peaks(
         self,
@@ -309,13 +378,28 @@ class Spotting(Keywords):
                 f"{word:>20} {told['recall']:.4f} ({low:.3f} to {high:.3f}, {told['n']} clips, "
                 f"{told['hours']:.2f} h)"
             )
-            for kind in ("neighbours", "other_words"):
-                if told[kind]["n"]:
+            for kind in ("neighbours", "other_words", "unheard_words"):
+                if kind in told and told[kind]["n"]:
                     of = f"{told[kind]['ring']} of {told[kind]['n']}"
                     lines.append(f"{'':>20} rings on {of} {kind.replace('_', ' ')}")
             if told["rings_on"]:
                 lines.append(f"{'':>20} most: {', '.join(told['rings_on'])}")
         return lines
+
+
+def teacher_of(run: str, words: Sequence[str]) -> Embedded:
+    """The front end whose features are the logits of a detector of these words.
+
+    Raises BadInput where the run is none.
+    """
+    teacher = Embedded(run=run)
+    known = json.loads((teacher.folder / "config.json").read_text())["task"].get("keywords", [])
+    if list(known) != list(words):
+        raise BadInput(
+            f"task.teacher: {run} listens for {', '.join(known) or 'no words'}; "
+            f"allowed: {', '.join(words)}, in this order"
+        )
+    return teacher
 
 
 def _share(rings: np.ndarray) -> dict[str, Any]:

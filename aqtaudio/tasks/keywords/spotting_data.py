@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,27 +12,23 @@ from typing import Self
 import numpy as np
 
 from aqtaudio.data import audio, manifest, sidecars
-from aqtaudio.data.labels import SILENCE, SPEECH, class_of, says
+from aqtaudio.data.conditions import Change
+from aqtaudio.data.labels import SILENCE, SPEECH, class_of, is_word_label, says
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.tasks.keywords import scenes as made
 from aqtaudio.tasks.keywords.scenes import Placed, Say, Scene, Surroundings
+from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 
-_NO_WORD = re.compile(r"(speech|_unknown_|_silence_|silence|noise:.*)")
-"""Labels of recordings that are no isolated word."""
 LATE_MS = 240
 """After the end of a word a window still holds it."""
 CUT = (0.2, 0.55)
 """Windows that end between these shares of a word are of a word cut short: they are negatives."""
 LONGEST_PER_SPLIT = 4096
 """Scenes of sound without words that are scored, at most: 5.7 hours."""
-
-
-def is_word_label(label: str) -> bool:
-    """Whether a recording of this label is an isolated word."""
-    return _NO_WORD.fullmatch(label) is None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +65,19 @@ class Rendered:
     features: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Taught:
+    """A teacher's logits [n, T, W] of scenes, and when each of the T is known, ms [T]."""
+
+    logits: np.ndarray
+    ends_ms: np.ndarray
+
+    def at(self, scenes: np.ndarray, ends_ms: np.ndarray) -> np.ndarray:
+        """The latest that are known of scenes [B] at times [B]: [B, W]."""
+        latest = np.searchsorted(self.ends_ms, ends_ms + 0.5, side="right") - 1
+        return self.logits[scenes, np.maximum(latest, 0)].astype(np.float32)
+
+
 class SpottingData:
     """Recordings in memory, as int16, and the features of their scenes (`tasks.task.Data`).
 
@@ -97,6 +105,7 @@ class SpottingData:
         near = {folder: sidecars.neighbours(folder) for folder in sorted(folders)}
         self._near = [near[one.folder].get(one.path, "") for one in self._recordings]
         self._training: Rendered | None = None
+        self._taught: Taught | None = None
 
     @classmethod
     def load(
@@ -107,12 +116,17 @@ class SpottingData:
         splits: Sequence[str],
         mixing: Mixing,
         scenes_per_clip: int,
+        unheard: Unheard | None = None,
     ) -> "SpottingData":
         """Reads recordings of the splits; those in whose transcript a keyword is are left out.
 
+        `unheard`: words whose recordings of "train" are of "val".
+
         Raises BadInput for a keyword or sound without words that a split lacks.
         """
-        rows = [row for row in manifest.read_all(folders) if row.split in splits]
+        rows = manifest.read_all(folders)
+        rows = unheard.kept_out(rows) if unheard else rows
+        rows = [row for row in rows if row.split in splits]
         rows = [
             row
             for row in rows
@@ -234,6 +248,16 @@ class SpottingData:
         numbers, placed = self.numbers(found.scenes), found.placed
         return placed.audio, found.features, numbers, placed.ends_ms, labels, near
 
+    def changed(self, items: Iterable[SceneItem], change: Change) -> tuple[np.ndarray, ...]:
+        """Features [n, T, F] of the items' scenes, mixed with nothing and changed, numbers of
+        keywords or -1, when words end in ms, and labels, [n] each.
+        """
+        scenes = self._scenes_of(items)
+        placed = self._placed(scenes)
+        features = made.unkept_features_of(self._setup.frontend, change(placed.audio))
+        labels = np.asarray([self._label(scene.path) for scene in scenes])
+        return features, self.numbers(scenes), placed.ends_ms, labels
+
     def recordings(self, items: Iterable[SceneItem]) -> np.ndarray:
         """What a device hears of the scenes of items, int16 [n, N]."""
         return self.heard(self._scenes_of(items))
@@ -257,6 +281,18 @@ class SpottingData:
         """The same data with the features of every training scene."""
         found = copy.copy(self)
         found._training = self.rendered(self.scenes("train", self._turns), say)
+        return found
+
+    def taught(self, teacher: Frontend, say: Say | None) -> Self:
+        """The same prepared data with what a teacher says of every training scene.
+
+        `teacher`: a front end whose features are its logits.
+        """
+        found, trained = copy.copy(self), self._trained_on
+        around = self._around(trained.scenes)
+        logits = made.features_of(teacher, around, trained.scenes, trained.placed.audio, say)
+        setup = dataclasses.replace(self._setup, frontend=teacher)
+        found._taught = Taught(logits, ends_of(setup, logits.shape[1]))
         return found
 
     @property
@@ -293,13 +329,12 @@ class SpottingData:
                 (others if scene.word else sounds).append(_of_scene(index, everywhere))
         return Windows(tuple(map(_joined, words)), *map(_joined, (near, others, sounds)))
 
-    def training_batch(
-        self, step: int, batch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
         """The windows of a step, a pure function of its arguments.
 
         Returns:
-          float32 [batch_size, T, F], and the number of the keyword of each or -1.
+          float32 [batch_size, T, F], the number of the keyword of each or -1, and with a teacher
+          its logits [batch_size, W].
         """
         features = self._trained_on.features
         rng, windows = np.random.default_rng([seed, step]), self._windows
@@ -320,7 +355,11 @@ class SpottingData:
             truths += [-1] * count
         frames = self._setup.feature_shape[0]
         cut = [features[scene, end - frames : end] for scene, end in picked]
-        return np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
+        batch = np.stack(cut).astype(np.float32), np.asarray(truths, np.int32)
+        if self._taught is None:
+            return batch
+        of, ends = np.asarray(picked).T
+        return *batch, self._taught.at(of, ends_of(self._setup, features.shape[1])[ends - 1])
 
 
 WORDS, NEAR, OTHERS = 0.15, 0.15, 0.2

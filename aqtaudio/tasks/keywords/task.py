@@ -1,11 +1,13 @@
 """Keyword spotting: which of some words a clip holds, another word, or silence."""
 
 import dataclasses
+import functools
+import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import jax
@@ -14,15 +16,18 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
+from aqtaudio.data.conditions import Change
 from aqtaudio.data.manifest import read_all
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
 from aqtaudio.detection.posteriors import softmax
 from aqtaudio.errors import BadInput
 from aqtaudio.program import c_text
+from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks.keywords import loss as of_logits
+from aqtaudio.tasks.keywords import parts
 from aqtaudio.tasks.keywords.certainty import in_words, of_accuracies
 from aqtaudio.tasks.keywords.data import (
     EvaluationItem,
@@ -31,6 +36,8 @@ from aqtaudio.tasks.keywords.data import (
     require_classes,
 )
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
+from aqtaudio.tasks.keywords.kept_features import KeptFeatures, of_validation
+from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
 from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
@@ -50,18 +57,29 @@ class Keywords(Task):
       clip_ms: length of a clip.
       unknown_per_keyword: unknown clips that training hears per clip of a typical keyword. More of
         them: fewer other words are taken for a keyword, and more keywords are missed.
+      unheard: other words, labels, that are kept out of training whole: all their recordings of
+        split "train" are of "val". Figures then have parts (`tasks.keywords.parts`), and with
+        `Optimizer.patience` the state is kept that is best by the mean of "accuracy_open" and
+        "accuracy_unheard".
+      unheard_share: of all other words, chosen by a hash of each, that are kept out too.
+      kept_epochs: epochs whose clips, with their augmentation, are made to features once and come
+        again: for front ends that cost more than the model. They are the same for all seeds. 0: new
+        ones at every step.
     """
 
     item: ClassVar[type] = EvaluationItem
     posterior_name: ClassVar[str] = "softmax"
     detector: ClassVar[DetectorSettings] = DetectorSettings()
-    headlines: ClassVar[Headlines] = Headlines(("accuracy",))
 
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
     clip_ms: int = 1000
     unknown_per_keyword: float = added(UNKNOWN_PER_KEYWORD)
+    unheard: tuple[str, ...] = added(())
+    unheard_share: float = added(0.0)
+    kept_epochs: int = added(0)
 
     def __post_init__(self):
+        self.never_heard  # noqa: B018 - refuses what cannot be kept out
         class_names(self.keywords)
         if self.clip_ms < 100:
             raise BadInput(f"task.clip_ms is {self.clip_ms}; at least 100 is needed")
@@ -69,6 +87,22 @@ class Keywords(Task):
             raise BadInput(
                 f"task.unknown_per_keyword is {self.unknown_per_keyword}; allowed: above 0"
             )
+        if not 0 <= self.kept_epochs <= 1000:
+            raise BadInput(f"task.kept_epochs is {self.kept_epochs}; allowed: 0 to 1000")
+
+    @property
+    def headlines(self) -> Headlines:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Accuracy, or that of the parts."""
+        return parts.HEADLINES if self.never_heard else Headlines(("accuracy",))
+
+    @property
+    def never_heard(self) -> Unheard:
+        """The words that are kept out of training."""
+        return Unheard(self.keywords, self.unheard, self.unheard_share)
+
+    def for_words(self, words: tuple[str, ...]) -> Self:
+        """The same task for other keywords, which are heard of everything else."""
+        return dataclasses.replace(self, keywords=words, unheard=(), unheard_share=0.0)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -113,8 +147,23 @@ class Keywords(Task):
         frontend = setup.frontend
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
-        how = rate_hz, samples, splits, bands, self.unknown_per_keyword
+        how = rate_hz, samples, splits, bands, self.unknown_per_keyword, self.never_heard
         return KeywordData.load(folders, self.keywords, *how)
+
+    def prepared(self, data: Any, setup: Setup) -> Any:
+        """With the features of some epochs, made once, where they are kept."""
+        if not self.kept_epochs:
+            return data
+        noise = self.given(data)
+        told = f"{setup.frontend.fingerprint()}\n{setup.augmentation}\n{setup.clips_before}\n"
+        told += f"{setup.feature_shape} {hashlib.sha256(noise.tobytes()).hexdigest()}"
+
+        def make(key: jax.Array, clips: np.ndarray) -> jax.Array:
+            return _made(setup)(key, clips, noise)
+
+        return data.keeping(
+            lambda length: KeptFeatures(data.training_clips, make, told, length, self.kept_epochs)
+        )
 
     def given(self, data: KeywordData) -> np.ndarray:
         """Background noise, int16 [pieces, N]."""
@@ -122,9 +171,9 @@ class Keywords(Task):
 
     def recordings(self, data: KeywordData, items: Sequence[EvaluationItem], n: int) -> np.ndarray:
         """Clips of the list, filled up with training clips."""
-        clips, _ = data.evaluation_arrays(items[:n])
+        clips, *_ = data.evaluation_arrays(items[:n])
         if len(clips) < n and data.trains:
-            more, _ = data.training_batch(0, n - len(clips), seed=0)
+            more, _ = data.training_clips(np.arange(n - len(clips)), 0)
             clips = np.concatenate([clips, more])
         return clips
 
@@ -133,14 +182,12 @@ class Keywords(Task):
     def examples(
         self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
     ) -> tuple[jax.Array, jax.Array]:
-        """Features of augmented clips, and their classes [B]."""
+        """Features of augmented clips, or such as were kept, and their classes [B]."""
         clips, classes = batch
-        settings, rate_hz = setup.augmentation, setup.frontend.sample_rate_hz
         audio_key, mask_key = jax.random.split(key)
-        audio = to_float(clips)
-        audio = augment_audio(audio_key, audio, given, settings, rate_hz)
-        features = setup.features(audio, setup.clips_before)
-        return mask_features(mask_key, features, settings), classes
+        is_kept = jnp.issubdtype(clips.dtype, jnp.floating)
+        features = clips if is_kept else augmented_features(audio_key, clips, given, setup)
+        return mask_features(mask_key, features, setup.augmentation), classes
 
     def objective(
         self,
@@ -169,13 +216,24 @@ class Keywords(Task):
         setup: Setup,
         label_smoothing: float | None,
     ) -> dict[str, float]:
-        """Accuracy on whole clips, each from silence."""
-        clips, classes = arrays
-        logits = network.whole(setup.features_of(clips))
+        """Accuracy on whole clips, each from silence.
+
+        The phase stops early by the loss; where words are kept out of training, by what is wrong.
+        """
+        clips, classes, *words = arrays
+        made = of_validation if self.kept_epochs else Setup.features_of
+        logits = network.whole(made(setup, clips))
         scores = {"val_accuracy": float(of_logits.accuracy(logits, classes))}
+        loss = 0.0
         if label_smoothing is not None:
-            loss = of_logits.loss(jnp.asarray(logits), classes, label_smoothing)
-            scores["val_loss"] = float(loss)
+            loss = float(of_logits.loss(jnp.asarray(logits), classes, label_smoothing))
+            scores["val_loss"] = loss
+        if words:
+            right = np.argmax(logits, -1) == classes
+            found = parts.parts(right, classes, self.classes, words[0])
+            scores |= {f"val_{name}": found[name] for name in parts.HEADLINES.fronts}
+            if label_smoothing is not None:
+                scores["val_loss"] = parts.wrong(found) + 0.01 * math.tanh(loss)
         return scores
 
     def scores(
@@ -188,16 +246,48 @@ class Keywords(Task):
         """Accuracy over all, per class, and the confusion matrix."""
         return self.scores_of(network, data.evaluation_arrays(items), setup)
 
-    def scores_of(
-        self, network: Network, arrays: tuple[np.ndarray, np.ndarray], setup: Setup
-    ) -> Scores:
-        """The same of clips, int16 [n, N], and class numbers [n].
+    def scores_of(self, network: Network, arrays: tuple[np.ndarray, ...], setup: Setup) -> Scores:
+        """The same of clips, int16 [n, N], and class numbers [n]; with the words that training
+        never heard, [n], also of the list's parts.
 
         A stream hears the clips one after the other without a break. It is asked at the last whole
         block of each, which lies up to a block before the clip's end.
         """
-        clips, classes = arrays
-        return of_logits.metrics(_logits(network, clips, setup), classes, self.classes)
+        clips, classes, *words = arrays
+        logits = _logits(network, clips, setup)
+        found = of_logits.metrics(logits, classes, self.classes)
+        if words:
+            right = np.argmax(logits, -1) == classes
+            found |= parts.parts(right, classes, self.classes, words[0])
+        return found
+
+    def under(
+        self,
+        network: Network,
+        data: Any,
+        items: Sequence[Any],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
+        """What becomes of the items' clips when all are changed.
+
+        Returns:
+          "figures" by what people call them: shares of the clips that are recognised, of all and of
+          each part, and of the clips without a keyword that are taken for one; "counts" of the
+          latter two, [how many, of].
+        """
+        clips, classes, *words = data.evaluation_arrays(items)
+        predicted = np.argmax(_logits(network, change(clips), setup), -1)
+        words = words[0] if words else np.full(len(classes), "")
+        found = parts.parts(predicted == classes, classes, self.classes, words)
+        without = classes >= len(self.keywords)
+        wrong = int(np.sum(predicted[without] < len(self.keywords)))
+        counts = {parts.TOLD[name]: of for name, of in found["details"]["counts"].items()}
+        figures = {"all": float(np.mean(predicted == classes))}
+        figures |= {name: right / n for name, (right, n) in counts.items()}
+        counts["taken for a keyword"] = [wrong, int(np.sum(without))]
+        figures["taken for a keyword"] = wrong / max(1, int(np.sum(without)))
+        return {"figures": figures, "counts": counts}
 
     def certainty(self, scores: Scores) -> dict[str, Any]:
         """Clips by class, and 95 % intervals of the accuracies."""
@@ -224,7 +314,7 @@ class Keywords(Task):
             metrics["train"] = {"accuracy": self.scores(network, data, known, setup)["accuracy"]}
         if not setup.streams:
             return found
-        clips, classes = data.evaluation_arrays(items)
+        clips, classes, *_ = data.evaluation_arrays(items)
         with networks("quantized" if "quantized" in runtimes else "float") as network:
             logits = network.whole(setup.features_of(clips))
         from_silence = of_logits.metrics(logits, classes, self.classes)["accuracy"]
@@ -248,8 +338,22 @@ class Keywords(Task):
         return labels_header(self.classes, settings, found is None, self.posterior_name)
 
     def show(self, scores: Mapping[str, Any]) -> list[str]:
-        """Accuracy over all and per class, with their intervals and clips."""
-        return in_words(scores)
+        """Accuracy over all, per class and of parts, with their intervals and clips."""
+        return [*in_words(scores), *(parts.lines(scores) if "details" in scores else ())]
+
+
+def augmented_features(
+    key: jax.Array, clips: jax.Array, noise: jax.Array, setup: Setup
+) -> jax.Array:
+    """Features [B, T, F] of clips int16 [B, N] after changes to their sound."""
+    rate_hz = setup.frontend.sample_rate_hz
+    audio = augment_audio(key, to_float(clips), noise, setup.augmentation, rate_hz)
+    return setup.features(audio, setup.clips_before)
+
+
+@functools.cache
+def _made(setup: Setup) -> Callable:
+    return compiled(lambda key, clips, noise: augmented_features(key, clips, noise, setup))
 
 
 def labels_header(

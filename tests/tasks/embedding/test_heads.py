@@ -77,6 +77,14 @@ def test_a_head_hears_what_the_encoder_says(run):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_name_of_the_checkout_is_found_from_anywhere(tmp_path, monkeypatch):
+    """So that settings that are hashed and committed name no machine's folders."""
+    monkeypatch.chdir(tmp_path)
+    named = Embedded(run="results/embeddings/artifacts/406a97b76b2c")
+    assert (named.hop_ms, named.features) == (80.0, 96)
+    assert (named.folder / "config.json").is_file() and named.run.startswith("results/")
+
+
 def test_in_pieces_as_in_one(run):
     frontend = Embedded(run=str(run.path))
     samples = np.random.default_rng(1).normal(0, 0.1, (2, 6 * 1280 + 240)).astype(np.float32)

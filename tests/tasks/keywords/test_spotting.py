@@ -4,21 +4,24 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from corpus import EXPERIMENT, trains
 
 from aqtaudio.commands.command_line import main
-from aqtaudio.data import cache_folder
+from aqtaudio.data import cache_folder, manifest
+from aqtaudio.data.labels import is_word_label
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.models.embedding_head import EmbeddingHead
+from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.keywords import scenes
 from aqtaudio.tasks.keywords.scenes import SCENE_MS, TAIL_MS, Scene
-from aqtaudio.tasks.keywords.spotting import Spotting
-from aqtaudio.tasks.keywords.spotting_data import CUT, LATE_MS, SpottingData, ends_of
+from aqtaudio.tasks.keywords.spotting import Spotting, teacher_of
+from aqtaudio.tasks.keywords.spotting_data import CUT, LATE_MS, SpottingData, Taught, ends_of
 
 pytestmark = pytest.mark.optimized(False)
 RATE_HZ = 8000
@@ -172,3 +175,62 @@ def test_bad_settings(tone_corpus, tmp_path):
         with pytest.raises(BadInput, match=message):
             train(overlay(SPOTTING, changes), [tone_corpus], tmp_path / "none", lambda _: None)
     assert not (tmp_path / "none").exists()
+
+
+def test_robustness(run, kept, tone_corpus):
+    task, setup = TASK, SPOTTING.setup
+    data = task.load([tone_corpus], setup, ("val",))
+    items = run.items(data, "val")
+    with network(run, "integer") as opened:
+        usual = task.under(opened, data, items, setup, lambda clips: clips)
+        still = task.under(opened, data, items, setup, np.zeros_like)
+    assert usual["figures"]["low"] > 0.7 and usual["counts"]["low"][1] == 12
+    assert usual["counts"]["other words ring"][1] == 24
+    assert "false alarms per hour" in usual["figures"]
+    assert still["figures"]["low"] in (0.0, 1.0)  # all scenes are alike
+
+
+def test_words_that_training_does_not_hear(tone_corpus):
+    (other, *_) = sorted(
+        {row.label for row in manifest.read(tone_corpus) if is_word_label(row.label)} - {"low"}
+    )
+    task = dataclasses.replace(TASK, unheard=(other,))
+    data = task.load([tone_corpus], SPOTTING.setup, ("train", "val"))
+    heard = {data._label(scene.path) for scene in data.scenes("train", 1)}
+    assert other not in heard and "low" in heard
+    assert other in {item.label for item in data.evaluation_list("val")}
+    with pytest.raises(BadInput, match="kept_epochs"):
+        dataclasses.replace(TASK, kept_epochs=2)
+
+
+def test_what_a_teacher_says_is_the_latest_that_it_knew():
+    logits = np.arange(24.0).reshape(2, 6, 2)
+    taught = Taught(logits, np.asarray([100.0, 180, 260, 340, 420, 500]))
+    scenes_of_batch, ends_ms = np.asarray([0, 0, 1, 1]), np.asarray([180.0, 259.0, 500.0, 40.0])
+    expected = logits[[0, 0, 1, 1], [1, 1, 5, 0]]
+    np.testing.assert_array_equal(taught.at(scenes_of_batch, ends_ms), expected)
+
+
+def test_a_teacher_counts_beside_the_truth():
+    taught = dataclasses.replace(TASK, teacher="run", teacher_weight=3.0)
+    answers = np.asarray([[2.0], [-1.0], [0.5]], np.float32)
+    numbers = np.asarray([0, -1, -1])
+    features = np.ones((3, 4, 2), np.float32)
+    key = jax.random.key(0)
+    batch = features, numbers, answers + 1
+    seen, targets = taught.examples(key, batch, np.zeros(2), SPOTTING.setup)
+    np.testing.assert_array_equal(seen, features)
+    alone, _ = TASK.objective(answers, numbers, SPOTTING.setup, {}, 0.0)
+    loss, told = taught.objective(answers, targets, SPOTTING.setup, {}, 0.0)
+    alone, apart = float(alone), float(told["apart"])
+    assert float(loss) == pytest.approx(alone + 3 * apart) and apart > 0.01
+    agreed, _ = taught.objective(answers, (numbers, answers), SPOTTING.setup, {}, 0.0)
+    assert float(agreed) == pytest.approx(alone, abs=1e-6)
+
+
+def test_a_teacher_of_other_words_is_refused(run):
+    with pytest.raises(BadInput, match="listens for low; allowed: high"):
+        teacher_of(str(run.path), ("high",))
+    assert teacher_of(str(run.path), ("low",)).features == 1
+    with pytest.raises(BadInput, match="no encoder"):
+        teacher_of("nowhere", ("low",))
