@@ -49,7 +49,10 @@ NAME_MODELS = {
 }
 # A task is a room: only these may name one. All else knows `tasks.task`.
 NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart_study.py")
-SHARED_BY_TASKS = {"task", "setup", "stream", "model_network"}
+SHARED_BY_TASKS = {
+    *("task", "setup", "stream", "model_network"),
+    *("sound_file", "sound_quality", "spectrogram"),
+}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
     "aqt": {"vocabulary/aqt_arithmetic.py"},
@@ -60,7 +63,7 @@ HELD = {
     "matplotlib": {
         *("study/figures.py", "study/layer_figure.py", "study/time_figure.py"),
         "adaptation/compare_figures.py",
-        "tasks/enhancement/spectrogram.py",
+        "tasks/spectrogram.py",
     },
     "moocore": {"study/pareto.py", "study/attainment.py"},
     "optuna": {"study/search.py"},
@@ -69,11 +72,11 @@ HELD = {
     "tensorboardX": {"training/metrics_log.py"},
     "h5py": {"models/keras_file.py"},
     "espeakng_loader": {"data/espeak.py"},
-    "pesq": {"tasks/enhancement/metrics.py"},
-    "pystoi": {"tasks/enhancement/metrics.py"},
-    "speechmos": {"tasks/enhancement/metrics.py"},
+    "pesq": {"tasks/sound_quality.py"},
+    "pystoi": {"tasks/sound_quality.py"},
+    "speechmos": {"tasks/sound_quality.py"},
     "onnxruntime": {
-        "tasks/enhancement/metrics.py",
+        "tasks/sound_quality.py",
         "tasks/embedding/file_teachers.py",
         "data/voice_session.py",
     },
@@ -195,7 +198,7 @@ def test_no_private_jax():
         ("aqtaudio.training.loop", ("tensorflow", "tflite_micro", "ai_edge_litert", "matplotlib")),
         ("aqtaudio.commands.command_line", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
         (
-            "aqtaudio.tasks.enhancement.metrics",
+            "aqtaudio.tasks.sound_quality",
             ("jax", "pesq", "pystoi", "speechmos", "onnxruntime"),
         ),
         ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),

@@ -48,9 +48,9 @@ def enhance(options: argparse.Namespace) -> int:
     """A recording without its noise, and a picture of both."""
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.enhancement.sound_file import enhance_file
     from aqtaudio.tasks.enhancement.stream import Enhancer
     from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
+    from aqtaudio.tasks.sound_file import convert_file
 
     run = Run(options.path or _default_run())
     setup = run.experiment.setup
@@ -65,7 +65,7 @@ def enhance(options: argparse.Namespace) -> int:
         with network(run, options.runtime) as opened:
             yield Enhancer(opened, setup.block_frames, frontend_of(setup), filtering)
 
-    value = enhance_file(options.source, options.target, enhancers, options.stream, options.png)
+    value = convert_file(options.source, options.target, enhancers, options.stream, options.png)
     value |= {"run": str(run.path), "runtime": options.runtime}
 
     def show(value: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ QUICK = (
     "leaky_relu",
     "prelu",
     "hard_swish",
+    "elu",
     "layer_norm",
     "gru",
     "attention_causal",
