@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from aqtaudio import __version__
 from aqtaudio.commands import (
+    bandwidth,
     embedding,
     enhancement,
     firmware,
@@ -30,7 +31,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(keywords, wake, enhancement, embedding, probing, reducing),
+    *(keywords, wake, enhancement, bandwidth, embedding, probing, reducing),
 )
 
 

@@ -1,4 +1,4 @@
-"""What a bandwidth run sees: full-band speech from manifest folders, and narrow-band clips of it."""
+"""What a bandwidth run sees: full-band speech of manifest folders, and narrow-band clips of it."""
 
 import dataclasses
 import os

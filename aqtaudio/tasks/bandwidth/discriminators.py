@@ -15,7 +15,7 @@ SLOPE = 0.2
 
 
 class WaveDiscriminator(nn.Module):
-    """Clips [B, N] at 1 / `rate` of their rate: layers [B, T, C], the last one judgements [B, T, 1].
+    """Clips [B, N] at 1 / `rate` of their rate: layers [B, T, C], judgements [B, T, 1] last.
 
     Attributes:
       rate: samples that are averaged to one.

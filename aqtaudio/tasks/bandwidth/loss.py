@@ -65,7 +65,7 @@ class SpectralLoss:
 
 
 def magnitudes(clips: jax.Array, size: int) -> jax.Array:
-    """[B, T, bins] of clips [B, N] in windows of so many samples, not below what rounding leaves."""
+    """[B, T, bins] of clips [B, N], windows of so many samples; not below what rounding leaves."""
     hop = max(1, size // 4)
     starts = np.arange(0, clips.shape[-1] - size + 1, hop)
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)

@@ -15,7 +15,7 @@ CLIPS_AT_ONCE = 16
 
 
 def heard(audio: jax.Array, frontend: WaveBlocks) -> tuple[jax.Array, jax.Array]:
-    """What a network hears of clips [B, N], whole blocks [B, T, S]; and what it is multiplied by."""
+    """Whole blocks [B, T, S] of clips [B, N] as a network hears them, and the gains in them."""
     state = frontend.initial_state(len(audio))
     blocks, gains, _ = frontend.push_with_gain(audio, state)
     if gains is None:
@@ -29,7 +29,7 @@ def sound(answers: jax.Array, gains: jax.Array) -> jax.Array:
 
 
 def extended(network: Network, audio: np.ndarray, frontend: WaveBlocks) -> np.ndarray:
-    """Wide-band float32 clips [n, N] of narrow-band ones [n, N], full scale 1, each from silence."""
+    """Wide-band float32 clips [n, N] of narrow-band ones, full scale 1, each from silence."""
     hear, back = _steps(frontend)
     sounds = [np.zeros((0, audio.shape[1]), np.float32)]
     missing = -audio.shape[1] % frontend.window_samples
