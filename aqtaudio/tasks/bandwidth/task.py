@@ -16,9 +16,10 @@ from aqtaudio.data.audio import to_float
 from aqtaudio.data.narrowing import Narrowing, narrowed
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.wave import WaveBlocks
+from aqtaudio.program.execute import Executor
 from aqtaudio.tasks import sound_quality
+from aqtaudio.tasks.bandwidth import device, whole
 from aqtaudio.tasks.bandwidth import scores as figures
-from aqtaudio.tasks.bandwidth import whole
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem
 from aqtaudio.tasks.bandwidth.discriminators import SpectrumDiscriminator, WaveDiscriminator
 from aqtaudio.tasks.bandwidth.loss import (
@@ -272,6 +273,10 @@ class Bandwidth(Task):
     def golden_frames(self, setup: Setup) -> int:
         """A second."""
         return min(super().golden_frames(setup), GOLDEN_BLOCKS)
+
+    def device_files(self, setup: Setup, executor: Executor) -> Mapping[str, str]:
+        """Levels and codes of samples, as C."""
+        return device.files(frontend_of(setup), executor)
 
 
 def compared(
