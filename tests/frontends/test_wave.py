@@ -1,5 +1,6 @@
 """Samples as features: in pieces as at once; one level whatever the input's; nothing saturates."""
 
+import dataclasses
 import functools
 
 import jax
@@ -76,6 +77,6 @@ def test_gains_are_what_undoes_it():
 
 def test_settings():
     assert from_json(to_json(LEVELLED)) == LEVELLED
-    for settings in ({"peak": 0.0}, {"hop_ms": 8.0}, {"peak": 0.5, "decay_ms": 0.0}):
+    for change in ({"peak": 0.0}, {"hop_ms": 8.0}, {"peak": 0.5, "decay_ms": 0.0}):
         with pytest.raises(BadInput, match="WaveBlocks"):
-            WaveBlocks(**settings)
+            dataclasses.replace(LEVELLED, **change)

@@ -72,7 +72,8 @@ def test_a_predicted_envelope_is_nearer_than_a_mirror_which_is_nearer_than_nothi
 
     def apart(made: np.ndarray) -> float:
         both = zip(true, made, strict=True)
-        return np.mean([log_spectral_distances_db(*pair, HZ)["lsd_high_db"] for pair in both])
+        distances = [log_spectral_distances_db(*pair, HZ)["lsd_high_db"] for pair in both]
+        return float(np.mean(distances))
 
     found = [apart(x) for x in (answers.predicted(heard), answers.folded(heard), heard)]
     assert found == sorted(found) and found[1] < 0.7 * found[2]
