@@ -75,9 +75,10 @@ class SEANet(nn.Module):
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         self._require_fit(x.shape)
         frames, samples = x.shape
-        wave = Input((frames * samples, 1, 1), name="input")(x)
+        x = Input((frames, samples), name="input")(x)
         first, *others = self.channels
         kernel = ENDS_KERNEL if self.patch == 1 else 4 * self.patch
+        wave = Reshape((frames * samples, 1, 1), name="wave")(x)
         y = self._conv(first, kernel, "first", stride=self.patch)(wave)
         skips = []
         for level, (channels, stride) in enumerate(zip(others, self.strides, strict=True), 1):
@@ -89,7 +90,7 @@ class SEANet(nn.Module):
             y = Add(name=f"decoder_{level}_skip")(y, skips[level - 1])
             y = self._upsampled(y, self.channels[level - 1], level)
             y = self._units(y, f"decoder_{level}")
-        return self._ended(y, wave, (frames, samples))
+        return self._ended(y, x)
 
     def _bottleneck(self, y: Signal) -> Signal:
         channels = y.shape[-1]
@@ -116,7 +117,7 @@ class SEANet(nn.Module):
         )(y)
         return Reshape((frames * stride, 1, channels), name=f"{name}_image")(y)
 
-    def _ended(self, y: Signal, wave: Signal, shape: tuple[int, int]) -> Signal:
+    def _ended(self, y: Signal, heard: Signal) -> Signal:
         if self.patch == 1:
             y = self._conv(1, ENDS_KERNEL, "last", gain=LAST_GAIN)(y)
         else:
@@ -126,8 +127,7 @@ class SEANet(nn.Module):
                 1, self.patch, 4, biased=self.biased, weight_norm=self.weight_norm,
                 gain=LAST_GAIN, name="last",
             )(y)  # fmt: skip
-        y = Reshape(shape, name="last_blocks")(y)
-        y = Add(name="sum")(y, Reshape(shape, name="input_blocks")(wave))
+        y = Add(name="sum")(Reshape(heard.shape, name="last_blocks")(y), heard)
         return Tanh(name="bounded")(y) if self.bounded else y
 
     def _active_conv(
