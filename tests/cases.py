@@ -17,6 +17,7 @@ from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.models.l3_net import L3Net
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.mhatt_rnn import MHAttRNN
+from aqtaudio.models.seanet import OFFLINE, STREAMING, SEANet
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.svdf import SVDF
@@ -44,7 +45,9 @@ class Case:
 
     @property
     def classes(self) -> int:
-        """Outputs, per clip or per frame."""
+        """Outputs, per clip or per frame; as many as inputs, of a model from wave to wave."""
+        if isinstance(self.model, SEANet):
+            return self.features[1]
         return getattr(self.model, "classes", None) or self.model.outputs
 
 
@@ -164,6 +167,29 @@ SMALL_EMBEDDINGS = (
     ),
 )
 
+_PATCHED = SEANet(
+    channels=(2, 3), strides=(2,), dilations=(1,), bottleneck=2, bottleneck_kernel=2, patch=2,
+    activation="leaky_relu", depthwise=True, biased=True, bounded=False, weight_norm=True,
+)  # fmt: skip
+
+# From wave to wave, worked out by hand.
+SMALL_GENERATORS = (
+    Case(
+        "seanet_small",
+        SEANet((2, 3, 4), (2, 2), (1, 2), bottleneck=3, bottleneck_kernel=3),
+        (4, 8),
+        452,
+        7360,
+    ),
+    Case("seanet_small_patched", _PATCHED, (4, 8), 148, 1408),
+)
+
+# Counts of public re-implementations; MACs, of a block of 16 ms, follow from the shapes.
+PUBLISHED_GENERATORS = (
+    Case("seanet_streaming", STREAMING, (1, 256), 692_848, 4_976_640),
+    Case("seanet_offline", OFFLINE, (1, 256), 8_331_712, 76_529_664),
+)
+
 MODELS = (
     SMALL,
     *PUBLISHED,
@@ -172,6 +198,8 @@ MODELS = (
     *SMALL_ENHANCERS,
     *SMALL_STREAMED_EMBEDDINGS,
     *SMALL_EMBEDDINGS,
+    *SMALL_GENERATORS,
+    *PUBLISHED_GENERATORS,
 )
 
 RECIPES = {
@@ -206,8 +234,17 @@ EACH_RECIPE = pytest.mark.parametrize(
 )
 
 
-@functools.cache
 def denoising_recipe() -> Recipe:
     """16 bits where 8 hurt, as the published weights are fine-tuned with."""
-    file = Path(__file__).parents[1] / "configs" / "denoise_deep_filter_net.py"
+    return _recipe_of("denoise_deep_filter_net")
+
+
+def extending_recipe() -> Recipe:
+    """Samples of 16 bits around a network of 8."""
+    return _recipe_of("bandwidth_seanet_small")
+
+
+@functools.cache
+def _recipe_of(config: str) -> Recipe:
+    file = Path(__file__).parents[1] / "configs" / f"{config}.py"
     return runpy.run_path(str(file))["EXPERIMENT"].recipe

@@ -297,6 +297,7 @@ FUNCTIONS = {
     "leaky_relu": unary(op(L.LeakyRelu, 0.3), lambda p, x: jnp.where(x > 0, x, 0.3 * x)),
     "prelu": unary(op(L.PRelu), lambda p, x: jnp.where(x > 0, x, p["slope"] * x)),
     "hard_swish": unary(op(L.HardSwish), lambda p, x: x * relu6(x + 3) / 6, ("w8a8",)),
+    "elu": unary(op(L.Elu), lambda p, x: jax.nn.elu(x), ("w8a8",)),
     "sigmoid": unary(op(L.Sigmoid), lambda p, x: jax.nn.sigmoid(x)),
     "swish": unary(op(L.Swish), lambda p, x: x * jax.nn.sigmoid(x)),
     "tanh": unary(op(L.Tanh), lambda p, x: jnp.tanh(x)),

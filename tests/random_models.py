@@ -63,12 +63,13 @@ UNARY: dict[str, Callable[[Signal, str], Signal]] = {
     "transpose": _named(L.Transpose, (1, 0)),
     "attention": _self_product,
     "hard_swish": _named(L.HardSwish),
+    "elu": _named(L.Elu),
     "l2": _named(L.L2Normalize),
     "layer_norm": _named(L.LayerNorm),
 }
 BINARY = {"add": L.Add, "sub": L.Sub, "mul": L.Mul, "concat": L.Concat}
 NEEDS_TWO_FRAMES = ("average_pool", "max_pool")
-NARROW = "hard_swish|l2|layer_norm"
+NARROW = "hard_swish|elu|l2|layer_norm"
 
 
 class RandomModel(nn.Module):

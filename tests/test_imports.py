@@ -9,6 +9,7 @@ import pytest
 from house import between_modules, circles, imported, module_files
 
 import aqtaudio
+from aqtaudio.tasks.bandwidth.task import Bandwidth
 from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.tasks.keywords.task import Keywords
 
@@ -49,7 +50,10 @@ NAME_MODELS = {
 }
 # A task is a room: only these may name one. All else knows `tasks.task`.
 NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart_study.py")
-SHARED_BY_TASKS = {"task", "setup", "stream", "model_network"}
+SHARED_BY_TASKS = {
+    *("task", "setup", "stream", "model_network"),
+    *("sound_file", "sound_source", "sound_target", "sound_quality", "spectrogram"),
+}
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
     "aqt": {"vocabulary/aqt_arithmetic.py"},
@@ -60,7 +64,7 @@ HELD = {
     "matplotlib": {
         *("study/figures.py", "study/layer_figure.py", "study/time_figure.py"),
         "adaptation/compare_figures.py",
-        "tasks/enhancement/spectrogram.py",
+        "tasks/spectrogram.py",
     },
     "moocore": {"study/pareto.py", "study/attainment.py"},
     "optuna": {"study/search.py"},
@@ -69,11 +73,11 @@ HELD = {
     "tensorboardX": {"training/metrics_log.py"},
     "h5py": {"models/keras_file.py"},
     "espeakng_loader": {"data/espeak.py"},
-    "pesq": {"tasks/enhancement/metrics.py"},
-    "pystoi": {"tasks/enhancement/metrics.py"},
-    "speechmos": {"tasks/enhancement/metrics.py"},
+    "pesq": {"tasks/sound_quality.py"},
+    "pystoi": {"tasks/sound_quality.py"},
+    "speechmos": {"tasks/sound_quality.py"},
     "onnxruntime": {
-        "tasks/enhancement/metrics.py",
+        "tasks/sound_quality.py",
         "tasks/embedding/file_teachers.py",
         "data/voice_session.py",
     },
@@ -128,7 +132,7 @@ def test_no_figure_is_named_outside_its_room(file: Path):
     """Studies, runs and training know figures as what a task tells."""
     if area(file) in ("tasks", "adaptation", "commands") or file.stem == "quickstart":
         return
-    tasks = (Keywords(), Keywords(unheard=("go",)), Enhancement())
+    tasks = (Keywords(), Keywords(unheard=("go",)), Enhancement(), Bandwidth())
     told = {name for task in tasks for name in task.headlines.shown}
     texts = {n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)}
     assert not told & {text for text in texts if isinstance(text, str)}
@@ -196,7 +200,7 @@ def test_no_private_jax():
         ("aqtaudio.training.loop", ("tensorflow", "tflite_micro", "ai_edge_litert", "matplotlib")),
         ("aqtaudio.commands.command_line", ("tensorflow", "jax", "flax", "orbax", "matplotlib")),
         (
-            "aqtaudio.tasks.enhancement.metrics",
+            "aqtaudio.tasks.sound_quality",
             ("jax", "pesq", "pystoi", "speechmos", "onnxruntime"),
         ),
         ("aqtaudio.study.scheduler", ("tensorflow", "jax", "flax")),

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from aqtaudio import __version__
 from aqtaudio.commands import (
+    bandwidth,
     embedding,
     enhancement,
     firmware,
@@ -33,7 +34,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(listening, keywords, wake, enhancement, embedding, probing, reducing),
+    *(listening, keywords, wake, enhancement, bandwidth, embedding, probing, reducing),
 )
 
 

@@ -3,11 +3,11 @@
 import argparse
 import contextlib
 import dataclasses
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
@@ -19,10 +19,6 @@ from aqtaudio.commands.arguments import (
     positive,
     require_there,
 )
-from aqtaudio.errors import BadInput
-
-if TYPE_CHECKING:
-    from aqtaudio.data.pipes import Raw
 
 STUDY = Path(__file__).parents[2] / "results/denoise"
 """Of a checkout: where no run is named, its best artifact enhances."""
@@ -37,33 +33,25 @@ def add(verbs: Verbs) -> None:
 def _add_enhance(verbs: Verbs) -> None:
     text = "a recording without its noise; any rate and length"
     command = verbs.add("enhance", enhance, text)
-    command.add_argument("source", metavar="IN.wav|-", help="-: standard input; IN.raw: samples")
-    command.add_argument("target", metavar="OUT.wav|-", help="-: standard output")
-    command.add_argument("path", type=Path, nargs="?", metavar="RUN", help="default: the study's")
+    sound_files.add(command, "IN.wav|-")
     add_runtime(command)
-    command.add_argument("--stream", action="store_true", help="a hop at a time, as a device")
     command.add_argument("--post-filter", type=float, metavar="BETA", help="0.02 is usual")
     command.add_argument("--attenuation-limit-db", type=float, metavar="DB")
-    command.add_argument(
-        "--rate", type=positive, metavar="HZ", help="of raw 16-bit samples: IN.raw, -"
-    )
-    command.add_argument("--channels", type=positive, metavar="N", help="of raw samples (1)")
-    command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
     add_json(command)
 
 
 def enhance(options: argparse.Namespace) -> int:
     """A recording without its noise, and a picture of both."""
-    raw = _raw(options)
+    raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.enhancement.sound_file import enhance_file
     from aqtaudio.tasks.enhancement.stream import Enhancer
     from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
+    from aqtaudio.tasks.sound_file import convert_file
 
-    run = Run(options.path or _default_run())
+    run = Run(options.path or sound_files.best_of(STUDY))
     setup = run.experiment.setup
     filtering = Enhancement.of(run.experiment.task, run.path).filtering
     changes = {"post_filter": options.post_filter}
@@ -76,56 +64,10 @@ def enhance(options: argparse.Namespace) -> int:
         with network(run, options.runtime) as opened:
             yield Enhancer(opened, setup.block_frames, frontend_of(setup), filtering)
 
-    how = options.stream, options.png, raw, say
-    value = enhance_file(options.source, options.target, enhancers, *how)
-    value |= {"run": str(run.path), "runtime": options.runtime}
-
-    tell = say if options.target == "-" else print  # standard output is the sound's
-
-    def show(value: dict[str, Any]) -> None:
-        tell(
-            f"{value['out']}: {value['seconds']:.1f} s of {value['channels']} channels at "
-            f"{value['sample_rate_hz']} Hz by {value['run']} ({value['runtime']})"
-        )
-        if value["clipped_samples"]:
-            tell(f"  {value['clipped_samples']:,} samples passed full scale and were clipped")
-        tell(
-            f"  {value['real_time_factor']:.3f} of the recording's time, "
-            f"{value['delay_ms']:.0f} ms behind it in a stream"
-        )
-        if value["png"]:
-            tell(f"  {value['png']}: spectrograms before and after")
-
-    answer(value, options.json, show)
-    return 0
-
-
-def _raw(options: argparse.Namespace) -> "Raw | None":
-    """What raw samples are, where it is said. Raises BadInput for what cannot go together."""
-    from aqtaudio.data.pipes import Raw
-
-    if options.json and options.target == "-":
-        raise BadInput("--json: standard output is the sound's; name a file")
-    if options.source != "-" and not Path(options.source).is_file():
-        raise BadInput(f"{options.source}: no such file")
-    if options.channels and not options.rate:
-        raise BadInput("--channels is of raw samples; needed: --rate HZ too")
-    return Raw(options.rate, options.channels or 1) if options.rate else None
-
-
-def _default_run() -> Path:
-    """The artifact of the study that has the best quality."""
-    from aqtaudio.study.headlines import main_metric
-    from aqtaudio.study.measures import quality
-    from aqtaudio.study.store import Store
-
-    artifacts = STUDY / "artifacts"
-    rows = [row for row in Store(STUDY).rows() if (artifacts / str(row["run_id"])).is_dir()]
-    if not rows:
-        raise BadInput("no run is named, and there is no study that has one: name a run directory")
-    metric = main_metric(rows)
-    best = max(rows, key=lambda row: quality(row, metric) or -math.inf)
-    return artifacts / str(best["run_id"])
+    value = convert_file(
+        options.source, options.target, enhancers, options.stream, options.png, raw, say
+    )
+    return sound_files.tell(options, run, value)
 
 
 def _add_robustness(verbs: Verbs) -> None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.compression.fold import with_length
 from aqtaudio.errors import BadInput
 from aqtaudio.recipe import LowRank, Recipe
 from aqtaudio.vocabulary.layer_tree import flatten, unflatten
@@ -27,6 +28,7 @@ def decompose(params: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     for name, layer in result.items():
         if recipe.rule(name).svd_penalty is None or "kernel" not in layer:
             continue
+        layer = with_length(layer)
         kernel = np.asarray(layer["kernel"])
         if math.prod(kernel.shape[:-2]) != 1:
             raise BadInput(

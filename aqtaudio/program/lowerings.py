@@ -220,6 +220,7 @@ LOWERINGS: dict[str, Callable[[Operation, Edge, Edge], Operator]] = {
     "relu": _plain("RELU", (2, 3)),
     "leaky_relu": _leaky_relu,
     "prelu": _plain("PRELU", (1, 1)),
+    "elu": _plain("ELU", (1, 1)),
     "hard_swish": _plain("HARD_SWISH", (1, 1), schema.HardSwishOptionsT),
     "logistic": _plain("LOGISTIC", (2, 3)),
     "tanh": _plain("TANH", (2, 3)),

@@ -77,7 +77,7 @@ class Operation:
     | dense | weight_bits, clip | weights IO |
     | batch_matmul | transpose_a, transpose_b | |
     | add, sub, mul | clip | |
-    | requantize, relu, hard_swish, logistic, tanh, l2_norm | | |
+    | requantize, relu, hard_swish, elu, logistic, tanh, l2_norm | | |
     | leaky_relu | alpha | |
     | prelu | | (the second input is the slope) |
     | softmax | beta | |

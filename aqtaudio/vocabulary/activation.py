@@ -60,6 +60,14 @@ class HardSwish(Layer):
         return x.reading.operation(self, "output", "hard_swish", (x,), {}, Own())
 
 
+class Elu(Layer):
+    """x, or exp(x) - 1 below zero. TFLite Micro has it in int8 alone."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        return x.reading.operation(self, "output", "elu", (x,), {}, Own())
+
+
 class Sigmoid(Layer):
     """1 / (1 + exp(-x))."""
 

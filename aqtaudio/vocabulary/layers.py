@@ -9,6 +9,7 @@ nothing is frozen. Shapes in docstrings exclude the batch axis.
 """
 
 from aqtaudio.vocabulary.activation import (
+    Elu,
     HardSwish,
     LeakyRelu,
     PRelu,
@@ -52,6 +53,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv2D",
     "DoubledDepthwise",
+    "Elu",
     "GRUCell",
     "GlobalAveragePool",
     "GroupedDense",

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from aqtaudio.vocabulary.edges import Same
 from aqtaudio.vocabulary.linear import Linear
 from aqtaudio.vocabulary.signal import Signal
-from aqtaudio.vocabulary.weighted import Weighted
+from aqtaudio.vocabulary.weighted import Weighted, kernel_init
 
 
 class SubPixelConv1D(Weighted):
@@ -34,6 +34,9 @@ class SubPixelConv1D(Weighted):
     relu: bool = False
     norm: bool = False
     most: float = math.inf
+    biased: bool = True
+    weight_norm: bool = False
+    gain: float = 2.0
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -42,9 +45,14 @@ class SubPixelConv1D(Weighted):
         x = operation(self, "image", "reshape", (x,), {"shape": (frames, 1, inputs)}, Same())
         x, padding = self.padded(x, (self.kernel, 1), (1, 1), (1, 1), "CAUSAL")
         linear = Linear("conv2d", padding=padding, relu=self.relu, norm=self.norm, most=self.most)
-        x = self.compute(x, (self.kernel, 1, inputs, self.stride * self.channels), linear)
+        kernel = self.kernel, 1, inputs, self.stride * self.channels
+        x = self.compute(x, kernel, linear, self.biased, self.weight_norm)
         shape = {"shape": (frames * self.stride, self.channels)}
         return operation(self, "frames", "reshape", (x,), shape, Same())
+
+    def kernel_init(self) -> Any:
+        """`gain` is the variance of initial weights times fan-in."""
+        return kernel_init(self.gain)
 
 
 class DoubledDepthwise(Weighted):

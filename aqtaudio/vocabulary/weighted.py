@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program import linear as linear_maps
@@ -17,10 +18,17 @@ from aqtaudio.vocabulary.signal import Signal
 Padding = linear_maps.Padding | Literal["CAUSAL", "CAUSAL_VALID"]
 """CAUSAL: rows (time) see no later row; columns are SAME. CAUSAL_VALID: columns are VALID."""
 
+TINY = 1e-12
+
 
 def kernel_init(gain: float) -> Any:
     """Initializer of kernels [..., C, D]: variance `gain` over fan-in."""
     return nn.initializers.variance_scaling(gain, "fan_in", "truncated_normal")
+
+
+def lengths_of(kernel: jax.Array) -> jax.Array:
+    """Of the kernel [..., D] of each output channel: [D]."""
+    return jnp.sqrt(jnp.sum(jnp.square(kernel), tuple(range(kernel.ndim - 1))) + TINY)
 
 
 class Weighted(Layer):
@@ -28,10 +36,18 @@ class Weighted(Layer):
 
     "kernel"; "u", "s", "v" (being trained with a singular-value penalty: kernel = u diag(s) v);
     "down", "up" (truncated: two thin layers with a signed edge between them).
+
+    Beside a "kernel" may be its "length" per output channel (`weight_norm`, Salimans and Kingma,
+    arXiv:1602.07868): then the kernel says its direction alone, until both are folded.
     """
 
     def compute(
-        self, x: Signal, shape: tuple[int, ...], linear: Linear, biased: bool = True
+        self,
+        x: Signal,
+        shape: tuple[int, ...],
+        linear: Linear,
+        biased: bool = True,
+        weight_norm: bool = False,
     ) -> Signal:
         """Applies a kernel of `shape` (output channels last) in whichever form it is stored."""
         bias = self.param("bias", nn.initializers.zeros, (shape[-1],)) if biased else None
@@ -53,6 +69,9 @@ class Weighted(Layer):
             kernel = ((u * s) @ v).reshape(shape)
         else:
             kernel = self.param("kernel", self.kernel_init(), shape)
+            if weight_norm and (self.is_initializing() or self.has_variable("params", "length")):
+                lengths = lengths_of(kernel)
+                kernel = kernel * (self.param("length", lambda key: lengths) / lengths)
         return reading.linear(self, "output", x, kernel, bias, linear)
 
     def kernel_init(self) -> Any:
@@ -104,7 +123,7 @@ class Conv2D(Weighted):
     """2-D convolution of [H, W, C], bias (unless not `biased`), optional batch norm and relu.
 
     Output channels are split into `groups`, each seeing its own group of input channels. `edge` is
-    the output's grid, where the model prescribes it.
+    the output's grid, where the model prescribes it. `gain` is as of `Dense`.
     """
 
     channels: int
@@ -118,6 +137,8 @@ class Conv2D(Weighted):
     most: float = math.inf
     biased: bool = True
     edge: Fixed | None = None
+    weight_norm: bool = False
+    gain: float = 2.0
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -132,7 +153,10 @@ class Conv2D(Weighted):
             "conv2d", self.strides, self.dilation, padding, self.relu, self.norm, self.most,
             self.groups, self.edge,
         )  # fmt: skip
-        return self.compute(x, shape, linear, self.biased)
+        return self.compute(x, shape, linear, self.biased, self.weight_norm)
+
+    def kernel_init(self) -> Any:  # noqa: D102
+        return kernel_init(self.gain)
 
 
 class DepthwiseConv2D(Weighted):
@@ -150,6 +174,7 @@ class DepthwiseConv2D(Weighted):
     multiplier: int = 1
     most: float = math.inf
     biased: bool = True
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -159,7 +184,7 @@ class DepthwiseConv2D(Weighted):
             self.most,
         )  # fmt: skip
         shape = (*self.kernel, x.shape[-1] * self.multiplier)
-        return self.compute(x, shape, linear, self.biased)
+        return self.compute(x, shape, linear, self.biased, self.weight_norm)
 
     def kernel_init(self) -> Any:
         """Fan-in of one channel: the taps."""

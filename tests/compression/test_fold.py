@@ -1,5 +1,6 @@
 """Folding changes the parameters and not the model."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from trained import floating, random_features
 from aqtaudio.compression import low_rank
 from aqtaudio.compression.fold import fold
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layers import Conv2D, DepthwiseConv2D, Input, Reshape
 from aqtaudio.vocabulary.signal import start
 
 pytestmark = pytest.mark.optimized(False)
@@ -63,3 +65,26 @@ def test_nested_modules_fold():
     nested = fold({"tower": params}, {"tower": stats})
     flat = fold(params, stats)
     assert jax.tree.all(jax.tree.map(np.array_equal, nested["tower"], flat))
+
+
+def test_lengths_of_kernels_are_folded():
+    """A layer whose direction and length train computes what its kernel does."""
+
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = Reshape((*x.shape, 1), name="image")(Input(x.shape, name="input")(x))
+            x = Conv2D(3, (3, 1), norm=False, weight_norm=True, name="conv")(x)
+            return DepthwiseConv2D((3, 1), norm=False, weight_norm=True, name="depthwise")(x)
+
+    def apply(params: dict) -> jax.Array:
+        return Model().apply({"params": params}, start(FEATURES, Floating())).real()
+
+    params = jax.jit(Model().init)(jax.random.key(0), start(FEATURES, Floating()))["params"]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda p: p + rng.uniform(0.5, 2, p.shape).astype(np.float32), params)
+    folded = fold(params, {})
+    assert {name for layer in folded.values() for name in layer} == {"kernel", "bias"}
+    lengths = np.sqrt(np.square(folded["conv"]["kernel"]).sum((0, 1, 2)))
+    np.testing.assert_allclose(lengths, params["conv"]["length"], rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(apply)(folded), jax.jit(apply)(params), rtol=1e-4, atol=1e-4)

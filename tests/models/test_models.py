@@ -9,10 +9,12 @@ import pytest
 from cases import (
     MODELS,
     PUBLISHED,
+    PUBLISHED_GENERATORS,
     PUBLISHED_KEYWORDS,
     SMALL,
     SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
+    SMALL_GENERATORS,
     SMALL_KEYWORDS,
     SMALL_STREAMED_EMBEDDINGS,
     Case,
@@ -24,8 +26,10 @@ from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.program.cost import cost
+from aqtaudio.program.support import WEIGHTED
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
+from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
 
@@ -38,6 +42,8 @@ SLOW = (
     *SMALL_ENHANCERS,
     *SMALL_EMBEDDINGS,
     *SMALL_STREAMED_EMBEDDINGS,
+    *SMALL_GENERATORS,
+    *PUBLISHED_GENERATORS[:1],
 )
 RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
@@ -59,7 +65,8 @@ def test_parameters_are_the_published_ones(case: Case):
 
 def output_shape(case: Case) -> tuple[int, ...]:
     """Per clip, per frame, or per stride of a stream of embeddings."""
-    frames = (case.features[0],) if case in SMALL_ENHANCERS else ()
+    per_frame = (*SMALL_ENHANCERS, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
+    frames = (case.features[0],) if case in per_frame else ()
     if isinstance(case.model, SpeechEmbedding):
         frames = (case.features[0] // (4 if case.model.dense else 8),)
     return (*frames, case.classes)
@@ -84,7 +91,10 @@ def test_recorded_costs(case: Case):
     program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
     costs = cost(program)
     tied = 2 * 24 if getattr(case.model, "tied_upsampling", False) else 0
-    assert costs.total("params") == case.params + tied
+    # A layer without a bias has one of zeros in a program.
+    biases = sum(op.constants["bias"].size for op in program.operations if op.kind in WEIGHTED)
+    trained = sum(x["bias"].size for x in flatten(params).values() if "bias" in x)
+    assert costs.total("params") == case.params + tied + biases - trained
     assert costs.total("macs") == case.macs
     assert program.edges[program.outputs[0]].shape == output_shape(case)
 

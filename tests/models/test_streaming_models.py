@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from cases import (
     SMALL_ENHANCERS,
+    SMALL_GENERATORS,
     SMALL_KEYWORDS,
     SMALL_STREAMED_EMBEDDINGS,
     Case,
     denoising_recipe,
+    extending_recipe,
 )
 from initial import calibrated, initial
 from trained import random_features
@@ -41,7 +43,10 @@ TINY_ENHANCER = Case(
 )  # fmt: skip
 CASES = {
     case.name: case
-    for case in (*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER, *SMALL_STREAMED_EMBEDDINGS)
+    for case in (
+        *(*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER),
+        *(*SMALL_STREAMED_EMBEDDINGS, *SMALL_GENERATORS),
+    )
 }
 # Frames per block: what the strides of a model leave as one frame.
 BLOCKS = {
@@ -60,6 +65,8 @@ BLOCKS = {
     "speech_embedding_small": 8,
     "speech_embedding_small_dense": 4,
     "speech_embedding_small_relu": 8,
+    "seanet_small": 1,
+    "seanet_small_patched": 1,
 }
 FAST = ("matchbox_net_small_causal",)
 SLOW = [name for name in BLOCKS if name not in FAST]
@@ -69,8 +76,10 @@ PAIRS += [pytest.param(name, 2, marks=pytest.mark.slow) for name in BLOCKS]
 
 
 def recipe(name: str) -> Recipe:
-    """One of the models mixes widths."""
-    return denoising_recipe() if name in ("deep_filter_small", "deep_filter_tiny") else W8A8
+    """Some of the models mix widths."""
+    if name in ("deep_filter_small", "deep_filter_tiny"):
+        return denoising_recipe()
+    return extending_recipe() if name == "seanet_small_patched" else W8A8
 
 
 def frames_of(case: Case) -> int:

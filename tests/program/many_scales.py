@@ -20,6 +20,7 @@ OPERATORS = {
     "logistic": ("LOGISTIC", None),
     "tanh": ("TANH", None),
     "hard_swish": ("HARD_SWISH", "HardSwishOptions"),
+    "elu": ("ELU", None),
     "softmax": ("SOFTMAX", "SoftmaxOptions"),
     "l2_norm": ("L2_NORMALIZATION", "L2NormOptions"),
 }

@@ -40,6 +40,7 @@ METHODS = {
     "CONCATENATION": "AddConcatenation",
     "CONV_2D": "AddConv2D",
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
+    "ELU": "AddElu",
     "FULLY_CONNECTED": "AddFullyConnected",
     "HARD_SWISH": "AddHardSwish",
     "L2_NORMALIZATION": "AddL2Normalization",

@@ -48,6 +48,7 @@ QUICK = (
     "leaky_relu",
     "prelu",
     "hard_swish",
+    "elu",
     "attention_causal",
 )
 """What runs every time: every kind at least once (a test below), mostly in TFLite Micro alone, as

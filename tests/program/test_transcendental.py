@@ -1,4 +1,4 @@
-"""Logistic, tanh and hard-swish: TFLite Micro's and LiteRT's integers."""
+"""Logistic, tanh, hard-swish and ELU: TFLite Micro's and LiteRT's integers."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def every_code(kind: str, count: int, seed: int, high: float = 4) -> Case:
     zeros = many_scales.zero_points(rng, count)
     scales = many_scales.log_uniform(rng, -12, high, count)
     outputs = None
-    if kind == "hard_swish":
+    if kind in ("hard_swish", "elu"):
         scales = np.maximum(scales, np.float32(2**-9))
         ratio = many_scales.log_uniform(rng, -4, 4, count)
         outputs = scales * ratio, many_scales.zero_points(rng, count)
@@ -149,6 +149,13 @@ def test_litert_is_followed_where_the_real_value_is_almost_a_half(kind: str):
     np.testing.assert_array_equal(
         many_scales.ours(case, "litert"), many_scales.runtime(case, "litert")
     )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_elu(target):
+    """One table for both: float32 arithmetic, halves away from zero."""
+    case = every_code("elu", 60, 8)
+    np.testing.assert_array_equal(many_scales.ours(case, target), many_scales.runtime(case, target))
 
 
 def test_hard_swish_where_float32_and_float64_ratios_of_scales_differ():

@@ -1,8 +1,8 @@
-"""Unary functions of int8 and int16 codes: logistic, tanh, hard-swish.
+"""Unary functions of int8 and int16 codes: logistic, tanh, hard-swish, ELU.
 
 Of int8 codes each is a table of 256 entries, made once from the scale.
-Rules: tflite-micro `integer_ops/logistic.h`, `tanh.h`, `reference/hard_swish.h`; XNNPACK's
-reference unary kernels.
+Rules: tflite-micro `integer_ops/logistic.h`, `tanh.h`, `reference/hard_swish.h`, `elu.cc`;
+XNNPACK's reference unary kernels.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from aqtaudio.program.kernels import exponential, interpolation
 from aqtaudio.program.kernels.call import Call, Grid, Kind
 from aqtaudio.program.kernels.fixed_point import float64, multiplier, rescale, rounding_shift
-from aqtaudio.program.kernels.float_functions import single, tanhf
+from aqtaudio.program.kernels.float_functions import expf, single, tanhf
 
 INPUT_SCALE_LIMIT = 2.0
 """Input scales of int8 logistic and tanh stay below: TFLite Micro saturates too early from here on.
@@ -43,6 +43,11 @@ def tanh(values: tuple[jax.Array, ...], attributes) -> jax.Array:
 def hard_swish(values: tuple[jax.Array, ...], attributes) -> jax.Array:
     """HARD_SWISH: x * clip(x + 3, 0, 6) / 6."""
     return jax.nn.hard_swish(values[0])
+
+
+def elu(values: tuple[jax.Array, ...], attributes) -> jax.Array:
+    """ELU: exp(x) - 1 below zero."""
+    return jax.nn.elu(values[0])
 
 
 # --- tables of int8 codes ----------------------------------------------------------------------
@@ -101,6 +106,17 @@ def _float_table(grid: Grid, function: Callable[[jax.Array], jax.Array]) -> jax.
     with jax.enable_x64(True):
         real = float64(lambda scale: single(scale * (CODES - grid.zero_point)), grid.scale)
         return jnp.clip(jnp.round(function(real)), -128, 127).astype(jnp.int32)
+
+
+def _elu_table(call: Call) -> jax.Array:
+    """int32 [256]: float32 arithmetic, made once before a network runs."""
+    (grid,), output = call.inputs, call.output
+    with jax.enable_x64(True):
+        real = float64(lambda scale: single(scale * (CODES - grid.zero_point)), grid.scale)
+        y = jnp.where(real < 0, single(expf(jnp.minimum(real, 0)) - 1), real)
+        steps = single(y * float64(lambda scale: single(1 / scale), output.scale))
+        rounded = jnp.trunc(steps + jnp.sign(steps) * 0.5) + output.zero_point
+        return jnp.clip(rounded, -128, 127).astype(jnp.int32)
 
 
 def _hard_swish_table(call: Call) -> jax.Array:
@@ -184,6 +200,7 @@ KINDS = {
         interpolation.tanh,
         powers=(-12, -11),
     ),
+    "elu": Kind(_look_up, elu, lambda call: _once(_elu_table(call))),
     "hard_swish": Kind(
         _look_up,
         hard_swish,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement.metrics import si_sdr
+from aqtaudio.tasks.sound_quality import si_sdr
 
 Enhancer = Callable[[np.ndarray], np.ndarray]
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement import metrics, whole
+from aqtaudio.tasks import sound_quality
+from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.levels import level_curve, step_recovery
 from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
@@ -55,7 +56,8 @@ def robustness(
     pairs = list(zip(clean, noisy, strict=True))
     curves = [level_curve(c, n, levels_dbfs, enhance, rate_hz) for c, n in pairs]
     levels = [
-        {"level_dbfs": level} | metrics.summary([_figures(curve[i]) for curve in curves], speakers)
+        {"level_dbfs": level}
+        | sound_quality.summary([_figures(curve[i]) for curve in curves], speakers)
         for i, level in enumerate(levels_dbfs)
     ]
     seconds = noisy.shape[1] / rate_hz / 2
@@ -76,7 +78,7 @@ def robustness(
             "recovery_ms_worst": _finite(times[-1]),
             f"recovered_within_{SOON_MS}_ms": sum(t <= SOON_MS for t in times) / len(times),
         }
-        steps.append({"step_db": step_db} | metrics.summary(found, speakers) | recovery)
+        steps.append({"step_db": step_db} | sound_quality.summary(found, speakers) | recovery)
     return {"n": len(items), "levels": levels, "steps": steps}
 
 

@@ -18,7 +18,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
-from aqtaudio.tasks.enhancement import clean_targets, metrics, whole
+from aqtaudio.tasks import sound_quality
+from aqtaudio.tasks.enhancement import clean_targets, whole
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results
@@ -118,9 +119,9 @@ class Enhancement(Task):
 
     def notice(self) -> str:
         """Whether scores are missing."""
-        if metrics.models_are_installed():
+        if sound_quality.models_are_installed():
             return ""
-        return f"scored by SI-SDR alone; PESQ, STOI and DNSMOS: {metrics.INSTALL}"
+        return f"scored by SI-SDR alone; PESQ, STOI and DNSMOS: {sound_quality.INSTALL}"
 
     # Data.
 
@@ -197,7 +198,7 @@ class Enhancement(Task):
         sounds = whole.enhanced(network, noisy, self._unfiltered, frontend_of(setup))
         noisy, clean = (to_float(x) for x in (noisy, clean))
         better = [
-            metrics.si_sdr(c, y) - metrics.si_sdr(c, x)
+            sound_quality.si_sdr(c, y) - sound_quality.si_sdr(c, x)
             for c, x, y in zip(clean, noisy, sounds, strict=True)
         ]
         scores = {"val_si_sdr_improvement_db": float(np.mean(better))}
@@ -217,16 +218,16 @@ class Enhancement(Task):
 
         SI-SDR alone where the packages of the other scores are missing.
         """
-        with_models = metrics.models_are_installed()
+        with_models = sound_quality.models_are_installed()
         noisy, clean = data.evaluation_arrays(items)
         sounds = whole.enhanced(network, noisy, self.filtering, frontend_of(setup))
         references, heard = (to_float(x) for x in (clean, noisy))
         rows = [
-            metrics.scores(*signals, data.sample_rate_hz, with_models=with_models)
+            sound_quality.scores(*signals, data.sample_rate_hz, with_models=with_models)
             for signals in zip(references, heard, sounds, strict=True)
         ]
         speakers = [data.speaker_of(item) for item in items]
-        return metrics.summary(rows, speakers, [item.snr_db for item in items])
+        return sound_quality.summary(rows, speakers, [item.snr_db for item in items])
 
     def speed(
         self,
@@ -304,7 +305,7 @@ def frontend_of(setup: Setup) -> DeepFilterFeatures:
 
 
 def _with_details(summary: Scores) -> Scores:
-    """Means on top, what `metrics.summary` says of them below."""
+    """Means on top, what `sound_quality.summary` says of them below."""
     kinds = ("n", "left_out", "intervals", "per_snr")
     means = {key: value for key, value in summary.items() if key not in kinds}
     return means | {"details": {key: summary[key] for key in kinds if key in summary}}

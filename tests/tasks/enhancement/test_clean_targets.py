@@ -10,7 +10,7 @@ from aqtaudio.data import audio, manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
 from aqtaudio.settings import overlay
-from aqtaudio.tasks.enhancement import metrics
+from aqtaudio.tasks import sound_quality as metrics
 from aqtaudio.tasks.enhancement.clean_targets import cleaner
 from aqtaudio.tasks.enhancement.data import EnhancementData
 

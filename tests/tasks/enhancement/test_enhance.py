@@ -27,14 +27,14 @@ from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.tasks.enhancement import whole
 from aqtaudio.tasks.enhancement.robustness import robustness
-from aqtaudio.tasks.enhancement.sound_file import Enhancers, enhance_file
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.enhancement.task import Enhancement
+from aqtaudio.tasks.sound_file import Streams, convert_file
 from aqtaudio.training.course import Course
 
 pytestmark = pytest.mark.slow  # the run below takes minutes to compile
 
-MODELS = "aqtaudio.tasks.enhancement.metrics.models_are_installed"
+MODELS = "aqtaudio.tasks.sound_quality.models_are_installed"
 PHASE = Optimizer(steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=1)
 WIDE = Rule(r"input|results|.*_share|filter_decoder/(filters|bounded)|.*/cell", activation_bits=16)
 EXPERIMENT = Experiment(
@@ -246,7 +246,7 @@ def test_from_another_model(run, corpus, tmp_path, without_models):
 # Files.
 
 
-def enhancers(run: Run) -> Enhancers:
+def enhancers(run: Run) -> Streams:
     return functools.partial(opened, run)
 
 
@@ -255,7 +255,7 @@ def test_files(run, tmp_path, rate_hz):
     rng = np.random.default_rng(0)
     sound = 0.1 * rng.standard_normal((rate_hz * 7 // 5, 2))
     soundfile.write(tmp_path / "in.wav", sound, rate_hz, subtype="PCM_24")
-    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", enhancers(run))
+    found = convert_file(tmp_path / "in.wav", tmp_path / "out.flac", enhancers(run))
     out, out_rate_hz = soundfile.read(tmp_path / "out.flac")
     assert out.shape == sound.shape and out_rate_hz == rate_hz
     assert found["channels"] == 2 and (tmp_path / "out.png").stat().st_size > 1000
@@ -265,8 +265,8 @@ def test_files(run, tmp_path, rate_hz):
 def test_hop_by_hop_is_the_same_file(run, tmp_path):
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "in.wav", 0.1 * rng.standard_normal(RATE_HZ), RATE_HZ)
-    enhance_file(tmp_path / "in.wav", tmp_path / "a.wav", enhancers(run))
-    enhance_file(tmp_path / "in.wav", tmp_path / "b.wav", enhancers(run), hop_by_hop=True)
+    convert_file(tmp_path / "in.wav", tmp_path / "a.wav", enhancers(run))
+    convert_file(tmp_path / "in.wav", tmp_path / "b.wav", enhancers(run), hop_by_hop=True)
     a, b = (soundfile.read(tmp_path / name, dtype="int16")[0] for name in ("a.wav", "b.wav"))
     assert np.max(np.abs(a.astype(int) - b)) <= 1
 
@@ -295,13 +295,13 @@ def test_bad_files(run, tmp_path, source, target, message):
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(BadInput, match=message):
-        enhance_file(tmp_path / source, tmp_path / target, enhancers(run))
+        convert_file(tmp_path / source, tmp_path / target, enhancers(run))
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_from_mp3(run, tmp_path):
     soundfile.write(tmp_path / "in.mp3", np.zeros(RATE_HZ), RATE_HZ)
-    enhance_file(tmp_path / "in.mp3", tmp_path / "out.wav", enhancers(run))
+    convert_file(tmp_path / "in.mp3", tmp_path / "out.wav", enhancers(run))
     assert soundfile.info(tmp_path / "out.wav").subtype == "PCM_16"
 
 

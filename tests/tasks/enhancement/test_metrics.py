@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement import metrics
+from aqtaudio.tasks import sound_quality as metrics
 
 HZ = 16000
 

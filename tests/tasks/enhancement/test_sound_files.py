@@ -15,8 +15,8 @@ from aqtaudio.data.pipes import Raw
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.tasks.enhancement.filtering import Filtering
-from aqtaudio.tasks.enhancement.sound_file import enhance_file
 from aqtaudio.tasks.enhancement.stream import Enhancer
+from aqtaudio.tasks.sound_file import convert_file
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -65,7 +65,7 @@ def test_what_takes_nothing_away_gives_the_file_back(tmp_path, rate_hz, hop_by_h
     """All of its band, of which the network hears a part."""
     audio = sound(rate_hz)
     soundfile.write(tmp_path / "in.wav", audio, rate_hz, subtype="FLOAT")
-    enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0), hop_by_hop)
+    convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0), hop_by_hop)
     out, _ = soundfile.read(tmp_path / "out.wav")
     assert len(out) == len(audio)
     np.testing.assert_allclose(out[100:-200], audio[100:-200], atol=2e-3)
@@ -77,7 +77,7 @@ def test_the_limit_holds_over_the_whole_band(tmp_path, rate_hz):
     audio = sound(rate_hz)
     soundfile.write(tmp_path / "in.wav", audio, rate_hz, subtype="FLOAT")
     for limit_db, kept in ((LIMIT_DB, KEPT), (None, 0.0)):
-        enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(0.0, limit_db))
+        convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(0.0, limit_db))
         out, _ = soundfile.read(tmp_path / "out.wav")
         np.testing.assert_allclose(out[100:-200], kept * audio[100:-200], atol=2e-3)
 
@@ -85,11 +85,11 @@ def test_the_limit_holds_over_the_whole_band(tmp_path, rate_hz):
 def test_floats_are_not_clipped_and_integers_say_so(tmp_path):
     audio = 20 * sound(RATE_HZ)
     soundfile.write(tmp_path / "in.wav", audio, RATE_HZ, subtype="FLOAT")
-    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0))
+    found = convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0))
     out, _ = soundfile.read(tmp_path / "out.wav")
     np.testing.assert_allclose(out[100:-200], audio[100:-200], rtol=1e-3, atol=2e-2)
     assert np.abs(out).max() > 3 and found["clipped_samples"] == 0
-    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.flac", enhancers(1.0))
+    found = convert_file(tmp_path / "in.wav", tmp_path / "out.flac", enhancers(1.0))
     whole, _ = soundfile.read(tmp_path / "out.flac")
     assert found["clipped_samples"] == np.count_nonzero(np.abs(out) > 1) > 100
     assert np.abs(whole).max() <= 1
@@ -98,7 +98,7 @@ def test_floats_are_not_clipped_and_integers_say_so(tmp_path):
 def test_compiling_is_in_no_figure(tmp_path):
     """Of a file of one chunk too."""
     soundfile.write(tmp_path / "in.wav", sound(RATE_HZ), RATE_HZ)
-    found = enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0))
+    found = convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0))
     assert 0 < found["real_time_factor"] < 0.5
 
 
@@ -109,7 +109,7 @@ def test_title_and_artist_stay(tmp_path):
             setattr(file, name, text)
         file.write(sound(RATE_HZ))
     for name in ("out.flac", "out.wav", "out.ogg"):
-        enhance_file(tmp_path / "in.flac", tmp_path / name, enhancers(1.0))
+        convert_file(tmp_path / "in.flac", tmp_path / name, enhancers(1.0))
         with soundfile.SoundFile(tmp_path / name) as file:
             assert texts.items() <= file.copy_metadata().items(), name
 
@@ -133,14 +133,14 @@ def through_pipes(monkeypatch, content: bytes, raw: Raw | None) -> tuple[bytes, 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
-        found = enhance_file("-", "-", enhancers(1.0), raw=raw)
+        found = convert_file("-", "-", enhancers(1.0), raw=raw)
     return out.buffer.getvalue(), found
 
 
 def test_raw_samples_in_files_and_pipes(tmp_path, codes, monkeypatch):
     codes.tofile(tmp_path / "in.raw")
     raw = Raw(RATE_HZ, 2)
-    found = enhance_file(tmp_path / "in.raw", tmp_path / "out.raw", enhancers(1.0), raw=raw)
+    found = convert_file(tmp_path / "in.raw", tmp_path / "out.raw", enhancers(1.0), raw=raw)
     out = np.fromfile(tmp_path / "out.raw", "<i2").reshape(-1, 2)
     assert out.shape == codes.shape and found["channels"] == 2 and found["seconds"] == 1.2
     assert np.abs(out.astype(int) - codes)[100:-200].max() <= 2
@@ -175,8 +175,8 @@ def test_pipes_that_are_refused(monkeypatch, content, raw, said):
 def test_raw_files_that_are_refused(tmp_path, codes):
     codes.tofile(tmp_path / "in.raw")
     with pytest.raises(BadInput, match="in.raw: raw samples have no header; needed: --rate"):
-        enhance_file(tmp_path / "in.raw", tmp_path / "out.wav", enhancers(1.0))
+        convert_file(tmp_path / "in.raw", tmp_path / "out.wav", enhancers(1.0))
     soundfile.write(tmp_path / "in.wav", codes, RATE_HZ)
     with pytest.raises(BadInput, match="in.wav: --rate and --channels are of raw samples"):
-        enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0), raw=Raw(RATE_HZ))
+        convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0), raw=Raw(RATE_HZ))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.raw", "in.wav"]

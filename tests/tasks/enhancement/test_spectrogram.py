@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.enhancement.spectrogram import Columns, write
+from aqtaudio.tasks.spectrogram import Columns, write
 
 HZ = 16000
 

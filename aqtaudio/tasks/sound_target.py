@@ -1,4 +1,4 @@
-"""Where enhanced sound goes: a file that appears when it is whole, or standard output."""
+"""Where a network's sound goes: a file that appears when it is whole, or standard output."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ import soundfile
 from aqtaudio.data.audio import to_int16
 from aqtaudio.errors import BadInput
 from aqtaudio.files import replacing
-from aqtaudio.tasks.enhancement.sound_source import RAW, Source
+from aqtaudio.tasks.sound_source import RAW, Source
 
 UNCLIPPED = ("FLOAT", "DOUBLE")
 """Subtypes that hold more than full scale."""
@@ -36,14 +36,14 @@ class Target(Protocol):
 
 
 @contextlib.contextmanager
-def opened(target: str, like: Source) -> Iterator[Target]:
+def opened(target: str, like: Source, rate_hz: int) -> Iterator[Target]:
     """A file of the source's kind that appears when it is whole; "-": standard output."""
     if target == "-":
         if like.is_raw:
             yield _RawTarget("standard output", sys.stdout.buffer)
             return
         content = io.BytesIO()
-        with _sound_file(target, content, "WAV", like) as made:
+        with _sound_file(target, content, "WAV", like, rate_hz) as made:
             yield made
         sys.stdout.buffer.write(content.getvalue())
         sys.stdout.buffer.flush()
@@ -57,18 +57,19 @@ def opened(target: str, like: Source) -> Iterator[Target]:
     if name not in soundfile.available_formats() or name == "RAW":
         known = ", ".join(sorted(soundfile.available_formats())).lower()
         raise BadInput(f"{target}: unknown kind of file; allowed: {known}")
-    with replacing(path) as new, _sound_file(target, str(new), name, like) as made:
+    with replacing(path) as new, _sound_file(target, str(new), name, like, rate_hz) as made:
         yield made
 
 
 @contextlib.contextmanager
 def _sound_file(
-    target: str, content: str | BinaryIO, kind: str, like: Source
+    target: str, content: str | BinaryIO, kind: str, like: Source, rate_hz: int
 ) -> Iterator["_FileTarget"]:
     # What MPEG holds is no subtype of other kinds, whatever `check_format` says.
     keeps = "MPEG" not in like.subtype and soundfile.check_format(kind, like.subtype)
+    keeps = keeps and rate_hz == like.rate_hz  # telephone codes are not for wider bands
     subtype = like.subtype if keeps else None
-    how = like.rate_hz, like.channels, subtype
+    how = rate_hz, like.channels, subtype
     try:
         file = soundfile.SoundFile(content, "w", *how, format=kind)
     except (soundfile.SoundFileError, OSError) as error:

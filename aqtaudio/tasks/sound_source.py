@@ -1,4 +1,4 @@
-"""What is enhanced: a sound file, raw samples, standard input; piece by piece."""
+"""What a network is given: a sound file, raw samples, standard input; piece by piece."""
 
 import contextlib
 import dataclasses
