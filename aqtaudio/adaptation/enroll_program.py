@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.models.filter_bank import FilterBank
 from aqtaudio.program.program import Program
 from aqtaudio.recipe import Recipe
+from aqtaudio.tasks.text_keywords.filter_bank import FilterBank
 from aqtaudio.tasks.text_keywords.filters import Shape
 from aqtaudio.vocabulary.recording import record
 
@@ -46,7 +46,11 @@ def bank_program(
         "waits": {"kernel": waits},
         "logits": {"kernel": sums, "bias": np.asarray(biases, np.float32)},
     }
-    ranges = {"vectors": _range(input_scale), "parts": _range(PART_STEP), "waits": _range(PART_STEP)}
+    ranges = {
+        "vectors": _range(input_scale),
+        "parts": _range(PART_STEP),
+        "waits": _range(PART_STEP),
+    }
     variables = {"params": params, "ranges": ranges}
     return record(model, variables, (1, channels), Recipe(), stream=True)
 

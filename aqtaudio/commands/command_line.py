@@ -13,6 +13,7 @@ from aqtaudio import __version__
 from aqtaudio.commands import (
     embedding,
     enhancement,
+    enrolling,
     firmware,
     front_ends,
     keywords,
@@ -30,7 +31,7 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(keywords, wake, enhancement, embedding, probing, reducing),
+    *(keywords, wake, enrolling, enhancement, embedding, probing, reducing),
 )
 
 

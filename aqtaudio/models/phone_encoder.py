@@ -1,4 +1,4 @@
-"""A causal network from vectors of a speech encoder to phones, and to what filters of keywords read.
+"""A causal network from vectors of a speech encoder to phones, and to what filters read.
 
 Residual separable convolutions over time, after Hannun et al., "Sequence-to-Sequence Speech
 Recognition with Time-Depth Separable Convolutions", arXiv:1904.02619, with one row.

@@ -1,4 +1,4 @@
-"""What makes filters find their phrase and nothing else: every phrase against all clips of a batch."""
+"""What makes filters find their phrase and nothing else: each phrase against a batch of clips."""
 
 from typing import NamedTuple
 
@@ -58,7 +58,9 @@ def contrast(
 
     itself = jnp.eye(clips, dtype=bool)[:, None]  # [B, 1, B]
     away = (when < begin - APART_FRAMES) | (when > end + APART_FRAMES)  # [B, q, T]
-    free = jnp.where(itself[..., None], (said == 1)[..., None] & away[:, :, None], (said == 0)[..., None])
+    free = jnp.where(
+        itself[..., None], (said == 1)[..., None] & away[:, :, None], (said == 0)[..., None]
+    )
     elsewhere = jax.nn.logsumexp(jnp.where(free, by[:, :count], _NEVER), (2, 3))
 
     around = (when >= begin) & (when <= end + LATE_FRAMES)

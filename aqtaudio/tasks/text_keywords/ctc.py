@@ -1,7 +1,7 @@
 """Connectionist temporal classification over phones: decoding, alignment, errors.
 
-Graves, Fernández, Gomez and Schmidhuber, "Connectionist Temporal Classification", ICML 2006. Class 0
-is the blank, class 1 + n phone n of `phones.INVENTORY`.
+Graves, Fernández, Gomez and Schmidhuber, "Connectionist Temporal Classification", ICML 2006.
+Class 0 is the blank, class 1 + n phone n of `phones.INVENTORY`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From phones to a filter: the weights of a keyword's detector, made by a network that no device runs.
+"""From phones to a filter: weights of a keyword's detector, by a network that no device runs.
 
 A keyword's detector is a matched filter over the encoder's output in `SEGMENTS` parts. Each part is
 a convolution of a few frames; the largest of its last few answers counts, so that a part may come a
@@ -62,8 +62,8 @@ class FilterNetwork(nn.Module):
     @nn.compact
     def __call__(self, phones: jax.Array, counts: jax.Array) -> jax.Array:  # noqa: D102
         x = nn.Embed(64, self.width, name="phones")(phones)
-        towards = nn.RNN(nn.GRUCell(self.width), name="towards")
-        back = nn.RNN(nn.GRUCell(self.width), reverse=True, keep_order=True, name="back")
+        towards = nn.RNN(nn.GRUCell(self.width, name="towards"))
+        back = nn.RNN(nn.GRUCell(self.width, name="back"), reverse=True, keep_order=True)
         x = jnp.concatenate([f(x, seq_lengths=counts) for f in (towards, back)], -1)
         total, count = self.shape.total, counts[:, None].astype(jnp.float32)
         before_end = jnp.arange(total - 1, -1, -1, dtype=jnp.float32)
@@ -74,7 +74,9 @@ class FilterNetwork(nn.Module):
         share = (at - lower)[..., None]
         states = [jnp.take_along_axis(x, index[..., None], 1) for index in (lower, upper)]
         x = (1 - share) * states[0] + share * states[1]
-        tap = jnp.broadcast_to(nn.Embed(total, 16, name="tap")(jnp.arange(total)), (*x.shape[:2], 16))
+        tap = jnp.broadcast_to(
+            nn.Embed(total, 16, name="tap")(jnp.arange(total)), (*x.shape[:2], 16)
+        )
         more = [place - at, share[..., 0], jnp.broadcast_to(count / total, place.shape)]
         x = jnp.concatenate([x, tap, jnp.stack(more, -1)], -1)
         x = nn.relu(nn.Dense(128, name="hidden")(x))

@@ -1,6 +1,6 @@
 """Filters of keywords over what an encoder of phones puts out, as a device runs them.
 
-See `tasks.text_keywords.filters`: the same arithmetic on real numbers.
+See `filters`: the same arithmetic on real numbers.
 """
 
 import flax.linen as nn
