@@ -117,12 +117,13 @@ def enroll(
     known = known or dictionary.find()
     phrases = [understood(text, known, language=language) for text in keywords]
     _require_new(phrases, kept)
-    for phrase in phrases:
-        say(phrase.line)
-    sound = _background(source, encoder, negatives, hours, say) if phrases else None
-    found = list(kept)
-    if sound is not None:
+    found, sound = list(kept), None
+    if phrases:
         filters = encoder.filters([joined(phrase.phones) for phrase in phrases])
+        _require_sound(source, negatives)
+        for phrase in phrases:
+            say(phrase.line)
+        sound = _background(source, encoder, negatives, hours, say)
         made = [
             _scaled(phrase, taps, encoder, sound, false_alarms_per_hour)
             for phrase, taps in zip(phrases, filters, strict=True)
@@ -175,18 +176,20 @@ def _require_new(phrases: Sequence[Phrase], kept: Sequence[Keyword]) -> None:
         raise BadInput(f"{len(texts)} keywords; allowed: 1 to {MOST_KEYWORDS}")
 
 
+def _require_sound(source: Run, folders: Sequence[Path]) -> None:
+    if not folders and not (source.path / backgrounds.NAME).exists():
+        raise BadInput(
+            f"{source.path} keeps no sound to find thresholds on; needed: --negatives DIR, a "
+            "manifest folder with speech and noise"
+        )
+
+
 def _background(
     source: Run, encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say
 ) -> Background:
     if folders:
         return backgrounds.heard(encoder, folders, hours, say)
-    file = source.path / backgrounds.NAME
-    if not file.exists():
-        raise BadInput(
-            f"{source.path} keeps no sound to find thresholds on; needed: --negatives DIR, a "
-            "manifest folder with speech and noise"
-        )
-    return backgrounds.read(file)
+    return backgrounds.read(source.path / backgrounds.NAME)
 
 
 def _scaled(

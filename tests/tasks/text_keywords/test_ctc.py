@@ -18,9 +18,7 @@ def collapsed(path: tuple[int, ...]) -> list[int]:
 
 def entered(path: tuple[int, ...]) -> list[int]:
     """The frame in which each label of a path begins."""
-    return [
-        at for at, label in enumerate(path) if label and (at == 0 or path[at - 1] != label)
-    ]
+    return [at for at, label in enumerate(path) if label and (at == 0 or path[at - 1] != label)]
 
 
 def test_alignment_is_the_best_of_all_paths():

@@ -1,6 +1,4 @@
-"""Filters on a device are those of training; a keyword's integers are its own; queries are what they
-say.
-"""
+"""Filters on a device are those of training, each has integers of its own, queries say what is."""
 
 import jax
 import jax.numpy as jnp
