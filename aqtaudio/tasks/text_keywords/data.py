@@ -160,9 +160,13 @@ class PhoneData:
         """Whether validation clips are these."""
         return list(items) == self.evaluation_list("val")[: len(list(items))]
 
+    def clips(self, split: str, items: Iterable[SpokenItem]) -> list[Clip]:
+        """The clips of items."""
+        return [self._clips[split][item.number] for item in items]
+
     def evaluation_arrays(self, items: Iterable[SpokenItem]) -> tuple[np.ndarray, ...]:
         """Audio int16 [n, N], features [n, T, F], labels [n, U] and their counts [n]."""
-        clips = [self._clips["val"][item.number] for item in items]
+        clips = self.clips("val", items)
         frontend, frames = self._setup.frontend, self._setup.feature_shape[0]
         features = features_of(frontend, self._around, clips, frames, lambda text: None)
         labels, counts = self._labels(clips)
@@ -176,7 +180,7 @@ class PhoneData:
 
     def recordings(self, items: Sequence[SpokenItem]) -> np.ndarray:
         """Of the list."""
-        return self.audio([self._clips["val"][item.number] for item in items])
+        return self.audio(self.clips("val", items))
 
 
 def _enough(clip: Clip, frames: int) -> bool:

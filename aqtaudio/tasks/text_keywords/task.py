@@ -28,7 +28,7 @@ from aqtaudio.tasks.text_keywords.filters import FilterNetwork, Shape, answers, 
 from aqtaudio.tasks.text_keywords.queries import MOST_PHONES
 
 FILTERS = "filters"
-TRUSTED_NATS = 1.2
+TRUSTED_NATS = 2.2
 """Per label: above it an alignment says nothing yet, and the clip teaches filters nothing."""
 HEARD = Mixing(
     snr_db=(5.0, 30.0),
@@ -79,7 +79,7 @@ class TextKeywords(Task):
     masked_frames: int = 4
     phrases: int = 4
     near: int = 1
-    filter_weight: float = 0.3
+    filter_weight: float = 0.5
     channels: int = 64
     filters: Shape = Shape()
 
@@ -167,7 +167,7 @@ class TextKeywords(Task):
             return loss, measures
         fixed = jax.lax.stop_gradient(jax.nn.log_softmax(logits))
         frames = ctc.aligned(fixed, labels, counts)
-        trust = jax.nn.sigmoid(8 * (TRUSTED_NATS - jax.lax.stop_gradient(each)))
+        trust = jax.nn.sigmoid(6 * (TRUSTED_NATS - jax.lax.stop_gradient(each)))
         phones = asked.phones.reshape(-1, MOST_PHONES)
         made = quantized(beside[FILTERS](phones, asked.counts.reshape(-1)), self.filters)
         more, told = contrast(self._answers(answers, made), asked, frames, trust)

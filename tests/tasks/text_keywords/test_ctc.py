@@ -1,4 +1,4 @@
-"""Alignment is the most probable path, errors are the fewest edits, scores tell where phones end."""
+"""Alignment is the best path, errors are the fewest edits, scores tell where phones end."""
 
 import itertools
 
