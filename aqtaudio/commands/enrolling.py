@@ -1,4 +1,4 @@
-"""aqtaudio enroll: a detector of phrases from their text alone."""
+"""aqtaudio enroll, background: a detector of phrases from their text alone."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ ARTIFACTS = Path(__file__).parents[2] / "results/text_keywords"
 
 
 def add(verbs: Verbs) -> None:
-    """The verb."""
+    """The verbs."""
     text = "a detector of phrases from their text alone, in seconds"
     command = verbs.add("enroll", enroll, text)
     add_run(command)
@@ -35,6 +35,31 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--language", default="en-us", metavar="NAME", help="for unknown words")
     add_dictionary(command)
     add_json(command)
+    _add_background(verbs)
+
+
+def _add_background(verbs: Verbs) -> None:
+    text = "keep hours without keywords beside an encoder of phones, so that enroll takes seconds"
+    command = verbs.add("background", background, text)
+    add_run(command)
+    command.add_argument("--negatives", type=Path, action="append", required=True, metavar="DIR")
+    command.add_argument("--hours", type=float, default=1.0, help="at most (1)")
+
+
+def background(options: argparse.Namespace) -> int:
+    """Keeps it, 2 MB or so an hour of speech."""
+    from aqtaudio.adaptation import background as backgrounds
+    from aqtaudio.adaptation.text_encoder import text_encoder
+    from aqtaudio.runs.run import Run
+
+    if not options.hours > 0:
+        raise BadInput(f"--hours is {options.hours}; allowed: above 0")
+    encoder = text_encoder(Run(options.path))
+    found = backgrounds.heard(encoder, options.negatives, options.hours, say)
+    file = options.path / backgrounds.NAME
+    found.write(file)
+    print(f"{file}: {found.hours:.2f} h, {file.stat().st_size:,} bytes")
+    return 0
 
 
 def enroll(options: argparse.Namespace) -> int:

@@ -23,6 +23,11 @@ class PhoneEncoder(nn.Module):
     width: int = 112
     kernels: tuple[int, ...] = (5, 5, 5, 5, 5)
 
+    @property
+    def outputs(self) -> int:
+        """Values per frame."""
+        return self.channels
+
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, dimensions = x.shape
