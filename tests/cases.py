@@ -17,6 +17,7 @@ from aqtaudio.models.gru import KeywordGRU
 from aqtaudio.models.l3_net import L3Net
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.mhatt_rnn import MHAttRNN
+from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.models.seanet import OFFLINE, STREAMING, SEANet
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.models.streaming_attention import StreamingAttention
@@ -150,6 +151,7 @@ SMALL_STREAMED_EMBEDDINGS = (
     Case("speech_embedding_small", _SPEECH, (16, 32), 743, 45_624),
     Case("speech_embedding_small_dense", _SPEECH.clone(dense=True), (16, 32), 743, 45_744),
     Case("speech_embedding_small_relu", _SPEECH.clone(relu=True), (16, 32), 743, 45_624),
+    Case("phone_encoder_small", PhoneEncoder(5, 4, (3, 2)), (16, 6), 169, 2304),
 )
 
 _L3 = L3Net((2, 3, 4, 4))

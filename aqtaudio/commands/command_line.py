@@ -16,6 +16,7 @@ from aqtaudio.commands import (
     bandwidth,
     embedding,
     enhancement,
+    enrolling,
     firmware,
     front_ends,
     keywords,
@@ -34,7 +35,8 @@ from aqtaudio.errors import BadInput
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
-    *(listening, keywords, wake, enhancement, bandwidth, embedding, probing, reducing),
+    *(listening, keywords, wake, enrolling, enhancement, bandwidth),
+    *(embedding, probing, reducing),
 )
 
 

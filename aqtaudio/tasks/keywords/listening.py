@@ -158,7 +158,7 @@ def detect(
         )
     rate_hz = trial.setup.frontend.sample_rate_hz
     first, second = (hear(trial.listening, part, rate_hz, say) for part in parts)
-    chosen = _choices(trial, first, rate)
+    chosen = choices(trial, first, rate)
     settings = {
         word: dataclasses.replace(trial.settings, threshold=choice.threshold)
         for word, (choice, _) in chosen.items()
@@ -193,15 +193,17 @@ def detect(
     }
 
 
-def _choices(trial: Trial, heard: Sequence[Heard], rate: float) -> dict[str, tuple[Choice, str]]:
-    """By word its threshold, and whether all of the audio or speech alone asked for it."""
+def choices(trial: Trial, heard: Sequence[Heard], rate: float) -> dict[str, tuple[Choice, str]]:
+    """By word its threshold for a rate of false alarms per hour, and whether all of the audio or
+    speech alone asked for it.
+    """
     whole = dataclasses.replace(trial.settings, report_ms=WHOLE_EVENT_MS)
     swept = [
         (one, [(at, one.alarms(found)) for at, found in trial.sweep(one.logits, whole, GRID)])
         for one in heard
         if one.kind != WORDS
     ]
-    choices = {}
+    chosen = {}
     for word in trial.task.keywords:
         options = []
         for name, kinds in (("all", RUNNING), (SPEECH, (SPEECH,))):
@@ -218,8 +220,8 @@ def _choices(trial: Trial, heard: Sequence[Heard], rate: float) -> dict[str, tup
             raise BadInput(f"every recording without keywords says {word!r}; needed: others")
         # What is a guess for want of hours does not overrule what is none.
         known = [option for option in options if option[0].by != "guess"] or options
-        choices[word] = max(known, key=lambda option: option[0].threshold)
-    return choices
+        chosen[word] = max(known, key=lambda option: option[0].threshold)
+    return chosen
 
 
 def _pooled(measured: Measured) -> dict[str, Any]:

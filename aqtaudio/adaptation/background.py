@@ -1,0 +1,122 @@
+"""Hours of sound without keywords, as an encoder of phones puts them out.
+
+Thresholds of keywords that nobody recorded are found on it. It is kept beside the encoder as codes,
+and in the cache for folders that a user names, so that enrolling takes seconds.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aqtaudio.adaptation.text_encoder import TextEncoder
+from aqtaudio.data.cache_folder import default_folder
+from aqtaudio.data.labels import says
+from aqtaudio.data.manifest import fingerprint
+from aqtaudio.errors import BadInput
+from aqtaudio.files import write_arrays
+from aqtaudio.program.execute import Executor
+from aqtaudio.tasks.keywords.negatives import WORDS, hear, negatives
+from aqtaudio.tasks.stream import Stream
+
+NAME = "background.npz"
+HOURS = 3.0
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Background:
+    """Streams of recordings, one per kind.
+
+    Attributes:
+      kinds: of each stream, one of `negatives.RUNNING`.
+      codes: int8 [N, C] of each, a row per frame.
+      ends_s: [R] of each: where its recordings end.
+      texts: of each, what is said in each recording as far as that is known.
+    """
+
+    kinds: tuple[str, ...]
+    codes: tuple[np.ndarray, ...]
+    ends_s: tuple[np.ndarray, ...]
+    texts: tuple[tuple[str, ...], ...]
+
+    @property
+    def hours(self) -> float:
+        """Of all."""
+        return sum(float(ends[-1]) for ends in self.ends_s) / 3600
+
+    def said(self, stream: int, words: Sequence[str]) -> tuple[frozenset[str], ...]:
+        """Which of the words each recording of a stream holds."""
+        return tuple(frozenset(w for w in words if says(t, w)) for t in self.texts[stream])
+
+    def write(self, file: Path) -> None:
+        """Writes it."""
+        arrays = {"kinds": np.asarray(self.kinds)}
+        for n, (codes, ends_s, texts) in enumerate(
+            zip(self.codes, self.ends_s, self.texts, strict=True)
+        ):
+            arrays |= {f"codes/{n}": codes, f"ends_s/{n}": ends_s, f"texts/{n}": np.asarray(texts)}
+        write_arrays(file, arrays)
+
+
+def read(file: Path) -> Background:
+    """Reads what `write` wrote. Raises BadInput for another file."""
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            kinds = tuple(str(kind) for kind in kept["kinds"])
+            each = range(len(kinds))
+            return Background(
+                kinds,
+                tuple(kept[f"codes/{n}"] for n in each),
+                tuple(kept[f"ends_s/{n}"] for n in each),
+                tuple(tuple(str(text) for text in kept[f"texts/{n}"]) for n in each),
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{file} holds no background ({error})") from None
+
+
+def heard(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say) -> Background:
+    """Of manifest folders: split "val", then others up to `hours`; kept in the cache."""
+    told = hashlib.sha256(f"{hours}\n{[fingerprint(folder) for folder in folders]}\n".encode())
+    told.update(encoder.fingerprint)
+    file = default_folder() / "backgrounds" / f"{told.hexdigest()[:24]}.npz"
+    if file.exists():
+        return read(file)
+    found = [one for one in negatives(folders, (), (), "val", hours) if one.kind != WORDS]
+    if not found:
+        raise BadInput("--negatives: no speech, noise or music there; needed: some, by the hour")
+    setup, executor = encoder.experiment.setup, Executor(encoder.program)
+    rate_hz, streams = setup.frontend.sample_rate_hz, []
+    for kind in dict.fromkeys(one.kind for one in found):
+        some = [dataclasses.replace(one, trained=False) for one in found if one.kind == kind]
+        stream = Stream(_Encoding(executor), setup)
+        (it,) = hear(functools.partial(contextlib.nullcontext, stream), some, rate_hz, say)
+        codes = it.logits.reshape(len(it.logits), -1).astype(np.int8)
+        streams.append((kind, codes, it.ends_s, tuple(one.recording.text for one in some)))
+    background = Background(*zip(*streams, strict=True))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    background.write(file)
+    return background
+
+
+class _Encoding:
+    """Codes of an encoder over one endless stream, as a `tasks.task.Network`."""
+
+    def __init__(self, executor: Executor):
+        self._executor = executor
+        self._state: Any = None
+
+    def whole(self, features: np.ndarray, at_once: int = 128) -> np.ndarray:
+        """A stream hears no clips."""
+        raise NotImplementedError("a stream of codes is there block by block")
+
+    def endless(self, blocks: np.ndarray) -> np.ndarray:
+        """Codes [n, ...] of consecutive blocks [n, t, F]."""
+        given = self._executor.quantize(blocks)[None]
+        codes, self._state = self._executor.blocks(given, self._state)
+        return np.asarray(codes[0])

@@ -1,0 +1,345 @@
+"""From text to a detector, in seconds: no recordings of the phrases, no training.
+
+The network of filters makes a filter of each phrase's phones; hours of other sound, as the encoder
+puts them out, tell how often it would ring, and so its scale and threshold. What comes out is an
+ordinary keyword run (`tasks.keywords.spotting`): the encoder's program and the filters' as one.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from aqtaudio.adaptation import background as backgrounds
+from aqtaudio.adaptation.background import Background
+from aqtaudio.adaptation.enroll_page import markdown
+from aqtaudio.adaptation.enroll_program import bank_program, filter_bank
+from aqtaudio.adaptation.text_encoder import CONFIG, ENROLLED, TextEncoder, text_encoder
+from aqtaudio.data import dictionary
+from aqtaudio.data.dictionary import Dictionary
+from aqtaudio.data.phones import joined
+from aqtaudio.data.phrase import Phrase, understood
+from aqtaudio.detection import stored
+from aqtaudio.detection.detector import DetectorSettings
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, save_json
+from aqtaudio.files import new_folder, write, write_arrays, write_json
+from aqtaudio.program import program as programs
+from aqtaudio.program.cost import Cost, cost
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.joined import joined as joined_programs
+from aqtaudio.program.program import Program
+from aqtaudio.recipe import Recipe
+from aqtaudio.runs.run import COMPANIONS, Run
+from aqtaudio.tasks.keywords.listening import Trial, choices
+from aqtaudio.tasks.keywords.negatives import Heard
+from aqtaudio.tasks.keywords.spotting import Spotting
+from aqtaudio.tasks.text_keywords.filters import answers
+
+MOST_KEYWORDS = 32
+FILTERS, PAGE = "filters.npz", "enroll.md"
+EVENT_FRAMES = 18
+"""Answers nearer than this are of one event: 0.7 s."""
+TAIL_EVENTS_PER_HOUR = 60.0
+"""So many of the loudest events without the phrase are the tail that its scale is found on."""
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Keyword:
+    """A phrase that was enrolled.
+
+    Attributes:
+      text: its words.
+      understood: a line for people: words and phones.
+      phones: of all words.
+      taps: its filter, float32 [taps, C], in units of the logit.
+      bias: of the logit.
+      settings: of its detector.
+      found: what its threshold was found on.
+    """
+
+    text: str
+    understood: str
+    phones: tuple[str, ...]
+    taps: np.ndarray = dataclasses.field(compare=False, repr=False)
+    bias: float
+    settings: DetectorSettings
+    found: dict[str, Any]
+
+
+def enroll(
+    source: Run,
+    keywords: Sequence[str],
+    out: Path,
+    *,
+    remove: Sequence[str] = (),
+    false_alarms_per_hour: float = 0.5,
+    negatives: Sequence[Path] = (),
+    hours: float = backgrounds.HOURS,
+    known: Dictionary | None = None,
+    language: str = "en-us",
+    say: Say = lambda text: None,
+) -> tuple[Run, dict[str, Any]]:
+    """Makes the artifact `out`: `source` with the keywords.
+
+    Args:
+      source: a text-keyword run, or an artifact of this function, whose keywords stay, to the bit.
+      keywords: phrases; `/HH EY/` in one is a pronunciation.
+      out: folder, new.
+      remove: of the artifact's keywords, those that go.
+      false_alarms_per_hour: that each keyword's threshold is found for.
+      negatives: manifest folders of other sound; none: what is kept beside the encoder.
+      hours: of them, at most.
+      known: pronouncing dictionary; None: the installed one.
+      language: of espeak-ng, for words that the dictionary lacks.
+      say: told what was understood.
+
+    Returns:
+      The detector, and what its page tells.
+
+    Raises:
+      BadInput: a phrase that nobody can pronounce, one that is there already, too many; no sound to
+        find thresholds on.
+    """
+    begun = time.monotonic()
+    if not 0 < false_alarms_per_hour < math.inf:
+        raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; allowed: above 0")
+    encoder, kept = text_encoder(source), _enrolled(source)
+    kept = _without(kept, remove, source.path)
+    known = known or dictionary.find()
+    phrases = [understood(text, known, language=language) for text in keywords]
+    _require_new(phrases, kept)
+    found, sound = list(kept), None
+    if phrases:
+        filters = encoder.filters([joined(phrase.phones) for phrase in phrases])
+        _require_sound(source, negatives)
+        for phrase in phrases:
+            say(phrase.line)
+        sound = _background(source, encoder, negatives, hours, say)
+        made = [
+            _scaled(phrase, taps, encoder, sound, false_alarms_per_hour)
+            for phrase, taps in zip(phrases, filters, strict=True)
+        ]
+        found += _with_thresholds(made, encoder, sound, false_alarms_per_hour)
+    bank = _bank(found, encoder)
+    program = joined_programs(encoder.program, bank)
+    run = _written(out, source, encoder, found, program, false_alarms_per_hour)
+    value = _value(run, found, bank, program, sound, false_alarms_per_hour)
+    value["seconds"] = round(time.monotonic() - begun, 1)
+    write(run.path / PAGE, markdown(value))
+    return run, value
+
+
+def _enrolled(source: Run) -> list[Keyword]:
+    """Keywords that are there already; none of a run."""
+    file = source.path / ENROLLED
+    if not file.exists():
+        return []
+    try:
+        lines = json.loads(file.read_text())["keywords"]
+        settings = stored.read(source.path) or {}
+        with np.load(source.path / FILTERS) as arrays:
+            return [
+                Keyword(
+                    one["text"], one["understood"], tuple(one["phones"]), arrays[str(number)],
+                    one["bias"], settings[one["text"]], one["found"],
+                )
+                for number, one in enumerate(lines)
+            ]  # fmt: skip
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"{source.path}: no readable {ENROLLED} and {FILTERS} ({error})") from None
+
+
+def _without(kept: list[Keyword], remove: Sequence[str], path: Path) -> list[Keyword]:
+    there = [one.text for one in kept]
+    for text in remove:
+        if text not in there:
+            raise BadInput(f"{path} has no keyword {text!r}; it has: {', '.join(there) or 'none'}")
+    return [one for one in kept if one.text not in remove]
+
+
+def _require_new(phrases: Sequence[Phrase], kept: Sequence[Keyword]) -> None:
+    texts = [one.text for one in kept]
+    for phrase in phrases:
+        if phrase.text in texts:
+            raise BadInput(f"keyword {phrase.text!r} is there twice; allowed: once")
+        texts.append(phrase.text)
+    if not 1 <= len(texts) <= MOST_KEYWORDS:
+        raise BadInput(f"{len(texts)} keywords; allowed: 1 to {MOST_KEYWORDS}")
+
+
+def _require_sound(source: Run, folders: Sequence[Path]) -> None:
+    if not folders and not (source.path / backgrounds.NAME).exists():
+        raise BadInput(
+            f"{source.path} keeps no sound to find thresholds on; needed: --negatives DIR, a "
+            "manifest folder with speech and noise"
+        )
+
+
+def _background(
+    source: Run, encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say
+) -> Background:
+    if folders:
+        return backgrounds.heard(encoder, folders, hours, say)
+    return backgrounds.read(source.path / backgrounds.NAME)
+
+
+def _scaled(
+    phrase: Phrase, taps: np.ndarray, encoder: TextEncoder, sound: Background, rate: float
+) -> Keyword:
+    """The keyword, its filter scaled so that a logit tells alarms: 0 at about the wanted rate, one
+    more where there are e times fewer.
+    """
+    shape, scale = encoder.task.filters, np.float32(encoder.output.scale)
+    events, hours = [], 0.0
+    for number, codes in enumerate(sound.codes):
+        said = sound.said(number, (phrase.text,))
+        real = jnp.asarray(codes.astype(np.float32) * scale)[None]
+        scores = np.asarray(answers(real, jnp.asarray(taps)[None], shape))[0, 0]
+        ends = np.rint(sound.ends_s[number] * len(scores) / sound.ends_s[number][-1]).astype(int)
+        for start, end, holds in zip([0, *ends[:-1]], ends, said, strict=True):
+            if not holds:
+                events.append(_events(scores[start:end]))
+                hours += (end - start) * sound.ends_s[number][-1] / len(scores) / 3600
+    loud = np.sort(np.concatenate(events))[::-1]
+    count = max(2, min(len(loud) - 1, round(TAIL_EVENTS_PER_HOUR * hours)))
+    level, excess = loud[count], float(np.mean(loud[:count] - loud[count]))
+    excess = max(excess, 1e-3)
+    place = level + excess * math.log(count / (rate * hours))
+    return Keyword(
+        phrase.text, phrase.line, joined(phrase.phones), (taps / excess).astype(np.float32),
+        float(-place / excess), Spotting.detector, {},
+    )  # fmt: skip
+
+
+def _events(scores: np.ndarray) -> np.ndarray:
+    """The largest of every `EVENT_FRAMES` scores."""
+    padded = np.pad(scores, (0, -len(scores) % EVENT_FRAMES), constant_values=-np.inf)
+    return padded.reshape(-1, EVENT_FRAMES).max(1)
+
+
+def _bank(found: Sequence[Keyword], encoder: TextEncoder) -> Program:
+    return bank_program(
+        [one.taps for one in found],
+        [one.bias for one in found],
+        encoder.task.filters,
+        encoder.output.scale,
+    )
+
+
+def _with_thresholds(
+    made: Sequence[Keyword], encoder: TextEncoder, sound: Background, rate: float
+) -> list[Keyword]:
+    """The keywords with the thresholds that their integers ask for."""
+    executor = Executor(_bank(made, encoder))
+    shape = executor.program.edges[executor.program.inputs[0]].shape
+    words = tuple(one.text for one in made)
+    heard = []
+    for number, codes in enumerate(sound.codes):
+        outputs, _ = executor.blocks(codes.reshape(1, -1, *shape))
+        logits = executor.dequantize(outputs[0])
+        ends_s, said = sound.ends_s[number], sound.said(number, words)
+        heard.append(Heard(sound.kinds[number], False, logits, ends_s, said))
+    setup = encoder.experiment.setup
+    trial = Trial(contextlib.nullcontext, Spotting(words), setup, Spotting.detector)  # type: ignore[arg-type]
+    chosen = choices(trial, heard, rate)
+    return [
+        dataclasses.replace(
+            one,
+            settings=dataclasses.replace(one.settings, threshold=chosen[one.text][0].threshold),
+            found=dataclasses.asdict(chosen[one.text][0]) | {"audio": chosen[one.text][1]},
+        )
+        for one in made
+    ]
+
+
+def _experiment(encoder: TextEncoder, found: Sequence[Keyword]) -> Experiment:
+    """The settings of a keyword run that could have made it."""
+    words = tuple(one.text for one in found)
+    return dataclasses.replace(
+        encoder.experiment,
+        model=filter_bank(encoder.task.filters, len(words)),
+        task=Spotting(words),
+        recipe=Recipe(),
+        init_from=None,
+    )
+
+
+def _written(
+    out: Path,
+    source: Run,
+    encoder: TextEncoder,
+    found: Sequence[Keyword],
+    program: Program,
+    rate: float,
+) -> Run:
+    import shutil
+
+    from aqtaudio.program.tflite import to_tflite
+
+    with new_folder(out) as folder:
+        save_json(_experiment(encoder, found), folder / "config.json")
+        save_json(encoder.experiment, folder / CONFIG)
+        programs.save(program, folder / "program.npz")
+        write(folder / "model.tflite", to_tflite(program))
+        for name in (COMPANIONS, backgrounds.NAME):
+            if (source.path / name).exists():
+                shutil.copy(source.path / name, folder / name)
+        write_arrays(folder / FILTERS, {str(n): one.taps for n, one in enumerate(found)})
+        lines = [
+            {
+                "text": one.text, "understood": one.understood, "phones": one.phones,
+                "bias": one.bias, "found": one.found,
+            }
+            for one in found
+        ]  # fmt: skip
+        told = {"operations": len(encoder.program.operations), "keywords": lines}
+        write_json(folder / ENROLLED, told)
+        words = {one.text: dataclasses.asdict(one.settings) | {"found": one.found} for one in found}
+        threshold = max(one.settings.threshold for one in found)
+        asked = {"threshold": threshold, "asked_false_alarms_per_hour": rate, "words": words}
+        stored.write(folder, asked)
+    return Run(out)
+
+
+def _value(
+    run: Run,
+    found: Sequence[Keyword],
+    bank: Program,
+    program: Program,
+    sound: Background | None,
+    rate: float,
+) -> dict[str, Any]:
+    whole, filters = cost(program), cost(bank)
+    return {
+        "detector": str(run.path),
+        "file_bytes": len(run.model),
+        "false_alarms_per_hour": rate,
+        "background_hours": sound.hours if sound else None,
+        "macs_per_s": _macs_per_s(whole, run.experiment.setup.block_ms),
+        "filter_macs_per_s": _macs_per_s(filters, run.experiment.setup.block_ms),
+        "filter_bytes": filters.total("weight_bytes"),
+        "weight_bytes": whole.total("weight_bytes"),
+        "keywords": [
+            {
+                "text": one.text,
+                "understood": one.understood,
+                "phones": len(one.phones),
+                "threshold": one.settings.threshold,
+                "found": one.found,
+            }
+            for one in found
+        ],
+    }
+
+
+def _macs_per_s(of: Cost, block_ms: float) -> float:
+    return of.total("macs") * 1000 / block_ms

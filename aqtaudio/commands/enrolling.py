@@ -1,0 +1,101 @@
+"""aqtaudio enroll, background: a detector of phrases from their text alone."""
+
+import argparse
+import json
+from pathlib import Path
+
+from aqtaudio.commands.answers import say
+from aqtaudio.commands.arguments import Verbs, add_json, add_run
+from aqtaudio.commands.neighbours import add_dictionary
+from aqtaudio.errors import BadInput
+
+ARTIFACTS = Path(__file__).parents[2] / "results/text_keywords"
+
+
+def add(verbs: Verbs) -> None:
+    """The verbs."""
+    text = "a detector of phrases from their text alone, in seconds"
+    command = verbs.add("enroll", enroll, text)
+    add_run(command)
+    for name, told in (
+        ("--keyword", "a word or phrase; /HH EY/ in it is a pronunciation"),
+        ("--add", "the same, where RUN has keywords already"),
+        ("--remove", "one of the keywords that RUN has"),
+    ):
+        command.add_argument(name, action="append", default=[], metavar="TEXT", help=told)
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument(
+        "--false-alarms-per-hour", type=float, default=0.5, metavar="RATE",
+        help="of each keyword (0.5)",
+    )  # fmt: skip
+    command.add_argument(
+        "--negatives", type=Path, action="append", default=[], metavar="DIR",
+        help="a manifest folder of other sound, or several; default: what RUN keeps",
+    )  # fmt: skip
+    command.add_argument("--language", default="en-us", metavar="NAME", help="for unknown words")
+    add_dictionary(command)
+    add_json(command)
+    _add_background(verbs)
+
+
+def _add_background(verbs: Verbs) -> None:
+    text = "keep hours without keywords beside an encoder of phones, so that enroll takes seconds"
+    command = verbs.add("background", background, text)
+    add_run(command)
+    command.add_argument("--negatives", type=Path, action="append", required=True, metavar="DIR")
+    command.add_argument("--hours", type=float, default=1.0, help="at most (1)")
+
+
+def background(options: argparse.Namespace) -> int:
+    """Keeps it, 2 MB or so an hour of speech."""
+    from aqtaudio.adaptation import background as backgrounds
+    from aqtaudio.adaptation.text_encoder import text_encoder
+    from aqtaudio.runs.run import Run
+
+    if not options.hours > 0:
+        raise BadInput(f"--hours is {options.hours}; allowed: above 0")
+    encoder = text_encoder(Run(options.path))
+    found = backgrounds.heard(encoder, options.negatives, options.hours, say)
+    file = options.path / backgrounds.NAME
+    found.write(file)
+    print(f"{file}: {found.hours:.2f} h, {file.stat().st_size:,} bytes")
+    return 0
+
+
+def enroll(options: argparse.Namespace) -> int:
+    """Makes it, and prints its page."""
+    from aqtaudio.adaptation import enroll as made
+    from aqtaudio.adaptation.enroll_page import warnings
+    from aqtaudio.data import dictionary
+    from aqtaudio.runs.run import Run
+
+    source = options.path
+    if not source.exists() and (ARTIFACTS / source).is_dir():
+        source = ARTIFACTS / source
+    run = Run(source)
+    has = (source / made.ENROLLED).exists()
+    if (options.add or options.remove) and not has:
+        raise BadInput(f"{source} has no keywords yet; allowed: --keyword")
+    if options.keyword and has:
+        raise BadInput(f"{source} has keywords already; allowed: --add and --remove")
+    if not (options.keyword or options.add or options.remove):
+        raise BadInput("no keyword; allowed: --keyword TEXT, once or several times")
+    run, value = made.enroll(
+        run,
+        options.keyword or options.add,
+        options.out,
+        remove=options.remove,
+        false_alarms_per_hour=options.false_alarms_per_hour,
+        negatives=options.negatives,
+        known=dictionary.find(options.dictionary),
+        language=options.language,
+        say=say,
+    )
+    for line in warnings(value):
+        say(f"warning: {line}")
+    if options.json:
+        print(json.dumps(value))
+    else:
+        print((run.path / made.PAGE).read_text())
+        print(f"run   {run.path}\npage  {run.path / made.PAGE}")
+    return 0

@@ -1,0 +1,162 @@
+"""Text becomes a detector; more keywords change none that is there; bad text is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from corpus import EXPERIMENT
+from initial import calibrated, initial
+from small_dictionary import TEXT
+
+from aqtaudio.adaptation.enroll import enroll
+from aqtaudio.commands.command_line import main
+from aqtaudio.compression.fold import fold
+from aqtaudio.data import cache_folder, dictionary
+from aqtaudio.detection import stored
+from aqtaudio.errors import BadInput
+from aqtaudio.experiment import Experiment, save_json
+from aqtaudio.files import write_arrays
+from aqtaudio.models.phone_encoder import PhoneEncoder
+from aqtaudio.program import program as programs
+from aqtaudio.recipe import Recipe
+from aqtaudio.runs.parity import parity
+from aqtaudio.runs.run import COMPANIONS, Run
+from aqtaudio.tasks.text_keywords.filters import Shape
+from aqtaudio.tasks.text_keywords.task import FILTERS, TextKeywords
+from aqtaudio.vocabulary.recording import record
+
+pytestmark = pytest.mark.optimized(False)
+FEATURES = 10
+ENCODER = Experiment(
+    model=PhoneEncoder(width=8, kernels=(3,)),
+    task=TextKeywords(clip_ms=2000, mixing=None, channels=44, filters=Shape(2, 2, 2, 3)),
+    frontend=EXPERIMENT.frontend,
+    stream_block_frames=1,
+    stream_context_clips=0,
+)
+
+
+def write_encoder(folder: Path) -> None:
+    """A text-keyword run with random weights."""
+    model, rng = ENCODER.built_model(), np.random.default_rng(0)
+    features = rng.normal(size=(2, 50, FEATURES)).astype(np.float32) * 3
+    variables = initial(model, features)
+    params = fold(variables["params"], variables["batch_stats"])
+    ranges = calibrated(model, params, [features], Recipe())
+    found = {"params": params, "ranges": ranges}
+    folder.mkdir()
+    program = record(model, found, (1, FEATURES), Recipe(), stream=True)
+    programs.save(program, folder / "program.npz")
+    save_json(ENCODER, folder / "config.json")
+    companion = ENCODER.task.companions(ENCODER.setup)[FILTERS]
+    made = jax.jit(companion.module.init)(jax.random.key(0), *companion.inputs)
+    write_arrays(folder / COMPANIONS, ENCODER.task.kept({FILTERS: made["params"]}))
+
+
+@pytest.fixture(scope="module")
+def encoder(once) -> Path:
+    return once("text_encoder", write_encoder)
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("dictionary") / "words.dict"
+    file.write_text(TEXT)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def kept(once, monkeypatch) -> None:
+    monkeypatch.setenv(cache_folder.VARIABLE, str(once("backgrounds", Path.mkdir)))
+
+
+@pytest.fixture(scope="module")
+def enrolled(once, encoder, words, tone_corpus) -> Path:
+    """An artifact of one keyword."""
+
+    def write(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(cache_folder.VARIABLE, str(once("backgrounds", Path.mkdir)))
+            enroll(
+                Run(encoder), ["computer glass"], folder, negatives=[tone_corpus],
+                known=dictionary.read(words), false_alarms_per_hour=30.0,
+            )  # fmt: skip
+
+    return once("enrolled", write)
+
+
+def test_text_becomes_a_keyword_run(enrolled):
+    run = Run(enrolled)
+    settings = stored.read(enrolled) or {}
+    assert set(settings) == {"computer glass"} and 0 < settings["computer glass"].threshold < 1
+    assert run.experiment.task.keywords == ("computer glass",)
+    assert parity(run, n=64)["mismatches"] == 0
+    page = (enrolled / "enroll.md").read_text()
+    assert "K AH M P Y UW T ER . G L AE S" in page and "listen" in page
+
+
+@pytest.mark.slow
+def test_commands_take_it(enrolled, cli, tone_corpus, tmp_path):
+    clip = next((tone_corpus / "words/val/low").iterdir())
+    status, _, err = cli("listen", enrolled, clip)
+    assert status == 0, err
+    status, _, err = cli("export", enrolled, "--out", tmp_path / "bundle")
+    assert status == 0, err
+    assert "computer glass" in (tmp_path / "bundle/firmware/model_labels.h").read_text()
+
+
+def test_more_keywords_change_no_other(enrolled, words, tone_corpus, tmp_path):
+    add = ("--add", "hey jarvis", "--negatives", tone_corpus, "--dictionary", words)
+    how = ("--false-alarms-per-hour", "30")
+    given = ["enroll", enrolled, *add, *how, "--out", tmp_path / "two"]
+    assert main([str(one) for one in given]) == 0
+    two = Run(tmp_path / "two")
+    codes = np.random.default_rng(0).integers(-128, 128, (60, 1, 1, FEATURES)).astype(np.int8)
+    one, both = Run(enrolled).executor(codes), two.executor(codes)
+    assert both.shape[-1] == 2 and np.array_equal(one[:, 0], both[:, 0])
+    before, after = stored.read(enrolled) or {}, stored.read(two.path) or {}
+    assert after["computer glass"] == before["computer glass"]
+    given = ["enroll", two.path, "--remove", "hey jarvis", "--out", tmp_path / "one"]
+    assert main([str(one) for one in given]) == 0
+    for name in ("program.npz", "model.tflite"):
+        assert (tmp_path / "one" / name).read_bytes() == (enrolled / name).read_bytes()
+    assert json.loads((tmp_path / "one/detector.json").read_text())["words"].keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no letter"),
+        ("route 66", "digits"),
+        ("hello 🙂", "🙂"),
+        (" ".join(["go"] * 40), "40 words; allowed: 1 to 10"),
+        ("no", "2 phones; allowed: 3 to 40"),
+        ("/HH QQ/", "QQ"),
+    ],
+)
+def test_text_that_is_refused(text, told, encoder, words, tone_corpus, tmp_path, refused):
+    with_sound = ("--negatives", tone_corpus, "--dictionary", words)
+    line = refused("enroll", encoder, "--keyword", text, *with_sound, "--out", tmp_path / "x")
+    assert told in line.splitlines()[-1]
+    assert not (tmp_path / "x").exists()
+
+
+def test_other_bad_input(encoder, enrolled, tiny_run, words, tmp_path, refused):
+    out = ("--dictionary", words, "--out", tmp_path / "x")
+    assert "--negatives DIR" in refused("enroll", encoder, "--keyword", "computer", *out)
+    assert "textkeywords" in refused("enroll", tiny_run, "--keyword", "computer", *out)
+    assert "no keywords yet" in refused("enroll", encoder, "--add", "computer", *out)
+    assert "--add and --remove" in refused("enroll", enrolled, "--keyword", "computer", *out)
+    assert "no keyword 'glass'" in refused("enroll", enrolled, "--remove", "glass", *out)
+    assert "0 keywords; allowed" in refused("enroll", enrolled, "--remove", "computer glass", *out)
+    twice = ("--add", "computer glass")
+    assert "there twice" in refused("enroll", enrolled, *twice, *out)
+    assert "no such run" in refused("enroll", tmp_path / "none", "--keyword", "computer", *out)
+
+
+def test_settings_are_checked():
+    with pytest.raises(BadInput, match="streams"):
+        dataclasses.replace(ENCODER, stream_block_frames=0)
