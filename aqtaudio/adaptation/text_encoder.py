@@ -14,11 +14,10 @@ from flax.traverse_util import unflatten_dict
 
 from aqtaudio.data.phones import Phones
 from aqtaudio.errors import BadInput
-from aqtaudio.experiment import Experiment, load_json
+from aqtaudio.experiment import Experiment, deployed, load_json
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.program.joined import joined as joined_programs
 from aqtaudio.program.program import Edge, Program
-from aqtaudio.runs.join import behind_samples
 from aqtaudio.runs.run import COMPANIONS, Run
 from aqtaudio.tasks.text_keywords.ctc import classes_of
 from aqtaudio.tasks.text_keywords.filters import quantized
@@ -102,7 +101,7 @@ def text_encoder(run: Run) -> TextEncoder:
         program = _beginning(program, json.loads((run.path / ENROLLED).read_text())["operations"])
     elif isinstance(experiment.frontend, Embedded):
         program = joined_programs(experiment.frontend.encoder.executor.program, program)
-        experiment = behind_samples(experiment)
+        experiment = deployed(experiment)
     return TextEncoder(experiment, program, weights)
 
 
