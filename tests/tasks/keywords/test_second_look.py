@@ -34,7 +34,7 @@ class Said:
         return self._answers[self._place - len(samples) : self._place]
 
 
-def pair(first, second, thresholds, task=TASK):
+def pair(first, second, thresholds, task: Keywords = TASK):
     looks = Looks()
     one, other = (lambda answers=x: contextlib.nullcontext(Said(answers)) for x in (first, second))
     return second_look(one, other, task, thresholds, looks), looks
