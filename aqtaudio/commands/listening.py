@@ -17,12 +17,13 @@ from aqtaudio.commands.arguments import (
     given,
     positive,
     require_frontend,
+    require_there,
 )
 from aqtaudio.commands.keywords import add_detector, stored_settings
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
-    pass
+    from aqtaudio.data.kept import Kept
 
 RAW = (".raw", ".pcm", ".s16", ".s16le")
 """Endings of files without a header."""
@@ -63,15 +64,15 @@ def add(verbs: Verbs) -> None:
 
 def listen(options: argparse.Namespace) -> int:
     """Prints detections as they happen."""
+    require_there(options.path)
+    arriving = _arriving() if options.source == "-" else None  # first: what comes now is kept
     from aqtaudio.data.pipes import Raw
     from aqtaudio.detection.detector import Detection, DetectorSettings
 
-    if not options.path.is_dir():
-        raise BadInput(f"{options.path}: no such run directory")
     changes = given(options, DetectorSettings)
     DetectorSettings(**changes)
     raw = Raw(options.rate, options.channels or 1)
-    heard = _Heard(options.source, raw)  # what arrives from here on is kept
+    heard = _Heard(options.source, raw, arriving)
     glance = _glance(options.path)
     told = glance and not options.json and options.frontend is None
     if told:
@@ -110,6 +111,15 @@ def listen(options: argparse.Namespace) -> int:
     return 0
 
 
+def _arriving() -> "Kept":
+    """Standard input. Raises BadInput where nothing is piped into it."""
+    from aqtaudio.data.kept import Kept
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise BadInput("standard input is no pipe; pipe raw 16-bit samples into it")
+    return Kept(sys.stdin.buffer)
+
+
 def _fastest(run: Any) -> str:
     """The runtime that compiles least and has the integers of the run's program."""
     recipe = run.experiment.recipe
@@ -119,20 +129,17 @@ def _fastest(run: Any) -> str:
 class _Heard:
     """What is listened to. Raises BadInput for what can be seen not to be audio."""
 
-    def __init__(self, source: str, raw: Any):
-        from aqtaudio.data import audio, pipes
+    def __init__(self, source: str, raw: Any, arriving: "Kept | None"):
+        from aqtaudio.data import audio, kept, pipes
 
         self._raw, self._file = raw, Path(source)
-        self._pipe, self.name = None, source
-        if source == "-":
-            if sys.stdin is None or sys.stdin.isatty():
-                raise BadInput("standard input is no pipe; pipe raw 16-bit samples into it")
+        self._pipe, self.name = arriving, source
+        if arriving is not None:
             self.name = "standard input"
-            self._pipe = pipes.Kept(sys.stdin.buffer)
         elif self._file.suffix.lower() in RAW:
             if not self._file.is_file():
                 raise BadInput(f"no audio file {source}")
-            self._pipe = pipes.Kept(self._file.open("rb"))
+            self._pipe = kept.Kept(self._file.open("rb"))
         elif raw != pipes.Raw():
             raise BadInput(f"{source}: --rate and --channels are of raw samples: -, or FILE.raw")
         else:

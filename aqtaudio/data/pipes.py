@@ -1,19 +1,17 @@
-"""Raw samples out of a pipe, as they arrive; what arrives while nobody looks is kept."""
+"""Raw samples out of a pipe, as they arrive."""
 
 import dataclasses
-import queue
-import threading
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 import soxr
 
 from aqtaudio.data.audio import to_float, to_int16
 from aqtaudio.data.containers import container
+from aqtaudio.data.kept import READ_BYTES
 from aqtaudio.errors import BadInput
 
-READ_BYTES = 1 << 16
 HEADER_BYTES = 20
 """From which a container is told, but for MP3."""
 
@@ -37,48 +35,6 @@ class Pipe(Protocol):
     def read1(self, size: int = -1, /) -> bytes:
         """At least a byte, as many as are there; none at the end."""
         ...
-
-
-class Kept:
-    """A pipe that is read by a thread of its own from the beginning on, into memory.
-
-    So a microphone's program is never kept waiting while models are loaded and compiled.
-    """
-
-    def __init__(self, pipe: BinaryIO):
-        self._read = getattr(pipe, "read1", pipe.read)
-        self._arrived: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-        self._first: bytes | Exception | None = None
-        threading.Thread(target=self._keep, daemon=True).start()
-
-    def first(self, seconds: float) -> bytes | None:
-        """What arrives first, without taking it: empty at the end, None where nothing does."""
-        if self._first is None:
-            try:
-                self._first = self._arrived.get(timeout=seconds)
-            except queue.Empty:
-                return None
-        return self._first if isinstance(self._first, bytes) else None
-
-    def read1(self, size: int = -1) -> bytes:
-        """What has arrived; waits for it. Empty at the end."""
-        content, self._first = self._first, None
-        if content is None:
-            content = self._arrived.get()
-        if isinstance(content, Exception):
-            raise BadInput(f"standard input cannot be read: {content}") from content
-        if not content:
-            self._first = content  # the end stays the end
-        return content
-
-    def _keep(self) -> None:
-        content: bytes | Exception = b"?"
-        while content and not isinstance(content, Exception):
-            try:
-                content = self._read(READ_BYTES)
-            except (OSError, ValueError) as error:
-                content = error
-            self._arrived.put(content)
 
 
 def raw_chunks(

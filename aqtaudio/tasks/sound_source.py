@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from aqtaudio.data.audio import NO_LENGTH, NO_LENGTH_TOLD, to_float
-from aqtaudio.data.pipes import READ_BYTES, Kept, Raw, require_raw
+from aqtaudio.data.kept import READ_BYTES, Kept
+from aqtaudio.data.pipes import Raw, require_raw
 from aqtaudio.errors import BadInput
 
 LEAST_RATE_HZ = 1000

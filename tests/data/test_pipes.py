@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 import soundfile
 import soxr
 
-from aqtaudio.data import audio, pipes
+from aqtaudio.data import audio
 from aqtaudio.data.containers import container
-from aqtaudio.data.pipes import Kept, Raw, raw_chunks
+from aqtaudio.data.kept import Kept
+from aqtaudio.data.pipes import Raw, raw_chunks
 from aqtaudio.errors import BadInput
 
 CODES = np.random.default_rng(0).integers(-32768, 32768, 999, dtype=np.int16)
@@ -119,8 +122,33 @@ def test_what_arrives_while_nobody_reads_is_kept():
 
 def test_a_silent_pipe_does_not_hold_up():
     read, write = os.pipe()
-    kept = pipes.Kept(os.fdopen(read, "rb"))
+    kept = Kept(os.fdopen(read, "rb"))
     assert kept.first(0.01) is None
     os.write(write, b"ab")
     os.close(write)
     assert kept.read1() == b"ab" and kept.first(1.0) == kept.read1() == b""
+
+
+WAITS = """
+import sys, threading
+from aqtaudio.data.kept import Kept
+kept = Kept(sys.stdin.buffer)
+print(len(kept.read1()), flush=True)
+"""
+
+
+def test_a_process_ends_while_its_pipe_is_open():
+    """In order, and in silence: somebody waits for what will never come."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.write(b"abcd")
+    process.stdin.flush()
+    assert process.wait(timeout=20) == 0
+    assert process.stdout.read() == b"4\n" and process.stderr.read() == b""
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        pipe.close()
