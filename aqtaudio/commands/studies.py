@@ -63,7 +63,9 @@ def sweep(options: argparse.Namespace) -> int:
     """Runs a study; status 1 when runs failed."""
     if not options.study.is_file():
         raise BadInput(f"no sweep file {options.study}")
-    require_there(None, options.data)
+    for folder in options.data:
+        if not folder.is_dir():
+            require_there(None, [folder])
     from aqtaudio.study.space import load_study
     from aqtaudio.sweep.sweep import require_recordings, sweep
 

@@ -41,12 +41,10 @@ def train(options: argparse.Namespace) -> int:
         raise BadInput(f"{options.config}: no such config file")
     require_there(None, options.data)
     from aqtaudio.experiment import load_config
+    from aqtaudio.runs.train import train
     from aqtaudio.settings import overlay
 
     experiment = overlay(load_config(options.config), changes)
-    experiment.task.require_recordings(options.data, ("train", "val"))
-    from aqtaudio.runs.train import train
-
     run = train(experiment, options.data, options.out, say)
     row = json.loads((run.path / "row.json").read_text())
     for runtime, metrics in row["metrics"].items():

@@ -55,7 +55,8 @@ def make_row(
             facts = stream_facts(experiment.setup.block_ms, row["costs"]["macs"])
             row["stream"] = facts | more
         if quantized is not None:
-            row["parity"] = parity(whole, data, row_inputs(experiment), experiment.recipe.target)
+            how = row_inputs(experiment), experiment.recipe.target
+            row["parity"] = parity(whole, data, *how, items=items)
     return row
 
 

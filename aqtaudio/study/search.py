@@ -170,6 +170,11 @@ def _require_fit(search: Search, how: How) -> None:
     for axis in search.costs:
         if axis not in pareto.COSTS:
             raise BadInput(f"search cost {axis!r} is unknown; allowed: {', '.join(pareto.COSTS)}")
+    plan(one_of_each(search), how.overlay, how.identity)
+
+
+def one_of_each(search: Search) -> Study:
+    """Runs of every value of every variable. BadInput where a choice gives none."""
     base = {name: values[0] for name, values in search.space.items()}
     choices = [
         {**base, name: value} for name, values in search.space.items() for value in values[1:]
@@ -177,7 +182,7 @@ def _require_fit(search: Search, how: How) -> None:
     deltas = [delta for choice in (base, *choices) for delta in _runs(search, choice)]
     if not deltas:
         raise BadInput(f"search {search.name!r}: runs gives no delta for {base}")
-    plan(Study(search.name, search.experiment, [*search.grid, *deltas]), how.overlay, how.identity)
+    return Study(search.name, search.experiment, [*search.grid, *deltas])
 
 
 def _figures(

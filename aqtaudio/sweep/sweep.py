@@ -16,7 +16,7 @@ from aqtaudio.study.plan import PlannedRun, plan
 from aqtaudio.study.progress import Display
 from aqtaudio.study.report import write_report
 from aqtaudio.study.scheduler import How, run_study
-from aqtaudio.study.search import run_search
+from aqtaudio.study.search import one_of_each, run_search
 from aqtaudio.study.space import Search, Study
 from aqtaudio.study.store import Store
 from aqtaudio.sweep.job import command_of
@@ -70,9 +70,9 @@ def sweep(
 
 def require_recordings(study: Study | Search, folders: Sequence[Path]) -> None:
     """Raises BadInput where a run of a study lacks recordings, or has a setting that is none."""
-    experiments: list[object] = [experiment_of(study)]
-    if isinstance(study, Study):
-        experiments = [run.experiment for run in plan(study, overlay, identity)]
+    experiment_of(study)
+    planned = plan(study if isinstance(study, Study) else one_of_each(study), overlay, identity)
+    experiments = [run.experiment for run in planned]
     tasks = dict.fromkeys(each.task for each in experiments if isinstance(each, Experiment))
     for task in tasks:
         task.require_recordings(folders, ("train", "val"))

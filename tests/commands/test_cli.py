@@ -148,7 +148,7 @@ def test_parity_on_recordings_and_random_inputs(run, tone_corpus, answer):
     status, value = answer("parity", run, "--data", tone_corpus, "--n", 50)
     assert status == 0
     expected = {"runtime": "micro", "n": 100, "outputs": 400, "mismatches": 0, "max_abs_diff": 0}
-    assert value == expected
+    assert value.items() >= expected.items() and value["list"] == "folder"
 
 
 def test_parity_on_random_inputs(run, answer):

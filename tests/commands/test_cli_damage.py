@@ -1,5 +1,6 @@
 """The command line on damaged runs and artifacts: one line that says what is wrong."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -138,11 +139,13 @@ def test_damaged_checkpoint_in_a_process_of_its_own(tiny_run, tone_corpus, tmp_p
     assert contents(run) == before
 
 
-def test_run_of_other_recordings(tiny_run, tmp_path, answer):
+def test_run_of_other_recordings(tiny_run, tmp_path, cli):
     """The run's own list is of clips that this folder does not have: it gives its own."""
     folder = write_corpus(tmp_path / "other", ("val",))
     os.rename(folder / "words", folder / "spoken")
     text = (folder / "MANIFEST.tsv").read_text()
     (folder / "MANIFEST.tsv").write_text(text.replace("words/", "spoken/"))
-    status, value = answer("evaluate", tiny_run, "--data", folder)
+    status, out, err = cli("evaluate", tiny_run, "--data", folder, "--json")
+    value = json.loads(out)
+    assert "36 gone, 36 new" in err
     assert status == 0 and value["n"] == CLIPS

@@ -32,6 +32,7 @@ def names(folder) -> set[str]:
 
 def test_files_of_a_run(tiny_run):
     kept = {"config.json", "program.npz", "model.tflite", "evaluation.tsv", "row.json"}
+    kept |= {"evaluation.sha1"}
     read = {"program.json", "metrics.jsonl", "tensorboard"}
     assert names(tiny_run) == kept | read | {"checkpoint"}
     assert names(tiny_run / "checkpoint") == {"float", "quantized"}
