@@ -21,7 +21,6 @@ from aqtaudio.runs import float_model, lock
 from aqtaudio.runs.lists import begun_on, write_list
 from aqtaudio.runs.row import make_row
 from aqtaudio.runs.run import COMPANIONS, Run
-from aqtaudio.settings import to_json
 from aqtaudio.tasks.task import Data
 from aqtaudio.vocabulary.recording import clip, record
 
@@ -41,7 +40,6 @@ def train(experiment: Experiment, folders: Folders, out: Path, say: Say) -> Run:
     Raises:
       BadInput: bad data, `out` holds something else, or is being trained by somebody else.
     """
-    to_json(experiment)  # refuses what no config.json can hold
     _require_room(experiment, out)
     with contextlib.ExitStack() as claimed:
         is_run = (out / "config.json").exists()
@@ -50,6 +48,9 @@ def train(experiment: Experiment, folders: Folders, out: Path, say: Say) -> Run:
         if _is_finished(out, folders):
             say(f"{out} is trained already, on these recordings")
             return Run(out)
+        from aqtaudio.training.preflight import require_settings  # heavy: orbax
+
+        require_settings(experiment)
         experiment.task.require_recordings(folders, ("train", "val"))
 
         def claim(folder: Path) -> None:

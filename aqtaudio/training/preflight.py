@@ -32,13 +32,7 @@ def require_trainable(experiment: Experiment) -> list[str]:
     Raises BadInput when settings do not fit each other, the model cannot be built or recorded, or
     `init_from` names nothing that this run can start from.
     """
-    experiment.recipe.require_consistent()
-    for holds, message in _rules(experiment):
-        if not holds:
-            raise BadInput(message)
-    _require_used(experiment)
-    _require_start(experiment)
-    _require_importable(experiment)
+    require_settings(experiment)
     variables = _built(experiment)
     params = low_rank.decompose(variables["params"], experiment.recipe)
     _require_trained_layers(experiment, list(flatten(params)))
@@ -48,6 +42,17 @@ def require_trainable(experiment: Experiment) -> list[str]:
     if experiment.recipe.mode == "float":
         return []
     return _require_quantizable(experiment, params, variables["batch_stats"])
+
+
+def require_settings(experiment: Experiment) -> None:
+    """The part of it that builds no model: quick. Raises BadInput."""
+    experiment.recipe.require_consistent()
+    for holds, message in _rules(experiment):
+        if not holds:
+            raise BadInput(message)
+    _require_used(experiment)
+    _require_start(experiment)
+    _require_importable(experiment)
 
 
 def _rules(experiment: Experiment) -> tuple[tuple[bool, str], ...]:
