@@ -147,7 +147,8 @@ def test_evaluated_beside_trivial_answers(run, corpus):
     trivial = floors(data, run.items(data, "val")[:4], 6)
     assert trivial["resampled"]["lsd_high_gain"] == pytest.approx(0)
     assert trivial["resampled"]["lsd_db"] == pytest.approx(found["narrow_lsd_db"])
-    assert trivial["folded"]["lsd_high_gain"] > 0
+    # Hummed voices have next to nothing up there: what predicts that is nearer than a mirror.
+    assert trivial["predicted"]["lsd_high_db"] < trivial["folded"]["lsd_high_db"]
 
 
 @pytest.mark.slow
