@@ -153,7 +153,7 @@ def test_litert_is_followed_where_the_real_value_is_almost_a_half(kind: str):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_elu(target):
-    """One table for both: float32 arithmetic, halves away from zero."""
+    """Scales that are powers of two have halves, which the targets round in different ways."""
     case = every_code("elu", 60, 8)
     np.testing.assert_array_equal(many_scales.ours(case, target), many_scales.runtime(case, target))
 

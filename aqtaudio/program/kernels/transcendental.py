@@ -109,13 +109,16 @@ def _float_table(grid: Grid, function: Callable[[jax.Array], jax.Array]) -> jax.
 
 
 def _elu_table(call: Call) -> jax.Array:
-    """int32 [256]: float32 arithmetic, made once before a network runs."""
+    """int32 [256], in float32; halves away from zero, or with XNNPACK to even codes."""
     (grid,), output = call.inputs, call.output
     with jax.enable_x64(True):
         real = float64(lambda scale: single(scale * (CODES - grid.zero_point)), grid.scale)
         y = jnp.where(real < 0, single(expf(jnp.minimum(real, 0)) - 1), real)
         steps = single(y * float64(lambda scale: single(1 / scale), output.scale))
-        rounded = jnp.trunc(steps + jnp.sign(steps) * 0.5) + output.zero_point
+        if call.engine.target == "litert":
+            rounded = jnp.round(single(steps + output.zero_point))
+        else:
+            rounded = jnp.trunc(steps + jnp.sign(steps) * 0.5) + output.zero_point
         return jnp.clip(rounded, -128, 127).astype(jnp.int32)
 
 
