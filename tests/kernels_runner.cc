@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kMostVariables = 256;
 
-using Resolver = tflite::MicroMutableOpResolver<40>;
+using Resolver = tflite::MicroMutableOpResolver<30>;
 
 void Register(Resolver& resolver) {
   resolver.AddAdd();
@@ -25,6 +25,7 @@ void Register(Resolver& resolver) {
   resolver.AddConcatenation();
   resolver.AddConv2D();
   resolver.AddDepthwiseConv2D();
+  resolver.AddElu();
   resolver.AddFullyConnected();
   resolver.AddHardSwish();
   resolver.AddL2Normalization();
