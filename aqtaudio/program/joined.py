@@ -45,7 +45,13 @@ def _renaming(first: Program) -> Callable[[str], str]:
     """Names that the first program does not use for edges, operations or states."""
     used = {*first.edges, *(op.name for op in first.operations)}
     used |= {op.attributes["state"] for op in first.states}
-    return lambda name: PREFIX + name if name in used else name
+
+    def renamed(name: str) -> str:
+        while name in used:  # the first may itself have been joined
+            name = PREFIX + name
+        return name
+
+    return renamed
 
 
 def _renamed(op: Operation, names: Mapping[str, str], rename: Callable[[str], str]) -> Operation:

@@ -24,6 +24,7 @@ from aqtaudio.program import program as programs
 from aqtaudio.recipe import Recipe
 from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import COMPANIONS, Run
+from aqtaudio.tasks.keywords.spotting import Spotting
 from aqtaudio.tasks.text_keywords.filters import Shape
 from aqtaudio.tasks.text_keywords.task import FILTERS, TextKeywords
 from aqtaudio.vocabulary.recording import record
@@ -92,7 +93,7 @@ def test_text_becomes_a_keyword_run(enrolled):
     run = Run(enrolled)
     settings = stored.read(enrolled) or {}
     assert set(settings) == {"computer glass"} and 0 < settings["computer glass"].threshold < 1
-    assert run.experiment.task.keywords == ("computer glass",)
+    assert Spotting.of(run.experiment.task).keywords == ("computer glass",)
     assert parity(run, n=64)["mismatches"] == 0
     page = (enrolled / "enroll.md").read_text()
     assert "K AH M P Y UW T ER . G L AE S" in page and "listen" in page
