@@ -1,4 +1,4 @@
-"""Keywords from text: how wide an encoder of phones, how many bits, does noise in training help?
+"""Keywords from text: how wide an encoder of phones, how many bits, and does noise help?
 
     aqtaudio sweep sweeps/text_keywords.py --data DIR [--resume]
 
