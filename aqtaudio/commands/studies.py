@@ -63,6 +63,8 @@ def sweep(options: argparse.Namespace) -> int:
     """Runs a study; status 1 when runs failed."""
     if not options.study.is_file():
         raise BadInput(f"no sweep file {options.study}")
+    if options.address and options.engine != "ray":
+        raise BadInput("--address is of a Ray cluster: allowed with --engine ray")
     for folder in options.data:
         if not folder.is_dir():
             require_there(None, [folder])
@@ -92,8 +94,6 @@ def _engine(options: argparse.Namespace) -> Any:
         except ImportError as error:
             raise BadInput('--engine ray needs Ray: pip install "aqtaudio[ray]"') from error
         return Ray(options.address, options.workers, options.gpus_per_job)
-    if options.address:
-        raise BadInput("--address is of a Ray cluster: allowed with --engine ray")
     from aqtaudio.study.engine import Local
 
     share = 1.0 if options.gpus_per_job is None else options.gpus_per_job

@@ -38,6 +38,7 @@ def test_asked_to_end_it_leaves_nothing_half_written(number, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests may run under nohup
     )
     assert process.stdout is not None and process.stdout.readline() == "begun\n"
     process.send_signal(number)

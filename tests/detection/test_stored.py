@@ -33,7 +33,7 @@ def test_what_is_written_is_read(tmp_path):
 )
 def test_damage(tmp_path, text: str):
     (tmp_path / stored.NAME).write_text(text)
-    with pytest.raises(BadInput, match="detector.json is not readable.*`aqtaudio detect` writes"):
+    with pytest.raises(BadInput, match="does not hold the settings.*`aqtaudio detect` writes"):
         stored.read(tmp_path)
 
 

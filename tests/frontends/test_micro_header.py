@@ -177,7 +177,8 @@ def test_another_front_end_is_refused_by_its_settings(artifact, tone_corpus, ans
     for name in ("variant", "sample_rate_hz", "channels", "upper_hz", "pcan_offset"):
         assert f"{name} is" in message
     assert "hop_ms" not in message and "recalibrate" in message
-    assert "Mfcc requested" in refused("listen", artifact, "x.wav", "--frontend", "mfcc")
+    sound = sorted(tone_corpus.rglob("*.flac"))[0]
+    assert "Mfcc requested" in refused("listen", artifact, sound, "--frontend", "mfcc")
 
 
 def test_front_ends_by_name_file_and_run(artifact, tmp_path):

@@ -24,6 +24,7 @@ from trained import random_features
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
+from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.program.cost import cost
 from aqtaudio.program.support import WEIGHTED
@@ -66,7 +67,8 @@ def test_parameters_are_the_published_ones(case: Case):
 def output_shape(case: Case) -> tuple[int, ...]:
     """Per clip, per frame, or per stride of a stream of embeddings."""
     per_frame = (*SMALL_ENHANCERS, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
-    frames = (case.features[0],) if case in per_frame else ()
+    each = case in per_frame or isinstance(case.model, PhoneEncoder)
+    frames = (case.features[0],) if each else ()
     if isinstance(case.model, SpeechEmbedding):
         frames = (case.features[0] // (4 if case.model.dense else 8),)
     return (*frames, case.classes)

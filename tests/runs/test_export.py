@@ -23,7 +23,8 @@ def names(folder: Path) -> set[str]:
 STUDY = Path(__file__).parents[2] / "results/kws_ds_cnn"
 OF_THE_RUN = {"config.json", "program.npz", "model.tflite", "row.json"}
 KEPT = OF_THE_RUN | {"golden.npz"}
-BUNDLE = KEPT | {"evaluation.tsv", "program.json", "operations.json", "frontend.json", "firmware"}
+LISTS = {"evaluation.tsv", "evaluation.sha1"}
+BUNDLE = KEPT | LISTS | {"program.json", "operations.json", "frontend.json", "firmware"}
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +37,18 @@ def study(tiny_run, tone_corpus, tmp_path_factory) -> Path:
 
 def test_files_of_a_bundle(tiny_run, tiny_artifact):
     assert names(tiny_artifact) == BUNDLE
-    for name in OF_THE_RUN | {"program.json", "evaluation.tsv"}:
+    for name in OF_THE_RUN | LISTS | {"program.json"}:
         assert (tiny_artifact / name).read_bytes() == (tiny_run / name).read_bytes()
 
 
 def test_files_that_a_study_keeps(tiny_run, study):
     """Nothing that is made again; the list of what was scored is the study's."""
     artifact = study / "artifacts" / tiny_run.name
-    assert names(study) == {"artifacts", "evaluation.tsv"} and names(artifact) == KEPT
+    assert names(study) == {"artifacts", *LISTS} and names(artifact) == KEPT
     for name in OF_THE_RUN:
         assert (artifact / name).read_bytes() == (tiny_run / name).read_bytes()
-    assert (study / "evaluation.tsv").read_bytes() == (tiny_run / "evaluation.tsv").read_bytes()
+    for name in LISTS:
+        assert (study / name).read_bytes() == (tiny_run / name).read_bytes()
 
 
 def test_what_is_kept_makes_the_bundle_of_the_run(tiny_run, tiny_artifact, study, tmp_path):

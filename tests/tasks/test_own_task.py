@@ -160,10 +160,10 @@ def test_swept_side_by_side_and_reported(folder, monkeypatch, capsys):
     assert answer(["choose", str(out)], capsys)["best"]["metric"] == "hit_rate"
 
 
-def test_commands_of_other_tasks_refuse_it(run, folder, capsys):
-    for command in (["listen", str(run), "-"], ["detect", str(run), "--data", str(folder)]):
+def test_commands_of_other_tasks_refuse_it(run, tone_corpus, capsys):
+    for command in (["listen", str(run), "-"], ["detect", str(run), "--data", str(tone_corpus)]):
         assert main(command) == 2
-        assert "a run of Height; allowed: a run of keywords" in capsys.readouterr().err
+        assert "a run of height; allowed: a run of keywords" in capsys.readouterr().err
 
 
 def test_what_the_task_has_no_use_for_is_refused(folder, capsys):

@@ -66,7 +66,7 @@ class EmbeddingData:
         self._taught: dict[int, np.ndarray] | None = None
         self._grid_samples = crops.HOP_SAMPLES
         self._vectors_per_clip = 0
-        self._starts: dict[int, np.ndarray] = {}
+        self._starts: dict[tuple[int, int], np.ndarray] = {}
         self._rounds: dict[tuple[int, int], np.ndarray] = {}
 
     @classmethod
@@ -130,7 +130,8 @@ class EmbeddingData:
 
     def _candidates(self, row: int) -> list[tuple[int, int, ClipItem]]:
         path = self._recordings[row].path
-        picks = crops.apart(self._places(row), self.clip_samples, 0, path)
+        places = self._places(row, crops.HOP_SAMPLES)  # not the teacher's: lists stay what they are
+        picks = crops.apart(places, self.clip_samples, 0, path)
         return [
             (turn, crops.hash_order(0, path, turn), ClipItem(path, int(place)))
             for turn, place in enumerate(picks)
@@ -173,7 +174,7 @@ class EmbeddingData:
         vectors = embed([self._filled(row) for row in rows])
         found._taught = dict(zip(rows, vectors, strict=True))
         found._vectors_per_clip = count
-        found._grid_samples, found._starts = hop_samples, {}
+        found._grid_samples = hop_samples
         return found
 
     def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -279,13 +280,14 @@ class EmbeddingData:
         samples = self._samples[row]
         return np.resize(samples, max(len(samples), self.clip_samples))
 
-    def _places(self, row: int) -> np.ndarray:
-        """Where a clip may start."""
-        if row not in self._starts:
+    def _places(self, row: int, grid_samples: int = 0) -> np.ndarray:
+        """Where a clip may start: at multiples of `grid_samples`, or of a teacher's hop."""
+        key = row, grid_samples or self._grid_samples
+        if key not in self._starts:
             places = crops.starts(self._filled(row), self.clip_samples, LOUDNESS)
-            on_grid = places[places % self._grid_samples == 0]
-            self._starts[row] = on_grid if len(on_grid) else np.zeros(1, np.int32)
-        return self._starts[row]
+            on_grid = places[places % key[1] == 0]
+            self._starts[key] = on_grid if len(on_grid) else np.zeros(1, np.int32)
+        return self._starts[key]
 
 
 def _read(recordings: Sequence[Recording], sample_rate_hz: int) -> list[np.ndarray]:
