@@ -31,23 +31,22 @@ def make_row(
 ) -> dict[str, Any]:
     """The row, as JSON; `quantized`: the trained variables of a run that is not float.
 
-    Of a head behind an encoder costs and parity are those of both, as a device runs them.
+    Of a head behind an encoder bits, costs and parity are those of both, as a device runs them.
     """
     experiment = run.experiment
     found = row_figures(run, data, items)
     row: dict[str, Any] = {
         "model": type(experiment.model).__name__,
         "width": getattr(experiment.model, "width", None),
-        "precision": precision(run),
         "seed": experiment.seed,
         "metrics": found["metrics"],
         "headlines": dataclasses.asdict(experiment.task.headlines),
     }
     if quantized is not None:
         row["ranks"] = low_rank.ranks(quantized["params"])
-        row["bits"] = bits(run.program)
         row["svd_penalty"] = max((r.svd_penalty or 0.0) for r in experiment.recipe.rules)
     with deployed(run) as whole:
+        row["precision"] = precision(whole)
         row["costs"] = costs(whole)
         row["device"] = jax.devices()[0].device_kind
         if experiment.setup.streams:
@@ -55,6 +54,7 @@ def make_row(
             facts = stream_facts(experiment.setup.block_ms, row["costs"]["macs"])
             row["stream"] = facts | more
         if quantized is not None:
+            row["bits"] = bits(whole.program)
             how = row_inputs(experiment), experiment.recipe.target
             row["parity"] = parity(whole, data, *how, items=items)
     return row
