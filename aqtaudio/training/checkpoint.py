@@ -68,15 +68,18 @@ class Checkpoints:
         if step is None:
             raise BadInput(f"{self.directory}: no checkpoint")
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        # Before anything fails: reads of other threads end when they like.
+        hook, sys.unraisablehook = sys.unraisablehook, _without_stray_reads
         try:
             restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
             # Not bound to a device, as fresh arrays are: bound ones beside fresh ones, and then
             # the bound ones that a step makes of them, are two compilations of the step.
-            return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), restored)
+            found = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), restored)
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
-            sys.unraisablehook = _without_stray_reads
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise self._damaged(step, error) from error
+        sys.unraisablehook = hook
+        return found
 
     def _damaged(self, step: int, error: Exception) -> BadInput:
         reason = " ".join(str(error).split())[:300]
