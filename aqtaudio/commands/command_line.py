@@ -31,6 +31,7 @@ from aqtaudio.commands import (
     wake,
 )
 from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
+from aqtaudio.data import compilations
 from aqtaudio.errors import BadInput
 
 TOPICS = (
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
         _as_a_process()
+        compilations.keep()
     try:
         options, rest = parser().parse_known_args(one_folder_each(given))
         if rest and not options.takes_settings:

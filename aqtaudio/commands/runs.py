@@ -151,10 +151,11 @@ def check(options: argparse.Namespace) -> int:
     if not path.exists():
         raise BadInput(f"{path}: no such file or run")
     from aqtaudio.program.check import check
-    from aqtaudio.runs.run import Run
 
     program = None
     if path.is_dir():
+        from aqtaudio.runs.run import Run  # JAX, which a file is judged without
+
         model = Run(path).model
         with contextlib.suppress(BadInput):  # a float run; it would only help to name layers
             program = Run(path).program
@@ -194,7 +195,7 @@ def cost(options: argparse.Namespace) -> int:
     """Prints costs."""
     require_there(options.path)
     from aqtaudio.program.cost import cost, table
-    from aqtaudio.runs.row import costs
+    from aqtaudio.runs.costs import costs
     from aqtaudio.runs.run import Run
 
     run = Run(options.path)

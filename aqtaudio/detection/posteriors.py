@@ -7,7 +7,6 @@ Smoothing as in Chen, Parada, Heigold, "Small-footprint keyword spotting using d
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import expit
 
 from aqtaudio.errors import BadInput
 
@@ -24,6 +23,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def logistic(logits: np.ndarray) -> np.ndarray:
     """Posteriors float64 [N, C] of logits [N, C] that are each of their own."""
+    from scipy.special import expit  # a third of a second, and words apart do without
+
     return expit(np.ascontiguousarray(logits, np.float64))
 
 

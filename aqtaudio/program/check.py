@@ -5,14 +5,16 @@ The file may come from anywhere: it is parsed and run in a child process.
 
 import dataclasses
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program import flatbuffer, remedies
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
 from aqtaudio.program.esphome_contract import Target
-from aqtaudio.program.micro import Micro, least_arena_bytes
-from aqtaudio.program.program import Program
+from aqtaudio.program.micro import Micro
+
+if TYPE_CHECKING:
+    from aqtaudio.program.program import Program  # loads JAX
 
 REGISTERED = frozenset(
     """
@@ -80,7 +82,7 @@ def check(
     model: bytes,
     allow_float: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-    program: Program | None = None,
+    program: "Program | None" = None,
     target: Target = "micro",
 ) -> Report:
     """Judges a file.
@@ -106,7 +108,7 @@ def check(
     try:
         with Micro(model, timeout_s) as micro:
             arena_used_bytes = micro.arena_used_bytes
-        arena_bytes = least_arena_bytes(model, timeout_s)
+            arena_bytes = micro.least_arena_bytes()
     except MicroError as error:
         unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
         reasons += [_lacking(name, facts["first"].get(name, "")) for name in unsupported]
@@ -129,7 +131,7 @@ def check(
     )
 
 
-def _inspect(model: bytes, timeout_s: float, program: Program | None) -> dict[str, Any]:
+def _inspect(model: bytes, timeout_s: float, program: "Program | None") -> dict[str, Any]:
     if model[4:8] != flatbuffer.IDENTIFIER:
         raise BadInput("not a TFLite file: bytes 4 to 8 are not 'TFL3'")
     edges = program.to_json()["edges"] if program else []

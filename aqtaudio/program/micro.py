@@ -117,6 +117,7 @@ class Micro(Interpreter):
     arena_used_bytes: int
 
     def __init__(self, model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S):
+        self._model = model
         super().__init__(model, timeout_s=timeout_s)
 
     def _read_log(self, log: str) -> None:
@@ -125,14 +126,12 @@ class Micro(Interpreter):
             raise MicroError("TFLite Micro reported no arena size", log)
         self.arena_used_bytes = int(found[1])
 
+    def least_arena_bytes(self) -> int:
+        """The least arena in which the file loads and runs on this (64-bit) host.
 
-def least_arena_bytes(model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S) -> int:
-    """The least arena in which TFLite Micro loads and runs a file on this (64-bit) host.
-
-    At least what is in use afterwards, and the temporary memory of planning. Raises MicroError.
-    """
-    with Child(timeout_s) as child:
-        return child.ask({"do": "least_arena"}, model)[0]["bytes"]
+        At least what is in use afterwards, and the temporary memory of planning. Raises MicroError.
+        """
+        return self._child.ask({"do": "least_arena"}, self._model)[0]["bytes"]
 
 
 def _details(value: dict[str, Any]) -> Details:

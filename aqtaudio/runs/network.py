@@ -9,11 +9,8 @@ import numpy as np
 from aqtaudio.errors import BadInput
 from aqtaudio.program.execute import Executor
 from aqtaudio.runs.run import Run
-from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.stream import Stream
 from aqtaudio.tasks.task import Network
-from aqtaudio.training.phases import quantized_reading
-from aqtaudio.vocabulary.floating import Floating
 
 RUNTIMES = ("float", "quantized", "integer", "litert", "micro")
 
@@ -30,6 +27,11 @@ def network(run: Run, runtime: str) -> Iterator[Network]:
     if experiment.recipe.mode == "float" and runtime != "float":
         raise BadInput(f"{run.path}: a float run; its only runtime is float, not {runtime!r}")
     if runtime in ("float", "quantized"):
+        # Heavy, and integers do without: AQT, what trains, what records.
+        from aqtaudio.tasks.model_network import ModelNetwork
+        from aqtaudio.training.phases import quantized_reading
+        from aqtaudio.vocabulary.floating import Floating
+
         reading = Floating() if runtime == "float" else quantized_reading(experiment)
         model = experiment.built_model()
         yield ModelNetwork(model, run.variables(runtime), reading, experiment.setup)

@@ -22,10 +22,11 @@ from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_float_tflite, to_tflite
 from aqtaudio.runs import float_model
+from aqtaudio.runs.costs import costs
 from aqtaudio.runs.export import golden_codes
 from aqtaudio.runs.network import interpret
 from aqtaudio.runs.parity import random_codes
-from aqtaudio.runs.row import bits, costs
+from aqtaudio.runs.row import bits
 from aqtaudio.runs.run import Run
 from aqtaudio.settings import to_json
 from aqtaudio.training.restore import fresh

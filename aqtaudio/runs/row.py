@@ -9,10 +9,8 @@ import jax
 
 from aqtaudio.compression import low_rank
 from aqtaudio.experiment import Experiment
-from aqtaudio.program.cost import cost
-from aqtaudio.program.look_ahead import look_ahead_frames
 from aqtaudio.program.program import Program
-from aqtaudio.runs import float_model
+from aqtaudio.runs.costs import costs
 from aqtaudio.runs.evaluate import row_figures
 from aqtaudio.runs.join import deployed
 from aqtaudio.runs.parity import parity
@@ -69,45 +67,6 @@ def row_inputs(experiment: Experiment) -> int:
 def stream_facts(block_ms: float, macs: int) -> dict[str, Any]:
     """What only streams have: time per block, work per second."""
     return {"block_ms": block_ms, "macs_per_second": round(macs * 1000 / block_ms)}
-
-
-def _is_float(run: Run) -> bool:
-    return run.experiment.recipe.mode == "float"
-
-
-def costs(run: Run) -> dict[str, Any]:
-    """The keys that `cost --json` prints, measured on the run's own file and program.
-
-    And `vela_cycles`, on an Ethos-U, where Vela is installed and takes the whole file.
-    """
-    from aqtaudio.program import vela
-    from aqtaudio.program.check import check
-
-    is_float = _is_float(run)
-    report = check(run.model, allow_float=is_float)
-    program = float_model.structure(run.experiment) if is_float else run.program
-    totals = cost(program).to_json()
-    totals.pop("operations")
-    if is_float:
-        totals |= float_model.in_float32(totals)
-    cycles = None if is_float else vela.cycles(run.model)
-    if cycles is not None:
-        totals["vela_cycles"] = cycles
-    return totals | {
-        "file_bytes": report.file_bytes,
-        "arena_bytes": report.arena_bytes,
-        "arena_used_bytes": report.arena_used_bytes,
-        "look_ahead_ms": look_ahead_ms(run.experiment, program),
-    }
-
-
-def look_ahead_ms(experiment: Experiment, program: Program) -> float:
-    """How long the program waits after the audio that it speaks of.
-
-    A stream waits as long as its front end looks ahead; most not at all.
-    """
-    frames = 0 if experiment.setup.streams else look_ahead_frames(program)
-    return (frames + experiment.frontend.skipped_frames) * experiment.setup.hop_ms
 
 
 def bits(program: Program) -> dict[str, list[int]]:

@@ -6,9 +6,7 @@ the same sweep may go on under another engine.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +19,6 @@ from aqtaudio.study.process import Process, stop
 # Of a device's memory; what JAX takes for itself when it has the device alone.
 _MEMORY_SHARE = 0.75
 _MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}  # the second: deprecated
-CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 class Attempt(Protocol):
@@ -115,13 +112,7 @@ class Local:
 def variables(environment: Mapping[str, str], gpus: float) -> dict[str, str]:
     """All variables of a job on this machine; `gpus` is its share of a device, 0 on a CPU."""
     own = {**os.environ, **environment}
-    if CACHE in environment:
-        # Code for one processor may be illegal on another, and a study may move between them.
-        own[CACHE] = f"{environment[CACHE]}/{_processor()}"
-    if not gpus:
-        # With every program of the cache XLA says that it has tuning flags that are no features.
-        own.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    elif gpus < 1 and not _MEMORY & own.keys():
+    if 0 < gpus < 1 and not _MEMORY & own.keys():
         own["XLA_CLIENT_MEM_FRACTION"] = f"{_MEMORY_SHARE * gpus:.3f}"
     return own
 
@@ -140,13 +131,3 @@ def visible_devices() -> list[str]:
     # A device that is split into instances can only be used through them.
     instances = re.findall(r"UUID: (MIG-[^)]+)\)", listed.stdout)
     return instances or re.findall(r"UUID: (GPU-[^)]+)\)", listed.stdout)
-
-
-def _processor() -> str:
-    """A name for what this machine's processor can do."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    features = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:12]

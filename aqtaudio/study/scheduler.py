@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.engine import CACHE, Attempt, Engine, Local
+from aqtaudio.study.engine import Attempt, Engine, Local
 from aqtaudio.study.plan import Identity, Overlay, PlannedRun, plan
 from aqtaudio.study.process import InUse
 from aqtaudio.study.progress import Active, Counts, Display
@@ -31,11 +30,6 @@ from aqtaudio.study.store import Store
 _POLL_SECONDS = 0.05
 # A run whose machines go away so often takes them with it.
 _STARTS_OF_LOST_RUNS = 5
-# Programs compile once for all jobs, small ones too. JAX compiles again what a crash left torn.
-_CACHE_ALL = {
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ def run_study(study: Study, data: Sequence[Path], out_dir: Path, how: How) -> Ou
     specs = {run.run_id: _spec(run, work_dir, tuple(data)) for run in runs}
     _refuse_old_results(store, specs, how.resume)
     with _alone(work_dir):
-        variables = {**_cache(work_dir), **(how.environment or {})}
+        variables = dict(how.environment or {})
         sweep = _Sweep(specs, store, how.launch, how.engine or Local(), variables)
         keys = {key: how.group(spec.run) if how.group else key for key, spec in specs.items()}
         console = how.console or Console(stderr=True)
@@ -306,13 +300,6 @@ def _needed(specs: Mapping[str, RunSpec], entered: set[str]) -> list[str]:
 def _spec(run: PlannedRun, work_dir: Path, data: tuple[Path, ...]) -> RunSpec:
     parent_dir = work_dir / run.parent if run.parent else None
     return RunSpec(run, work_dir / run.run_id, parent_dir, data)
-
-
-def _cache(work_dir: Path) -> dict[str, str]:
-    """Where all jobs keep compiled programs, unless the user has a place for them."""
-    if CACHE in os.environ:
-        return {}
-    return {CACHE: str((work_dir / "compilations").absolute()), **_CACHE_ALL}
 
 
 def _refuse_old_results(store: Store, specs: Mapping[str, RunSpec], resume: bool) -> None:

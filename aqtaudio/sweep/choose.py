@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.errors import BadInput
-from aqtaudio.runs.export import export, keep
-from aqtaudio.runs.run import Run
 from aqtaudio.study.budget import Candidate, Limits, choose
 from aqtaudio.study.headlines import headlines, main_metric, written
 from aqtaudio.study.store import Store
@@ -54,8 +52,13 @@ def artifact(
       BadInput: `out` holds something, or there is nothing to make an artifact of.
     """
     kept, run = (study / kind / best["run_id"] for kind in ("artifacts", "work"))
-    if kept.is_dir():
-        return kept if out is None else export(Run(kept), out, folders)
+    if kept.is_dir() and out is None:
+        return kept
+    from aqtaudio.runs.export import export, keep  # heavy: JAX
+    from aqtaudio.runs.run import Run
+
+    if kept.is_dir() and out is not None:
+        return export(Run(kept), out, folders)
     if (run / "row.json").exists():
         return keep(Run(run), study, folders) if out is None else export(Run(run), out, folders)
     raise BadInput(

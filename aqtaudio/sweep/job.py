@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.data import compilations
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write, write_json
-from aqtaudio.runs.train import train_together
-from aqtaudio.settings import from_json, overlay, to_json
 
 
 def command_of(specs: Sequence[Any]) -> list[str]:
     """The command of the runs `specs` (`study.scheduler.RunSpec`); writes its file."""
+    from aqtaudio.settings import overlay, to_json
+
     runs = []
     for spec in specs:
         experiment = spec.run.experiment
@@ -31,6 +32,10 @@ def command_of(specs: Sequence[Any]) -> list[str]:
 
 def main(file: Path) -> int:
     """Trains the runs that have no row yet; what keeps one from it goes into its error.txt."""
+    compilations.keep()
+    from aqtaudio.runs.train import train_together  # JAX
+    from aqtaudio.settings import from_json
+
     job = json.loads(file.read_text())
     runs = [(from_json(run["experiment"]), Path(run["out"])) for run in job["runs"]]
     runs = [(experiment, out) for experiment, out in runs if not (out / "row.json").exists()]

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 
 def loss(logits: jax.Array, classes: jax.Array, label_smoothing: float) -> jax.Array:
     """Mean softmax cross-entropy of logits [B, C] and class numbers [B]."""
+    import optax  # heavy, and only training asks
+
     targets = optax.smooth_labels(jax.nn.one_hot(classes, logits.shape[-1]), label_smoothing)
     return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 

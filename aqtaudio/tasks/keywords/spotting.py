@@ -16,7 +16,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from aqtaudio.data.conditions import Change
 from aqtaudio.data.mixing import Mixing
@@ -194,6 +193,8 @@ class Spotting(Keywords):
     def _truth(
         self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        import optax  # heavy, and only training asks
+
         held = targets[:, None] == jnp.arange(answers.shape[-1])
         wanted = optax.smooth_labels(jnp.stack([1.0 * held, 1.0 * ~held], -1), label_smoothing)
         each = optax.sigmoid_binary_cross_entropy(answers, wanted[..., 0])
@@ -209,6 +210,8 @@ class Spotting(Keywords):
         self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup
     ) -> jax.Array:
         """Of the two outcomes of each word."""
+        import optax
+
         theirs = jax.nn.sigmoid(taught)
         entropy = optax.sigmoid_binary_cross_entropy(taught, theirs)
         return jnp.mean(optax.sigmoid_binary_cross_entropy(answers, theirs) - entropy)
