@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write as write_file
@@ -75,12 +75,11 @@ def read(folder: Path) -> list[Recording]:
     header = rows[0] if rows else []
     _check_columns(header, manifest)
     texts = sidecar(folder, TRANSCRIPTS)
-    found = [
-        _recording(header, row, f"{manifest} line {number}")
+    return [
+        _recording(header, row, f"{manifest} line {number}", folder, texts)
         for number, row in enumerate(rows[1:], start=2)
         if row
     ]
-    return [dataclasses.replace(row, folder=folder, text=texts.get(row.path, "")) for row in found]
 
 
 def require(folder: Path) -> Path:
@@ -169,7 +168,7 @@ def write(folder: Path, recordings: Iterable[Recording]) -> None:
             raise BadInput(
                 f"{recording.path!r}: tabs and line breaks are not allowed in a manifest"
             )
-        _recording(columns, fields, f"recording {recording.path!r}")
+        _recording(columns, fields, f"recording {recording.path!r}", folder, {})
         lines.append("\t".join(fields))
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / NAME, "\n".join(lines) + "\n")
@@ -190,7 +189,9 @@ def _check_columns(header: list[str], manifest: Path) -> None:
         )
 
 
-def _recording(header: list[str], row: list[str], where: str) -> Recording:
+def _recording(
+    header: list[str], row: list[str], where: str, folder: Path, texts: Mapping[str, str]
+) -> Recording:
     if len(row) != len(header):
         raise BadInput(f"{where}: {len(row)} fields; allowed: {len(header)}, tab-separated")
     field = dict(zip(header, row, strict=True))
@@ -198,11 +199,11 @@ def _recording(header: list[str], row: list[str], where: str) -> Recording:
         raise BadInput(f"{where}: split {field['split']!r}; allowed: {', '.join(SPLITS)}")
     if not field["label"]:
         raise BadInput(f"{where}: empty label; allowed: a word, noise:*, _unknown_, _silence_")
-    path = PurePosixPath(field["path"])
-    if not field["path"] or path.is_absolute() or ".." in path.parts:
+    path = field["path"]  # as text: a Path for every line takes as long as all the rest
+    if not path or path.startswith("/") or ".." in path.split("/"):
         raise BadInput(f"{where}: path {field['path']!r}; allowed: a path inside the folder")
     return Recording(
-        path=field["path"],
+        path=path,
         label=field["label"],
         speaker=field["speaker"],
         split=field["split"],
@@ -211,6 +212,8 @@ def _recording(header: list[str], row: list[str], where: str) -> Recording:
         seconds=_number(field["seconds"], "seconds", where),
         sample_rate_hz=_sample_rate_hz(field["sample_rate"], where),
         more={name: text for name, text in field.items() if name and name not in COLUMNS},
+        folder=folder,
+        text=texts.get(path, ""),
     )
 
 

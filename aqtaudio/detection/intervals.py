@@ -2,10 +2,11 @@
 
 Those of `share_interval` and `rate_interval` are exact: they cover at least what they promise, also
 where counts are few. `wilson_interval` covers what it promises on average, and is shorter. SciPy's
-functions take a third of a second to import: only who asks for an interval waits.
+functions take a third of a second to import: only who asks for an exact interval waits.
 """
 
 import math
+import statistics
 
 CONFIDENCE = 0.95
 
@@ -30,11 +31,9 @@ def wilson_interval(count: int, total: int, confidence: float = CONFIDENCE) -> t
     Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
     American Statistical Association 22 (1927). (0, 1) without a trial.
     """
-    from scipy.special import ndtri
-
     if not total:
         return 0.0, 1.0
-    z = float(ndtri((1 + confidence) / 2))
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
     share, weight = count / total, z * z / total
     middle = (share + weight / 2) / (1 + weight)
     half = math.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
