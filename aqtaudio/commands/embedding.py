@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer
-from aqtaudio.commands.arguments import Verbs, add_json, add_runtime
+from aqtaudio.commands.arguments import Verbs, add_json, add_runtime, require_there
+from aqtaudio.errors import BadInput
 
 
 def add(verbs: Verbs) -> None:
@@ -25,17 +26,20 @@ def _add_embed(verbs: Verbs) -> None:
 
 def embed(options: argparse.Namespace) -> int:
     """Writes an .npz: of every file its vectors [m, D] and when each is known."""
+    require_there(options.path)
+    for source in options.sources:
+        if not source.exists():
+            raise BadInput(f"{source}: no such file or folder")
+    if options.out.suffix != ".npz":
+        raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
     import numpy as np
 
-    from aqtaudio.errors import BadInput
     from aqtaudio.files import write_arrays
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.embedding import embed as embedding
     from aqtaudio.tasks.embedding.task import Embedding
 
-    if options.out.suffix != ".npz":
-        raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
     run = Run(options.path)
     Embedding.of(run.experiment.task, run.path)
     setup = run.experiment.setup
@@ -72,6 +76,7 @@ def _add_join(verbs: Verbs) -> None:
 
 def join(options: argparse.Namespace) -> int:
     """Writes an artifact of one program."""
+    require_there(options.path)
     from aqtaudio.runs.join import join
     from aqtaudio.runs.run import Run
 

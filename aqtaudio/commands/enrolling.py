@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, add_run
+from aqtaudio.commands.arguments import Verbs, add_json, add_run, require_there
 from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.errors import BadInput
 
@@ -48,6 +48,7 @@ def _add_background(verbs: Verbs) -> None:
 
 def background(options: argparse.Namespace) -> int:
     """Keeps it, 2 MB or so an hour of speech."""
+    require_there(options.path, options.negatives)
     from aqtaudio.adaptation import background as backgrounds
     from aqtaudio.adaptation.text_encoder import text_encoder
     from aqtaudio.runs.run import Run
@@ -64,14 +65,15 @@ def background(options: argparse.Namespace) -> int:
 
 def enroll(options: argparse.Namespace) -> int:
     """Makes it, and prints its page."""
+    source = options.path
+    if not source.exists() and (ARTIFACTS / source).is_dir():
+        source = ARTIFACTS / source
+    require_there(source, options.negatives)
     from aqtaudio.adaptation import enroll as made
     from aqtaudio.adaptation.enroll_page import warnings
     from aqtaudio.data import dictionary
     from aqtaudio.runs.run import Run
 
-    source = options.path
-    if not source.exists() and (ARTIFACTS / source).is_dir():
-        source = ARTIFACTS / source
     run = Run(source)
     has = (source / made.ENROLLED).exists()
     if (options.add or options.remove) and not has:

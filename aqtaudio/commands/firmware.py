@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer, say
-from aqtaudio.commands.arguments import Verbs, add_json
+from aqtaudio.commands.arguments import Verbs, add_json, require_there
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write
 
@@ -54,6 +54,7 @@ def tree_of(given: Path | None) -> Path:
 
 def test(options: argparse.Namespace) -> int:
     """Builds and runs a self-test."""
+    require_there(options.path)
     from aqtaudio.firmware import boards, self_test, tree
     from aqtaudio.runs.export import firmware_folder
     from aqtaudio.runs.run import Run

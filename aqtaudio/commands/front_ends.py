@@ -15,6 +15,7 @@ from aqtaudio.commands.arguments import (
     add_split,
     given,
     positive,
+    require_there,
 )
 from aqtaudio.errors import BadInput
 
@@ -43,6 +44,7 @@ def _add_compare(verbs: Verbs) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Tells how two front ends differ on recordings."""
+    require_there(options.run_folder, options.data)
     from aqtaudio.adaptation.compare import compare
     from aqtaudio.files import new_folder
     from aqtaudio.runs.frontend_named import frontend_of
@@ -89,6 +91,7 @@ def _add_recalibrate(verbs: Verbs) -> None:
 
 def recalibrate(options: argparse.Namespace) -> int:
     """Trains a run on for another front end; status 1 when its file and its program differ."""
+    require_there(options.path, options.data)
     from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate
     from aqtaudio.adaptation.recalibration_page import markdown
     from aqtaudio.data import manifest

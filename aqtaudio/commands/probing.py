@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer
-from aqtaudio.commands.arguments import Verbs, add_data, add_json, add_run, add_split
+from aqtaudio.commands.arguments import Verbs, add_data, add_json, add_run, add_split, require_there
 
 
 def add(verbs: Verbs) -> None:
@@ -22,6 +22,7 @@ def add(verbs: Verbs) -> None:
 
 def probe(options: argparse.Namespace) -> int:
     """Trains a probe on the run's integers and writes the artifact of both."""
+    require_there(options.path, options.data)
     from aqtaudio.adaptation.probe_program import probed
     from aqtaudio.runs.run import Run
 

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer, say
-from aqtaudio.commands.arguments import Verbs, add_data, add_json, overrides, positive
+from aqtaudio.commands.arguments import (
+    Verbs,
+    add_data,
+    add_json,
+    overrides,
+    positive,
+    require_there,
+)
 
 SAMPLERS = ("random", "relevance", "diversity", "both")
 KINDS = ("pca", "whiten", "standardise")
@@ -28,6 +35,7 @@ def add(verbs: Verbs) -> None:
 
 def reduce(options: argparse.Namespace) -> int:
     """Embeds the training recordings, draws a sample of the vectors, and fits a reduction."""
+    require_there(None, options.data)
     from aqtaudio.errors import BadInput
     from aqtaudio.experiment import load_config
     from aqtaudio.settings import overlay

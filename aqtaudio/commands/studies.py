@@ -153,11 +153,14 @@ def _add_report(verbs: Verbs) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Writes a study's report, or that of one study against another."""
+    if options.out and not options.against:
+        raise BadInput("report --out goes with --against: a study's own report is in its folder")
+    for folder in filter(None, (options.folder, options.against)):
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder; allowed: results/STUDY, which sweep makes")
     from aqtaudio.study.comparison import write_comparison
     from aqtaudio.study.report import write_report
 
-    if options.out and not options.against:
-        raise BadInput("report --out goes with --against: a study's own report is in its folder")
     if options.against:
         print(write_comparison(options.folder, options.against, options.out, options.metric))
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, names, positive, size
+from aqtaudio.commands.arguments import Verbs, add_json, names, positive, require_there, size
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
 from aqtaudio.commands.synthesis import Progress
 from aqtaudio.errors import BadInput
@@ -54,6 +54,7 @@ def add(verbs: Verbs) -> None:
 
 def wake(options: argparse.Namespace) -> int:
     """Makes it, and prints where its page is."""
+    require_there(options.encoder, [*options.negatives, *options.recordings])
     from aqtaudio.adaptation import wake as made
     from aqtaudio.data import spoken_texts
     from aqtaudio.data.spoken_neighbours import spoken_neighbours

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -10,10 +9,10 @@ import pytest
 from crashes import is_locked
 
 from aqtaudio.errors import BadInput
-from aqtaudio.study.engine import CACHE, Local, variables, visible_devices
+from aqtaudio.study.engine import Local, visible_devices
 from aqtaudio.study.process import Process, stop
 
-NAMES = ("CUDA_VISIBLE_DEVICES", "XLA_CLIENT_MEM_FRACTION", CACHE, "PATH")
+NAMES = ("CUDA_VISIBLE_DEVICES", "XLA_CLIENT_MEM_FRACTION", "PATH")
 SAY = f"""
 import json, os, sys, time
 told = {{name: os.environ.get(name) for name in {NAMES}}}
@@ -63,15 +62,8 @@ def test_a_device_alone_and_a_processor_are_left_as_they_are(tmp_path, monkeypat
     assert told[0]["CUDA_VISIBLE_DEVICES"] == "0" and told_more[0]["CUDA_VISIBLE_DEVICES"] == ""
     for one in (*told, *told_more):
         assert one["XLA_CLIENT_MEM_FRACTION"] == os.environ.get("XLA_CLIENT_MEM_FRACTION")
-        assert one[CACHE] == os.environ.get(CACHE) and one["PATH"] == os.environ["PATH"]
+        assert one["PATH"] == os.environ["PATH"]
     stop([*started, *more])
-
-
-def test_compiled_programs_are_kept_per_kind_of_processor(tmp_path):
-    cache = tmp_path / "cache"
-    started, told = jobs(Local(devices=()), tmp_path, 2, {CACHE: str(cache)})
-    stop(started)
-    assert told[0][CACHE] == told[1][CACHE] and told[0][CACHE].startswith(f"{cache}/")
 
 
 @pytest.mark.parametrize("settings", [{"workers": 0}, {"gpus_per_job": 0}, {"gpus_per_job": 2}])
@@ -114,35 +106,3 @@ def test_an_orphan_is_ended_by_whoever_needs_one_of_its_runs(tmp_path):
     other = Process(["sleep", "60"], folders[1:], os.environ)
     assert orphan.process.wait(20) == -9
     stop([other])
-
-
-COMPILE = """
-import jax, jax.numpy as jnp
-print(float(jax.jit(lambda x: jnp.sin(x) @ jnp.cos(x))(jnp.eye(8)).sum()))
-"""
-
-
-@pytest.mark.slow
-def test_a_torn_compilation_is_compiled_again(tmp_path):
-    """JAX writes entries in place: a kill may leave any part of one, and the next run meets it."""
-    given = {
-        CACHE: str(tmp_path),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-
-    def told():
-        command = [sys.executable, "-c", COMPILE]
-        environment = variables(given, 0)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout, done.stderr
-
-    whole, _ = told()
-    entries = [path for path in tmp_path.glob("*/*-cache")]
-    assert entries
-    for share in (0.0, 0.5, 0.99):
-        for path in entries:
-            content = path.read_bytes()
-            path.write_bytes(content[: int(share * len(content))])
-        again, warning = told()
-        assert again == whole and "Error reading persistent compilation cache" in warning
