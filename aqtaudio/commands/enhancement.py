@@ -10,6 +10,7 @@ from typing import Any
 from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
+    RUNTIMES,
     Verbs,
     add_data,
     add_json,
@@ -34,7 +35,11 @@ def _add_enhance(verbs: Verbs) -> None:
     text = "a recording without its noise; any rate and length"
     command = verbs.add("enhance", enhance, text)
     sound_files.add(command, "IN.wav|-")
-    add_runtime(command)
+    command.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="default: the one that starts fastest with the program's integers",
+    )
     command.add_argument("--post-filter", type=float, metavar="BETA", help="0.02 is usual")
     command.add_argument("--attenuation-limit-db", type=float, metavar="DB")
     add_json(command)
@@ -45,13 +50,14 @@ def enhance(options: argparse.Namespace) -> int:
     raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)
-    from aqtaudio.runs.network import network
+    from aqtaudio.runs.network import network, quickest
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.stream import Enhancer
     from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
     run = Run(options.path or sound_files.best_of(STUDY))
+    options.runtime = options.runtime or quickest(run)
     setup = run.experiment.setup
     filtering = Enhancement.of(run.experiment.task, run.path).filtering
     changes = {"post_filter": options.post_filter}

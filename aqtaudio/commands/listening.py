@@ -79,7 +79,7 @@ def listen(options: argparse.Namespace) -> int:
         heard.wait(FIRST_WORD_S)
         say(f"listening to {heard.name}: {glance}{_thresholds(options.path, changes)}")
 
-    from aqtaudio.runs.network import listening
+    from aqtaudio.runs.network import listening, quickest
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.keywords.listening import listen, require_audio
     from aqtaudio.tasks.keywords.task import Keywords
@@ -90,7 +90,7 @@ def listen(options: argparse.Namespace) -> int:
     require_audio(run.experiment.setup)
     settings, origin = stored_settings(run.path, task, changes)
     rate_hz = run.experiment.frontend.sample_rate_hz
-    runtime = options.runtime or _fastest(run)
+    runtime = options.runtime or quickest(run)
     found: list[dict[str, Any]] = []
 
     def show(detection: Detection) -> None:
@@ -118,12 +118,6 @@ def _arriving() -> "Kept":
     if sys.stdin is None or sys.stdin.isatty():
         raise BadInput("standard input is no pipe; pipe raw 16-bit samples into it")
     return Kept(sys.stdin.buffer)
-
-
-def _fastest(run: Any) -> str:
-    """The runtime that compiles least and has the integers of the run's program."""
-    recipe = run.experiment.recipe
-    return "float" if recipe.mode == "float" else recipe.target
 
 
 class _Heard:

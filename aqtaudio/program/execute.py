@@ -118,8 +118,7 @@ class Executor:
     def quantize(self, features: np.ndarray | jax.Array) -> np.ndarray:
         """Real features [B, ...] to codes in the input edge's shape and type."""
         edge = self.program.edges[self.program.inputs[0]]
-        scale = jnp.float32(edge.scale)
-        codes = _quantize(jnp.asarray(features), scale, edge.zero_point, edge.bits)
+        codes = _quantize(features, np.float32(edge.scale), edge.zero_point, edge.bits)
         return np.asarray(codes).astype(edge.dtype).reshape(-1, *edge.shape)
 
     def dequantize(self, codes: np.ndarray) -> np.ndarray:

@@ -42,6 +42,12 @@ def network(run: Run, runtime: str) -> Iterator[Network]:
             yield _Interpreted(run.model, run.executor, runtime, opened)
 
 
+def quickest(run: Run) -> str:
+    """The runtime that compiles least and has the integers of the run's program."""
+    recipe = run.experiment.recipe
+    return "float" if recipe.mode == "float" else recipe.target
+
+
 @contextlib.contextmanager
 def listening(run: Run, runtime: str) -> Iterator[Stream]:
     """Opens the network of a run that streams, over continuous audio.

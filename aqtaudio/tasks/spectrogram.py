@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aqtaudio.errors import BadInput
 from aqtaudio.files import replacing
@@ -105,6 +104,8 @@ def write(
     Raises:
       BadInput: the file cannot be written.
     """
+    from matplotlib.figure import Figure  # a third of a second, after the sound is there
+
     figure = Figure(figsize=(10, 6), layout="constrained")
     plots = figure.subplots(2, 1, sharex=True, sharey=True)
     shown = [_columns(signal, sample_rate_hz) for signal in (before, after)]

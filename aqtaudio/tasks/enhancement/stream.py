@@ -69,7 +69,7 @@ class Enhancer:
             hops = audio[place : place + count * hop]
             features, spectrum, self._state = self._analyse(hops[None], self._state)
             place += count * hop
-            parts.append(self._frames(np.asarray(features[0]), spectrum))
+            parts.append(self._frames(np.asarray(features)[0], spectrum))
         self._kept = audio[place:]
         return self._out(np.concatenate(parts))
 
@@ -82,7 +82,7 @@ class Enhancer:
         empty = jnp.zeros((1, self._block_frames, self.frontend.bins), jnp.complex64)
         if left := len(self._kept) // hop:  # too few for a block: nothing follows them
             features, spectrum, _ = self._analyse(self._kept[None], self._state)
-            last = np.concatenate([features[0], nothing[left:]])
+            last = np.concatenate([np.asarray(features)[0], nothing[left:]])
             spectra = jnp.concatenate([spectrum, empty[:, left:]], 1)
             parts.append(self._out(self._frames(last, spectra)))
         while self._samples_out < self._samples_in:
@@ -109,7 +109,8 @@ class Enhancer:
         outputs = self._answer(blocks).reshape(1, len(features), -1)
         remembered = self._tail, self._gain
         samples, gains, self._tail, self._gain = self._apply(outputs, spectra, *remembered)
-        return np.stack([samples[0], gains[0]], 1)
+        # As arrays of numpy first: taking a part of one of JAX's costs more than a hop's filters.
+        return np.stack([np.asarray(samples)[0], np.asarray(gains)[0]], 1)
 
     def _out(self, samples: Clip) -> Clip:
         dropped = min(self._drop, len(samples))
