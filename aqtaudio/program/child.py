@@ -6,11 +6,12 @@ bytes little-endian.
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,10 +48,11 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            bufsize=0,
             env=os.environ | {"PYTHONPATH": path},
         )
         assert self._process.stdin and self._process.stdout
-        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._pipe = _Timed(self._process.stdout.fileno(), self._process.stdin.fileno())
 
     def __enter__(self) -> "Child":
         return self
@@ -63,23 +65,15 @@ class Child:
         if self._process.poll() is not None:
             raise MicroError(self._end())
         start = os.fstat(self._log.fileno()).st_size
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(self._timeout_s, give_up)
-        timer.start()
+        self._pipe.deadline = time.monotonic() + self._timeout_s
         try:
-            send(self._requests, request, payload)
-            answer, content = receive(self._answers)
+            send(self._pipe, request, payload)
+            answer, content = receive(self._pipe)
         except (EOFError, OSError, ValueError) as error:
             self._process.kill()
-            reason = f"no answer in {self._timeout_s:g} s" if late.is_set() else self._end()
+            late = isinstance(error, TimeoutError)
+            reason = f"no answer in {self._timeout_s:g} s" if late else self._end()
             raise MicroError(reason, self._log_since(start)) from error
-        finally:
-            timer.cancel()
         log = self._log_since(start)
         if "error" in answer:
             raise MicroError(answer["error"], log)
@@ -101,15 +95,54 @@ class Child:
         return os.pread(self._log.fileno(), LOG_LIMIT_BYTES, start).decode(errors="replace").strip()
 
 
-def send(pipe: IO[bytes], header: dict[str, Any], payload: bytes) -> None:
+class _Timed:
+    """The parent's ends of both pipes: whoever waits past `deadline` gets a TimeoutError.
+
+    A thread that watches the time costs more than a small network takes.
+    """
+
+    deadline = 0.0  # of time.monotonic
+
+    def __init__(self, answers: int, requests: int):
+        self._answers, self._requests = answers, requests
+        os.set_blocking(requests, False)  # of a pipe with some room all would be waited for
+
+    def write(self, data: bytes) -> None:
+        """All of it."""
+        left = memoryview(data)
+        while left:
+            self._wait(self._requests, select.POLLOUT)
+            left = left[os.write(self._requests, left) :]
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer where the pipe was closed."""
+        parts = []
+        while size:
+            self._wait(self._answers, select.POLLIN)
+            parts.append(os.read(self._answers, size))
+            if not parts[-1]:
+                break
+            size -= len(parts[-1])
+        return b"".join(parts)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _wait(self, number: int, event: int) -> None:
+        ready = select.poll()
+        ready.register(number, event)
+        if not ready.poll(max(0.0, 1000 * (self.deadline - time.monotonic()))):
+            raise TimeoutError
+
+
+def send(pipe: "IO[bytes] | _Timed", header: dict[str, Any], payload: bytes) -> None:
     """Writes one message."""
-    for frame in (json.dumps(header).encode(), payload):
-        pipe.write(len(frame).to_bytes(8, "little"))
-        pipe.write(frame)
+    frames = (json.dumps(header).encode(), payload)
+    pipe.write(b"".join(part for f in frames for part in (len(f).to_bytes(8, "little"), f)))
     pipe.flush()
 
 
-def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
+def receive(pipe: "IO[bytes] | _Timed") -> tuple[dict[str, Any], bytes]:
     """Reads one message.
 
     Raises EOFError when the other side is gone, ValueError when it does not speak our language: a
@@ -122,7 +155,7 @@ def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     return message, payload
 
 
-def _frame(pipe: IO[bytes]) -> bytes:
+def _frame(pipe: "IO[bytes] | _Timed") -> bytes:
     size = pipe.read(8)
     length = int.from_bytes(size, "little")
     if length > FRAME_LIMIT_BYTES:
