@@ -4,7 +4,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer, say
@@ -18,6 +18,9 @@ from aqtaudio.commands.arguments import (
     positive,
     require_there,
 )
+
+if TYPE_CHECKING:
+    from aqtaudio.runs.run import Run
 
 STUDY = Path(__file__).parents[2] / "results/bandwidth"
 """Of a checkout: where no run is named, its best artifact extends."""
@@ -92,6 +95,28 @@ def trivial(options: argparse.Namespace) -> int:
             print(f"{name}:")
             for line in task.show(scores):
                 print(f"  {line}")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def robustness_of_bandwidth(run: "Run", options: argparse.Namespace) -> int:
+    """Lines and levels that training did not have, beside the narrow band."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.tasks.bandwidth.robustness import robustness
+    from aqtaudio.tasks.bandwidth.task import Bandwidth
+
+    task, setup = Bandwidth.of(run.experiment.task), run.experiment.setup
+    data = task.load(options.data, setup, (options.split,))
+    items = run.items(data, options.split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": options.split}
+        value |= robustness(opened, data, items, setup)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
+        for line in value["lines"]:
+            print(f"  {line['condition']:<10} {task.headlines.line(line)}")
 
     answer(value, options.json, show)
     return 0

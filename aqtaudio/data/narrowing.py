@@ -2,8 +2,8 @@
 
 A model that hears one anti-alias filter learns that filter. So every clip has another one: its
 edge, how steep it is, whether its phase is linear; a high pass as telephones have; a level of its
-own, mu-law codes (G.711), ADPCM or GSM in some, and a little noise. Jitted, batched, per clip; the same key and
-the same input give the same output.
+own, mu-law codes (G.711), ADPCM or GSM in some, and a little noise. Jitted, batched, per clip; the
+same key and the same input give the same output.
 """
 
 import dataclasses

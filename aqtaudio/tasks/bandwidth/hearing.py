@@ -1,9 +1,9 @@
 """How much an ear would notice: disturbance of loudness in bands, as PESQ weighs it.
 
-After ITU-T P.862 and its differentiable relatives (Martin-Donas et al., "A Deep Learning Loss Function
-Based on the Perceptual Evaluation of the Speech Quality", IEEE Signal Processing Letters 2018):
-Zwicker's loudness in half-Bark bands; small differences are masked; what is added disturbs more than
-what is missing. Without P.862's alignment in time and of levels, as both signals have the same.
+After ITU-T P.862 and its differentiable relatives (Martin-Donas et al., "A Deep Learning Loss
+Function Based on the Perceptual Evaluation of the Speech Quality", IEEE Signal Processing Letters
+2018): Zwicker's loudness in half-Bark bands; small differences are masked; what is added disturbs
+more than what is missing. Without P.862's alignment in time and of levels: both signals share them.
 """
 
 import functools
