@@ -2,7 +2,7 @@
 
     aqtaudio sweep sweeps/bandwidth.py --data DIR [--resume]
 
-A small SEANet from scratch without discriminators, as two cores train it in an hour and a half: float
+A small SEANet from scratch without discriminators, as two cores train it in an hour or two: float
 and W8A8 with 16-bit samples in one run. From its float model: 16x8, the same with W4A8 where most
 weights are, and W8A8 altogether. What is trained for the ear starts from it too, with its own
 precisions.

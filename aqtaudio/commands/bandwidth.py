@@ -18,12 +18,13 @@ from aqtaudio.commands.arguments import (
     positive,
     require_there,
 )
+from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
     from aqtaudio.runs.run import Run
 
-STUDY = Path(__file__).parents[2] / "results/bandwidth"
-"""Of a checkout: where no run is named, its best artifact extends."""
+FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/dfc85997aa82"
+"""Of a checkout: what extends where no run is named, 16x8."""
 FITTED_CLIPS = 200
 """Of training, that trivial answers are fitted to."""
 
@@ -47,13 +48,15 @@ def extend(options: argparse.Namespace) -> int:
     raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)
+    elif not FRONT.is_dir():
+        raise BadInput(f"no run is named, and there is no {FRONT.name} of the study: name a run")
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.bandwidth.stream import Extender
     from aqtaudio.tasks.bandwidth.task import Bandwidth, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
-    run = Run(options.path or sound_files.best_of(STUDY))
+    run = Run(options.path or FRONT)
     Bandwidth.of(run.experiment.task)
     setup = run.experiment.setup
 
