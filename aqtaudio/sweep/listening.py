@@ -22,8 +22,8 @@ from aqtaudio.study.measures import quality
 from aqtaudio.study.store import Row, Store
 from aqtaudio.tasks.task import Sounds
 
-MOST_BYTES = 3_000_000
-"""Of all clips of a page, as text."""
+MOST_BYTES = 2_700_000
+"""Of all clips of a page, as text: with the rest, 3 MB."""
 CLIPS, CLIP_MS = 3, 4000
 
 

@@ -32,7 +32,7 @@ def test_what_disturbs(told):
     same, _ = told(wanted, wanted)
     gone, _ = told(low, wanted)
     nearly, _ = told(low + 0.7 * high, wanted)
-    assert same < 0.01 < nearly < gone
+    assert same < 0.002 < nearly < gone
     # Where nothing was, an upper band disturbs more than where one was and is gone.
     added, _ = told(wanted, low)
     assert added > 1.5 * gone
