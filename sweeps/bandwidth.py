@@ -47,4 +47,9 @@ EAR: Delta = {
     "task.loss.wave_weight": 0.5,
     "task.loss.disturbance_weight": 1.0,
 }
-STUDY = Study("bandwidth", EXPERIMENT, chain([SMALL], finetuned([SMALL], PRECISIONS)))
+HEARD = finetuned([SMALL], [EAR])
+STUDY = Study(
+    "bandwidth",
+    EXPERIMENT,
+    chain([SMALL], finetuned([SMALL], PRECISIONS), HEARD, finetuned(HEARD, PRECISIONS[:2])),
+)
