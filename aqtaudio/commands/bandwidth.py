@@ -23,8 +23,8 @@ from aqtaudio.errors import BadInput
 if TYPE_CHECKING:
     from aqtaudio.runs.run import Run
 
-FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/dfc85997aa82"
-"""Of a checkout: what extends where no run is named, 16x8."""
+FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
+"""Of a checkout: what extends where no run is named, 16x8, for the ear."""
 FITTED_CLIPS = 200
 """Of training, that trivial answers are fitted to."""
 

@@ -223,7 +223,9 @@ def test_bad_settings(make, message):
 def test_the_default_is_an_artifact_by_name():
     from aqtaudio.commands.bandwidth import FRONT
 
-    assert Run(FRONT).experiment.task == Bandwidth()
+    run = Run(FRONT)
+    assert isinstance(run.experiment.task, Bandwidth)
+    assert run.experiment.task.loss.disturbance_weight == 1.0
 
 
 def test_what_does_not_fit():
