@@ -76,6 +76,7 @@ HELD = {
     "pesq": {"tasks/sound_quality.py"},
     "pystoi": {"tasks/sound_quality.py"},
     "speechmos": {"tasks/sound_quality.py"},
+    "visqol": {"tasks/sound_quality.py"},
     "onnxruntime": {
         "tasks/sound_quality.py",
         "tasks/embedding/file_teachers.py",

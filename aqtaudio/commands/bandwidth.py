@@ -4,7 +4,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer, say
@@ -18,9 +18,13 @@ from aqtaudio.commands.arguments import (
     positive,
     require_there,
 )
+from aqtaudio.errors import BadInput
 
-STUDY = Path(__file__).parents[2] / "results/bandwidth"
-"""Of a checkout: where no run is named, its best artifact extends."""
+if TYPE_CHECKING:
+    from aqtaudio.runs.run import Run
+
+FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
+"""Of a checkout: what extends where no run is named, 16x8, for the ear."""
 FITTED_CLIPS = 200
 """Of training, that trivial answers are fitted to."""
 
@@ -44,13 +48,15 @@ def extend(options: argparse.Namespace) -> int:
     raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)
+    elif not FRONT.is_dir():
+        raise BadInput(f"no run is named, and there is no {FRONT.name} of the study: name a run")
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.bandwidth.stream import Extender
     from aqtaudio.tasks.bandwidth.task import Bandwidth, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
-    run = Run(options.path or sound_files.best_of(STUDY))
+    run = Run(options.path or FRONT)
     Bandwidth.of(run.experiment.task)
     setup = run.experiment.setup
 
@@ -92,6 +98,28 @@ def trivial(options: argparse.Namespace) -> int:
             print(f"{name}:")
             for line in task.show(scores):
                 print(f"  {line}")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def robustness_of_bandwidth(run: "Run", options: argparse.Namespace) -> int:
+    """Lines and levels that training did not have, beside the narrow band."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.tasks.bandwidth.robustness import robustness
+    from aqtaudio.tasks.bandwidth.task import Bandwidth
+
+    task, setup = Bandwidth.of(run.experiment.task), run.experiment.setup
+    data = task.load(options.data, setup, (options.split,))
+    items = run.items(data, options.split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": options.split}
+        value |= robustness(opened, data, items, setup)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
+        for line in value["lines"]:
+            print(f"  {line['condition']:<10} {task.headlines.line(line)}")
 
     answer(value, options.json, show)
     return 0

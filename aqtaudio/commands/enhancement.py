@@ -77,7 +77,7 @@ def enhance(options: argparse.Namespace) -> int:
 
 
 def _add_robustness(verbs: Verbs) -> None:
-    text = "what levels, level steps, DC, clipping and noise do to a run"
+    text = "what levels, steps of them, DC, clipping, noise or telephone lines do to a run"
     command = verbs.add("robustness", robustness, text)
     add_run(command)
     add_data(command)
@@ -88,11 +88,13 @@ def _add_robustness(verbs: Verbs) -> None:
 
 
 def robustness(options: argparse.Namespace) -> int:
-    """Levels and level steps; of a run of keywords, also what else they may go through."""
+    """Levels and level steps; of keywords also what else they may go through; telephone lines."""
     require_there(options.path, options.data)
+    from aqtaudio.commands.bandwidth import robustness_of_bandwidth
     from aqtaudio.commands.keywords import robustness_of_keywords
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.bandwidth.task import Bandwidth
     from aqtaudio.tasks.enhancement.robustness import robustness
     from aqtaudio.tasks.enhancement.task import Enhancement
     from aqtaudio.tasks.keywords.task import Keywords
@@ -100,6 +102,8 @@ def robustness(options: argparse.Namespace) -> int:
     run, split = Run(options.path), options.split
     if isinstance(run.experiment.task, Keywords):
         return robustness_of_keywords(run, run.experiment.task, options)
+    if isinstance(run.experiment.task, Bandwidth):
+        return robustness_of_bandwidth(run, options)
     task, setup = Enhancement.of(run.experiment.task, run.path), run.experiment.setup
     data = task.load(options.data, setup, (split,))
     items = run.items(data, split)[: options.limit]

@@ -149,12 +149,15 @@ def _add_report(verbs: Verbs) -> None:
         "--out", type=Path, help="with --against; default: results/STUDY/against_OTHER"
     )
     add_metric(command)
+    add_data(command, "recordings that the page plays, through its artifacts", required=False)
 
 
 def report(options: argparse.Namespace) -> int:
     """Writes a study's report, or that of one study against another."""
     if options.out and not options.against:
         raise BadInput("report --out goes with --against: a study's own report is in its folder")
+    if options.data and options.against:
+        raise BadInput("report --data is for the page of one study, without --against")
     for folder in filter(None, (options.folder, options.against)):
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder; allowed: results/STUDY, which sweep makes")
@@ -164,8 +167,16 @@ def report(options: argparse.Namespace) -> int:
     if options.against:
         print(write_comparison(options.folder, options.against, options.out, options.metric))
     else:
-        print(write_report(options.folder, options.metric))
+        heard = _heard(options.folder, options.data) if options.data else ()
+        print(write_report(options.folder, options.metric, heard))
     return 0
+
+
+def _heard(folder: Path, data: list[Path]) -> list[dict[str, Any]]:
+    require_there(None, data)
+    from aqtaudio.sweep.listening import listening
+
+    return listening(folder, data, say=say)
 
 
 def _add_renew(verbs: Verbs) -> None:

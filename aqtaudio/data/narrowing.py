@@ -2,8 +2,8 @@
 
 A model that hears one anti-alias filter learns that filter. So every clip has another one: its
 edge, how steep it is, whether its phase is linear; a high pass as telephones have; a level of its
-own, mu-law codes (G.711) in some, and a little noise. Jitted, batched, per clip; the same key and
-the same input give the same output.
+own, mu-law codes (G.711), ADPCM or GSM in some, and a little noise. Jitted, batched, per clip; the
+same key and the same input give the same output.
 """
 
 import dataclasses
@@ -15,7 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data import codecs
+from aqtaudio.data.codecs import CODECS
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 
 NOMINAL_DBFS = -25.0
 SILENT_RMS = 1e-7
@@ -43,6 +46,8 @@ class Narrowing:
       noise_probability: share of clips with white noise in the narrow band.
       noise_dbfs: its level, on a clip at -25 dBFS.
       mu_law_probability: share of clips in codes of G.711 mu-law.
+      codec_probability: share of clips, of all, that go through G.721 or GSM 06.10, half of them
+        each. The processor does that, wherever the rest is computed.
     """
 
     edge: tuple[float, float] = (0.8, 1.0)
@@ -55,6 +60,7 @@ class Narrowing:
     noise_probability: float = 0.2
     noise_dbfs: tuple[float, float] = (-80.0, -60.0)
     mu_law_probability: float = 0.1
+    codec_probability: float = added(0.0)
 
     def __post_init__(self):
         limits = {
@@ -130,7 +136,27 @@ def _narrow_clip(
     taken = level * heard[::2]  # nothing above its half rate is left
     coded = jnp.where(next(draws) < settings.mu_law_probability, mu_law(taken), taken)
     codes = jnp.clip(jnp.round(coded * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1.0)
+    if settings.codec_probability:
+        share = jax.random.uniform(jax.random.fold_in(key, 2)) / settings.codec_probability
+        codes = _through_codecs(codes, share, sample_rate_hz // 2)
     return resampled(codes / FULL_SCALE)[: len(speech)], level * wide, level[None]
+
+
+def _through_codecs(codes: jax.Array, share: jax.Array, sample_rate_hz: int) -> jax.Array:
+    """Codes [N] through the codec that a share of 0 to 1 falls on; beyond 1 through none."""
+    names = list(CODECS)
+
+    def through(codes: np.ndarray, share: np.ndarray) -> np.ndarray:
+        made = np.array(codes, np.float32)
+        for place in np.ndindex(made.shape[:-1]):
+            number = int(share[place] * len(names))
+            if number < len(names):
+                samples = made[place].astype(np.int16)
+                made[place] = codecs.coded(samples, names[number], sample_rate_hz)
+        return made
+
+    told = jax.ShapeDtypeStruct(codes.shape, jnp.float32)
+    return jax.pure_callback(through, told, codes, share, vmap_method="broadcast_all")
 
 
 def resampled(samples: jax.Array) -> jax.Array:

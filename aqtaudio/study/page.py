@@ -6,7 +6,7 @@ the rest. All text from rows is data, and becomes text nodes only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -18,18 +18,23 @@ from aqtaudio.study.reference import Reference
 
 SCRIPTS = (
     *("values", "pareto", "selection", "downloads", "plot", "chart", "grid", "card"),
-    *("fronts", "tables", "layers", "history", "main"),
+    *("fronts", "tables", "layers", "listening", "history", "main"),
 )
 
 
-def page(parts: Sequence[Part], reference: Reference, metric: str) -> str:
-    """The whole page of a study, or of one against another."""
+def page(
+    parts: Sequence[Part],
+    reference: Reference,
+    metric: str,
+    heard: Sequence[Mapping[str, object]] = (),
+) -> str:
+    """The whole page of a study, or of one against another; `heard`: clips to listen to."""
     folder = resources.files("aqtaudio.study") / "web"
     rows = [row for part in parts for row in part.rows]
     return Template((folder / "page.html").read_text("utf-8")).substitute(
         css=(folder / "page.css").read_text("utf-8"),
         js="\n".join((folder / f"{name}.js").read_text("utf-8") for name in SCRIPTS),
-        data=script_json(page_data(parts, reference, metric)),
+        data=script_json(page_data(parts, reference, metric) | {"heard": list(heard)}),
         title=escape(" against ".join(part.name for part in parts)),
         summary=_summary(parts, rows, metric),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aqtaudio.errors import BadInput
@@ -23,14 +24,16 @@ from aqtaudio.study.time_figure import write_time_figure
 from aqtaudio.study.timeline import timeline
 
 
-def write_report(study_dir: Path, metric: str | None = None) -> Path:
+def write_report(
+    study_dir: Path, metric: str | None = None, heard: Sequence[Mapping[str, object]] = ()
+) -> Path:
     """Writes `report.html`, `summary.md`, `tables/*.csv`, `figures/*.png` and `rows.csv`.
 
     Returns the page's path.
     metric: the key under `metrics.float` and `metrics.integer` that is the quality (the more the
     better); default: the rows' main one. reference.json: the fixed point that hypervolumes are
     measured from; it is made from the rows of the first report and kept. A run links to
-    `artifacts/<run_id>/` where that exists.
+    `artifacts/<run_id>/` where that exists. heard: clips for the page (`sweep.listening`).
     """
     study_dir = Path(study_dir)
     rows = read_rows(study_dir, metric)
@@ -43,7 +46,7 @@ def write_report(study_dir: Path, metric: str | None = None) -> Path:
     write(study_dir / "summary.md", summary(rows, metric))
     write_tables_and_figures(rows, reference, study_dir, name, metric)
     report = study_dir / "report.html"
-    write(report, page([Part(name, rows, links(study_dir, ""))], reference, metric))
+    write(report, page([Part(name, rows, links(study_dir, ""))], reference, metric, heard))
     return report
 
 

@@ -2,7 +2,7 @@
 
 Everything is scored at 16 kHz, whatever the rate of the signals, so that models of all rates
 compare. A score that does not exist (no speech to score, say) is NaN: it is counted, and no mean
-holds it. The packages pesq, pystoi and speechmos are optional.
+holds it. The packages pesq, pystoi and speechmos are optional, and so is visqol-python.
 """
 
 import functools
@@ -131,6 +131,23 @@ def stoi(reference: np.ndarray, degraded: np.ndarray, sample_rate_hz: int) -> fl
     return math.nan if value == STOI_TOO_SHORT else value
 
 
+def visqol_is_installed() -> bool:
+    """Whether `visqol` can be computed: `pip install "aqtaudio[visqol]"`."""
+    return importlib.util.find_spec("visqol") is not None
+
+
+def visqol(reference: np.ndarray, degraded: np.ndarray, sample_rate_hz: int) -> float:
+    """ViSQOL v3, speech (Chinen et al., QoMEX 2020), mapped by its lattice: MOS-LQO from 1 to 5.
+
+    NaN where a signal is silent.
+    """
+    reference, degraded = _scored(sample_rate_hz, reference, degraded)
+    if not reference.any() or not degraded.any():
+        return math.nan
+    found = _visqol_model().measure_from_arrays(reference, degraded, sample_rate=SCORED_HZ)
+    return float(found.moslqo)
+
+
 def dnsmos(degraded: np.ndarray, sample_rate_hz: int) -> dict[str, float]:
     """DNSMOS P.835 (ovrl, sig, bak) and P.808 (p808) on the calibrated scale of speechmos.
 
@@ -256,6 +273,17 @@ def _dnsmos_model() -> Any:
         onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         for file in files
     )
+    return model
+
+
+@functools.cache
+def _visqol_model() -> Any:
+    if not visqol_is_installed():
+        raise BadInput("scoring needs visqol-python; install it: pip install 'aqtaudio[visqol]'")
+    from visqol import VisqolApi
+
+    model = VisqolApi()
+    model.create(mode="speech", use_lattice_model=True)
     return model
 
 

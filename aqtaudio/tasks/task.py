@@ -100,6 +100,25 @@ class Companion:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sounds:
+    """A clip that can be listened to: float32 [N] each, full scale 1.
+
+    Attributes:
+      title: what is heard, for people.
+      sample_rate_hz: of all three.
+      given: what a run heard.
+      made: what it made of it.
+      wanted: what it should be.
+    """
+
+    title: str
+    sample_rate_hz: int
+    given: np.ndarray
+    made: np.ndarray
+    wanted: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Headlines:
     """How figures are told. Rows hold it, so that studies need not know where it comes from.
 
@@ -268,6 +287,12 @@ class Task(abc.ABC):
     ) -> dict[str, float]:
         """What `evaluate` tells of time, beside the figures."""
         return {}
+
+    def sounds(
+        self, network: Network, data: Any, items: Sequence[Any], setup: Setup
+    ) -> list[Sounds]:
+        """What can be listened to, of items; nothing of tasks that make no sound."""
+        return []
 
     def row(
         self,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aqtaudio.data.codecs import CODECS, coded
 from aqtaudio.data.narrowing import Narrowing, mu_law, narrowed, resampled
 from aqtaudio.errors import BadInput
 
@@ -87,6 +88,24 @@ def test_mu_law_is_g711():
     # Values are told apart in their middle; at segments' ends a third of the way.
     assert (np.abs(coded - samples) <= 2 * nearest + 1e-6).all()
     assert len(np.unique(coded)) > 230
+
+
+def test_codecs_in_the_step_are_those_of_files(clips):
+    always = dataclasses.replace(SETTINGS, codec_probability=1.0, mu_law_probability=0.0)
+    never = dataclasses.replace(SETTINGS, mu_law_probability=0.0)
+    found, before = (
+        np.rint(np.asarray(narrowed(jax.random.key(3), clips, x).narrow)[:, ::2] * 32768)
+        for x in (always, never)
+    )
+    chosen = set()
+    for one, plain in zip(found, before, strict=True):
+        made = {name: coded(plain.astype(np.int16), name) for name in CODECS}
+        # The last samples ring on beyond the clip; resampling loses what is at the band's end.
+        lost = {name: np.std((one - x)[160:-320]) for name, x in made.items()}
+        nearest = min(lost, key=lambda name: lost[name])
+        assert lost[nearest] < 0.1 * np.std((made[nearest] - plain)[160:-320]), lost
+        chosen.add(nearest)
+    assert chosen == set(CODECS)
 
 
 @pytest.mark.parametrize(

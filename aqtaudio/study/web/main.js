@@ -70,6 +70,7 @@ listeners.push(drawFronts);
 whenInSight("hypervolumes", drawHypervolumes);
 buildTables(fromTable);
 buildLayers();
+buildListening();
 buildHistory(showPoint);
 emptyCard();
 update();

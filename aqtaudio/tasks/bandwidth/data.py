@@ -11,11 +11,11 @@ import numpy as np
 from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
-from aqtaudio.tasks.bandwidth.lines import CONDITIONS, narrow_band
+from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 
 SPEECH = "speech"
 EVALUATION_MS = 5000
-TURNS = len(CONDITIONS)
+TURNS = len(LISTED)
 """Clips of a speaker that are scored: one in each condition."""
 LOOP_PAUSE_MS = 300
 LOUDNESS = 0.25
@@ -135,7 +135,7 @@ class BandwidthData:
         The same list whatever the order of files and manifest; any prefix is a fair sample, and one
         as long as there are speakers has all of them.
         """
-        items, names = [], list(CONDITIONS)
+        items, names = [], LISTED
         for turn in range(TURNS):
             for place, rows in enumerate(self._speakers(split)):
                 row, name = rows[turn % len(rows)], names[(place + turn) % len(names)]

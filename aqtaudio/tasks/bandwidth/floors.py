@@ -7,7 +7,7 @@ import numpy as np
 from aqtaudio.data import audio
 from aqtaudio.data.audio import to_float
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem, at_level
-from aqtaudio.tasks.bandwidth.lines import CONDITIONS, narrow_band
+from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 from aqtaudio.tasks.bandwidth.task import compared
 from aqtaudio.tasks.bandwidth.trivial import Trivial
 from aqtaudio.tasks.task import Scores
@@ -17,13 +17,12 @@ def floors(
     data: BandwidthData, items: Sequence[SpeechItem], fitted_clips: int
 ) -> dict[str, Scores]:
     """By answer: scores as `evaluate` tells them. Fitted to clips of split train."""
-    names = list(CONDITIONS)
     wide = []
     for number, clip in enumerate(data.clips_of("train", fitted_clips)):
-        scaled = at_level(clip, CONDITIONS[names[number % len(names)]].level_dbfs)
+        scaled = at_level(clip, CONDITIONS[LISTED[number % len(LISTED)]].level_dbfs)
         wide.append(to_float(audio.to_int16(scaled)))
     narrow = [
-        narrow_band(clip, names[number % len(names)], data.sample_rate_hz)
+        narrow_band(clip, LISTED[number % len(LISTED)], data.sample_rate_hz)
         for number, clip in enumerate(wide)
     ]
     answers = Trivial.fitted(np.stack(narrow), np.stack(wide), data.sample_rate_hz)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import soxr
 
+from aqtaudio.data.codecs import CODECS, coded
 from aqtaudio.data.narrowing import mu_law
 from aqtaudio.errors import BadInput
 
@@ -22,21 +23,26 @@ class Condition:
     Attributes:
       level_dbfs: RMS of the wide-band clip.
       is_gentle: whether a filter that begins to fall early comes before the resampler's.
-      is_coded: whether samples are in mu-law codes.
+      codec: that samples go through: "mu_law", one of `data.codecs`, or "" for none.
     """
 
     level_dbfs: float = -25.0
     is_gentle: bool = False
-    is_coded: bool = False
+    codec: str = ""
 
 
 CONDITIONS = {
     "resampled": Condition(),
     "gentle": Condition(is_gentle=True),
-    "mu_law": Condition(is_coded=True),
+    "mu_law": Condition(codec="mu_law"),
     "quiet": Condition(level_dbfs=-50.0),
+    "g721": Condition(codec="g721"),
+    "gsm": Condition(codec="gsm"),
+    "loud": Condition(level_dbfs=-15.0),
 }
 """By name. Training has other filters, and levels from -45 dBFS up."""
+LISTED = ("resampled", "gentle", "mu_law", "quiet")
+"""What lists of validation clips have; the others are asked for by name."""
 
 
 def narrow_band(samples: np.ndarray, condition: str, sample_rate_hz: int) -> np.ndarray:
@@ -53,8 +59,10 @@ def narrow_band(samples: np.ndarray, condition: str, sample_rate_hz: int) -> np.
         samples = np.fft.irfft(np.fft.rfft(samples) * gains, len(samples))
     half_hz = sample_rate_hz // 2
     narrow = soxr.resample(samples, sample_rate_hz, half_hz)
-    if line.is_coded:
+    if line.codec == "mu_law":
         narrow = np.asarray(jax.jit(mu_law)(jnp.asarray(narrow, jnp.float32)))
-    codes = np.clip(np.rint(narrow * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1) / FULL_SCALE
-    wide = soxr.resample(codes, half_hz, sample_rate_hz)
+    codes = np.clip(np.rint(narrow * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
+    if line.codec in CODECS:
+        codes = coded(codes.astype(np.int16), line.codec, half_hz)
+    wide = soxr.resample(codes / FULL_SCALE, half_hz, sample_rate_hz)
     return np.pad(wide, (0, max(0, len(samples) - len(wide))))[: len(samples)]

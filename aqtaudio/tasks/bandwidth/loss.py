@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
+from aqtaudio.tasks.bandwidth.hearing import disturbance
 
 SAMPLE_STEP = 1 / 32768
 """Of 16 bits: below what rounding leaves, there is nothing to compare."""
@@ -28,6 +30,8 @@ class SpectralLoss:
       relative_weight: of |difference| over |target|, norms over a batch.
       upper_weight: of the logarithms' error above half of the band, once more.
       wave_weight: of the mean absolute error of samples.
+      disturbance_weight: of what an ear notices (`hearing.py`). Logarithms weigh pauses like
+        speech; an ear does not, and minds what was added more than what is missing.
     """
 
     windows_ms: tuple[float, ...] = (8.0, 16.0, 32.0, 64.0)
@@ -35,6 +39,7 @@ class SpectralLoss:
     relative_weight: float = 1.0
     upper_weight: float = 1.0
     wave_weight: float = 1.0
+    disturbance_weight: float = added(0.0)
 
     def __post_init__(self):
         if not self.windows_ms or not all(1 <= w < math.inf for w in self.windows_ms):
@@ -51,7 +56,10 @@ class SpectralLoss:
             size = round(window_ms * sample_rate_hz / 1000)
             total += self._at(magnitudes(made, size), magnitudes(wanted, size))
         wave = jnp.mean(jnp.abs(made - wanted)) / jnp.mean(jnp.abs(wanted) + SAMPLE_STEP)
-        return total / len(self.windows_ms) + self.wave_weight * wave
+        total = total / len(self.windows_ms) + self.wave_weight * wave
+        if not self.disturbance_weight:
+            return total
+        return total + self.disturbance_weight * disturbance(made, wanted, sample_rate_hz)
 
     def _at(self, ours: jax.Array, theirs: jax.Array) -> jax.Array:
         apart = jnp.abs(jnp.log(ours) - jnp.log(theirs))

@@ -13,10 +13,16 @@ STEP = 1 / 32768
 MOST_KNOWN = 1000
 _KNOWN: dict[tuple[bytes, int, bool], dict[str, float]] = {}
 """Scores of narrow bands by what they were computed from."""
+COMPARED = ("pesq", "visqol")
+"""Whose difference to the narrow band's is told, clip by clip: speakers differ more."""
 TITLES = {
     "lsd_high_db": "log-spectral distance, 4 to 8 kHz, dB",
     "lsd_db": "log-spectral distance, dB",
     "pesq": "PESQ (wide band)",
+    "pesq_gain": "PESQ over that of the narrow band",
+    "visqol": "ViSQOL (speech)",
+    "visqol_gain": "ViSQOL over that of the narrow band",
+    "dnsmos_ovrl": "DNSMOS, overall",
     "stoi": "STOI",
     "si_sdr_db": "SI-SDR, dB",
     "lsd_high_gain": "less distance in 4 to 8 kHz than the narrow band, share",
@@ -29,6 +35,7 @@ def scores(
     made: np.ndarray,
     sample_rate_hz: int,
     with_models: bool = True,
+    with_dnsmos: bool = False,
 ) -> dict[str, float]:
     """All scores of one clip, of what was made and, as "narrow_...", of what it was made from.
 
@@ -37,12 +44,19 @@ def scores(
       narrow: what was extended.
       made: what came out.
       sample_rate_hz: of all.
-      with_models: with PESQ and STOI.
+      with_models: with PESQ and STOI, and ViSQOL where it is installed.
+      with_dnsmos: with DNSMOS too, which takes twice the time of all others.
     """
     found = _of(wide, made, sample_rate_hz, with_models)
-    before = _of_narrow(wide, narrow, sample_rate_hz, with_models)
+    before = dict(_of_narrow(wide, narrow, sample_rate_hz, with_models))
     gain = 1 - found["lsd_high_db"] / before["lsd_high_db"]
     found["lsd_high_gain"] = gain
+    if with_dnsmos:
+        for signal, heard in ((found, made), (before, narrow)):
+            signal["dnsmos_ovrl"] = sound_quality.dnsmos(heard, sample_rate_hz)["ovrl"]
+    for name in COMPARED:
+        if name in found:
+            found[f"{name}_gain"] = found[name] - before[name]
     return found | {f"narrow_{name}": value for name, value in before.items()}
 
 
@@ -67,6 +81,8 @@ def _of(
     if with_models:
         found["pesq"] = sound_quality.pesq_wb(wide, made, sample_rate_hz)
         found["stoi"] = sound_quality.stoi(wide, made, sample_rate_hz)
+        if sound_quality.visqol_is_installed():
+            found["visqol"] = sound_quality.visqol(wide, made, sample_rate_hz)
     return found
 
 

@@ -39,6 +39,7 @@ from aqtaudio.tasks.task import (
     Network,
     Networks,
     Scores,
+    Sounds,
     Task,
     Tree,
 )
@@ -218,6 +219,17 @@ class Bandwidth(Task):
         made = whole.extended(network, narrow, frontend_of(setup))
         return compared(wide, narrow, made, data, items)
 
+    def sounds(
+        self, network: Network, data: BandwidthData, items: Sequence[SpeechItem], setup: Setup
+    ) -> list[Sounds]:
+        """Narrow, extended and wide clips."""
+        narrow, wide = (to_float(x) for x in data.evaluation_arrays(items))
+        made = whole.extended(network, narrow, frontend_of(setup))
+        return [
+            Sounds(f"{item.condition}, {item.level_dbfs:g} dBFS", data.sample_rate_hz, *clips)
+            for item, *clips in zip(items, narrow, made, wide, strict=True)
+        ]
+
     def speed(
         self, network: Network, data: BandwidthData, items: Sequence[SpeechItem], setup: Setup
     ) -> dict[str, float]:
@@ -285,11 +297,17 @@ def compared(
     made: np.ndarray,
     data: BandwidthData,
     items: Sequence[SpeechItem],
+    with_dnsmos: bool = False,
 ) -> Scores:
     """Scores of extended clips [n, N], as `evaluate` tells them."""
     with_models = sound_quality.models_are_installed()
     rows = [
-        figures.scores(*signals, data.sample_rate_hz, with_models=with_models)
+        figures.scores(
+            *signals,
+            data.sample_rate_hz,
+            with_models=with_models,
+            with_dnsmos=with_models and with_dnsmos,
+        )
         for signals in zip(wide, narrow, made, strict=True)
     ]
     speakers = [data.speaker_of(item) for item in items]

@@ -26,7 +26,17 @@ from aqtaudio.tasks.enhancement.filtering import Filtering, Results
 from aqtaudio.tasks.enhancement.loss import SpectralLoss, local_snr_db
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.setup import Setup
-from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task, Tree
+from aqtaudio.tasks.task import (
+    Batch,
+    Beside,
+    Headlines,
+    Network,
+    Networks,
+    Scores,
+    Sounds,
+    Task,
+    Tree,
+)
 
 VALIDATED_CLIPS = 15
 """Mixtures that are scored while training."""
@@ -228,6 +238,17 @@ class Enhancement(Task):
         ]
         speakers = [data.speaker_of(item) for item in items]
         return sound_quality.summary(rows, speakers, [item.snr_db for item in items])
+
+    def sounds(
+        self, network: Network, data: EnhancementData, items: Sequence[MixtureItem], setup: Setup
+    ) -> list[Sounds]:
+        """Noisy, enhanced and clean clips."""
+        noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
+        made = whole.of_audio(network, noisy, self.filtering, frontend_of(setup))
+        return [
+            Sounds(f"SNR {item.snr_db:g} dB", data.sample_rate_hz, *clips)
+            for item, *clips in zip(items, noisy, made, clean, strict=True)
+        ]
 
     def speed(
         self,

@@ -27,6 +27,7 @@ from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.tasks.bandwidth import whole
 from aqtaudio.tasks.bandwidth.floors import floors
+from aqtaudio.tasks.bandwidth.lines import CONDITIONS
 from aqtaudio.tasks.bandwidth.loss import Adversary, SpectralLoss
 from aqtaudio.tasks.bandwidth.stream import Extender
 from aqtaudio.tasks.bandwidth.task import Bandwidth
@@ -152,6 +153,29 @@ def test_evaluated_beside_trivial_answers(run, corpus):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_models")
+def test_lines_and_levels(run, corpus, capsys):
+    command = ["robustness", str(run.path), "--data", str(corpus), "--limit", "2", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [line["condition"] for line in found["lines"]] == list(CONDITIONS)
+    assert all(np.isfinite(line["lsd_high_db"]) for line in found["lines"])
+
+
+@pytest.mark.slow
+def test_what_can_be_listened_to(run, corpus):
+    data = run.data([corpus], ("val",))
+    items = data.evaluation_list("val")[:2]
+    with network(run, "integer") as opened_network:
+        heard = EXPERIMENT.task.sounds(opened_network, data, items, run.experiment.setup)
+    narrow, wide = (to_float(x) for x in data.evaluation_arrays(items))
+    for sound, given, wanted in zip(heard, narrow, wide, strict=True):
+        np.testing.assert_array_equal(sound.given, given)
+        np.testing.assert_array_equal(sound.wanted, wanted)
+        assert sound.made.shape == given.shape and sound.sample_rate_hz == HZ
+
+
+@pytest.mark.slow
 def test_exported(run, tmp_path):
     export(run, tmp_path / "artifact", [])
     assert (tmp_path / "artifact/firmware/bandwidth.h").is_file()
@@ -194,6 +218,14 @@ def test_command(run, tmp_path, capsys):
 def test_bad_settings(make, message):
     with pytest.raises(BadInput, match=message):
         make()
+
+
+def test_the_default_is_an_artifact_by_name():
+    from aqtaudio.commands.bandwidth import FRONT
+
+    run = Run(FRONT)
+    assert isinstance(run.experiment.task, Bandwidth)
+    assert run.experiment.task.loss.disturbance_weight == 1.0
 
 
 def test_what_does_not_fit():
