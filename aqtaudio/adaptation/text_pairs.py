@@ -24,7 +24,7 @@ from aqtaudio.tasks.text_keywords import ctc, queries
 from aqtaudio.tasks.text_keywords.contrast import LATE_FRAMES
 from aqtaudio.tasks.text_keywords.filters import answers
 
-PER_CLIP = 12
+PER_CLIP = 16
 """Phrases of a clip of training's length."""
 SCORES = FILTER, CTC, SUM = "filter", "ctc", "sum"
 KINDS = "easy", "hard"
