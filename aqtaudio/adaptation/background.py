@@ -26,6 +26,7 @@ from aqtaudio.tasks.stream import Stream
 
 NAME = "background.npz"
 HOURS = 3.0
+WINDOW_FRAMES, BEFORE_FRAMES, WINDOWS = 1500, 250, 32
 Say = Callable[[str], None]
 
 
@@ -102,6 +103,30 @@ def heard(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say)
     file.parent.mkdir(parents=True, exist_ok=True)
     background.write(file)
     return background
+
+
+def in_windows(codes: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `run` puts out for the frames of a stream [N, C], [N, ...]: windows of it side by side.
+
+    Args:
+      codes: of the stream.
+      run: from windows [n, T, C], n and T always the same, to [n, T, ...]; it remembers fewer than
+        `BEFORE_FRAMES` frames.
+    """
+    count = -(-len(codes) // WINDOW_FRAMES)
+    count += -count % WINDOWS
+    # Not by zeros: to paths a frame in which all labels are alike is a frame of each of them.
+    missing = count * WINDOW_FRAMES - len(codes)
+    padded = np.pad(codes, ((BEFORE_FRAMES, missing), (0, 0)), mode="edge")
+    total = BEFORE_FRAMES + WINDOW_FRAMES
+    windows = np.lib.stride_tricks.sliding_window_view(padded, total, 0)[::WINDOW_FRAMES]
+    windows = np.moveaxis(windows, 2, 1)
+    found = [
+        run(windows[first : first + WINDOWS])[:, BEFORE_FRAMES:]
+        for first in range(0, count, WINDOWS)
+    ]
+    found = np.concatenate(found)
+    return found.reshape(-1, *found.shape[2:])[: len(codes)]
 
 
 class _Encoding:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.adaptation import background as backgrounds
-from aqtaudio.adaptation.background import Background
+from aqtaudio.adaptation import enroll_scaling as scaling
+from aqtaudio.adaptation.background import Background, in_windows
 from aqtaudio.adaptation.enroll_page import markdown
-from aqtaudio.adaptation.enroll_program import bank_program, filter_bank
+from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program, filter_bank
 from aqtaudio.adaptation.text_encoder import CONFIG, ENROLLED, TextEncoder, text_encoder
 from aqtaudio.data import dictionary
 from aqtaudio.data.dictionary import Dictionary
@@ -36,19 +36,15 @@ from aqtaudio.program.cost import Cost, cost
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.joined import joined as joined_programs
 from aqtaudio.program.program import Program
-from aqtaudio.recipe import Recipe
 from aqtaudio.runs.run import COMPANIONS, Run
 from aqtaudio.tasks.keywords.listening import Trial, choices
 from aqtaudio.tasks.keywords.negatives import Heard
 from aqtaudio.tasks.keywords.spotting import Spotting
-from aqtaudio.tasks.text_keywords.filters import answers
+from aqtaudio.tasks.text_keywords.ctc import classes_of
+from aqtaudio.tasks.text_keywords.filter_bank import RECIPE
 
 MOST_KEYWORDS = 32
-FILTERS, PAGE = "filters.npz", "enroll.md"
-EVENT_FRAMES = 18
-"""Answers nearer than this are of one event: 0.7 s."""
-TAIL_EVENTS_PER_HOUR = 60.0
-"""So many of the loudest events without the phrase are the tail that its scale is found on."""
+FILTERS, PRIORS, PAGE = "filters.npz", "priors", "enroll.md"
 Say = Callable[[str], None]
 
 
@@ -60,8 +56,7 @@ class Keyword:
       text: its words.
       understood: a line for people: words and phones.
       phones: of all words.
-      taps: its filter, float32 [taps, C], in units of the logit.
-      bias: of the logit.
+      answer: what tells it.
       settings: of its detector.
       found: what its threshold was found on.
     """
@@ -69,8 +64,7 @@ class Keyword:
     text: str
     understood: str
     phones: tuple[str, ...]
-    taps: np.ndarray = dataclasses.field(compare=False, repr=False)
-    bias: float
+    answer: Answer
     settings: DetectorSettings
     found: dict[str, Any]
 
@@ -112,7 +106,7 @@ def enroll(
     begun = time.monotonic()
     if not 0 < false_alarms_per_hour < math.inf:
         raise BadInput(f"--false-alarms-per-hour is {false_alarms_per_hour}; allowed: above 0")
-    encoder, kept = text_encoder(source), _enrolled(source)
+    encoder, (kept, priors) = text_encoder(source), _enrolled(source)
     kept = _without(kept, remove, source.path)
     known = known or dictionary.find()
     phrases = [understood(text, known, language=language) for text in keywords]
@@ -124,36 +118,47 @@ def enroll(
         for phrase in phrases:
             say(phrase.line)
         sound = _background(source, encoder, negatives, hours, say)
+        if priors is None:
+            priors = scaling.priors(sound, encoder.output)
+        hours_of = scaling.Hours(sound, encoder, priors, false_alarms_per_hour)
         made = [
-            _scaled(phrase, taps, encoder, sound, false_alarms_per_hour)
+            Keyword(
+                phrase.text, phrase.line, joined(phrase.phones),
+                hours_of.answer(phrase.text, taps, joined(phrase.phones)), Spotting.detector, {},
+            )
             for phrase, taps in zip(phrases, filters, strict=True)
-        ]
-        found += _with_thresholds(made, encoder, sound, false_alarms_per_hour)
-    bank = _bank(found, encoder)
+        ]  # fmt: skip
+        found += _with_thresholds(made, encoder, priors, sound, false_alarms_per_hour)
+    assert priors is not None
+    bank = _bank(found, encoder, priors)
     program = joined_programs(encoder.program, bank)
-    run = _written(out, source, encoder, found, program, false_alarms_per_hour)
+    run = _written(out, source, encoder, found, priors, program, false_alarms_per_hour)
     value = _value(run, found, bank, program, sound, false_alarms_per_hour)
     value["seconds"] = round(time.monotonic() - begun, 1)
     write(run.path / PAGE, markdown(value))
     return run, value
 
 
-def _enrolled(source: Run) -> list[Keyword]:
-    """Keywords that are there already; none of a run."""
+def _enrolled(source: Run) -> tuple[list[Keyword], np.ndarray | None]:
+    """Keywords that are there already and the priors that they have; none of a run."""
     file = source.path / ENROLLED
     if not file.exists():
-        return []
+        return [], None
     try:
         lines = json.loads(file.read_text())["keywords"]
         settings = stored.read(source.path) or {}
         with np.load(source.path / FILTERS) as arrays:
             return [
                 Keyword(
-                    one["text"], one["understood"], tuple(one["phones"]), arrays[str(number)],
-                    one["bias"], settings[one["text"]], one["found"],
+                    one["text"], one["understood"], tuple(one["phones"]),
+                    Answer(
+                        arrays[str(number)], tuple(classes_of(one["phones"])),
+                        Line(*one["filter"]), Line(*one["path"]),
+                    ),
+                    settings[one["text"]], one["found"],
                 )
                 for number, one in enumerate(lines)
-            ]  # fmt: skip
+            ], arrays[PRIORS]  # fmt: skip
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadInput(f"{source.path}: no readable {ENROLLED} and {FILTERS} ({error})") from None
 
@@ -192,60 +197,28 @@ def _background(
     return backgrounds.read(source.path / backgrounds.NAME)
 
 
-def _scaled(
-    phrase: Phrase, taps: np.ndarray, encoder: TextEncoder, sound: Background, rate: float
-) -> Keyword:
-    """The keyword, its filter scaled so that a logit tells alarms: 0 at about the wanted rate, one
-    more where there are e times fewer.
-    """
-    shape, scale = encoder.task.filters, np.float32(encoder.output.scale)
-    events, hours = [], 0.0
-    for number, codes in enumerate(sound.codes):
-        said = sound.said(number, (phrase.text,))
-        real = jnp.asarray(codes.astype(np.float32) * scale)[None]
-        scores = np.asarray(answers(real, jnp.asarray(taps)[None], shape))[0, 0]
-        ends = np.rint(sound.ends_s[number] * len(scores) / sound.ends_s[number][-1]).astype(int)
-        for start, end, holds in zip([0, *ends[:-1]], ends, said, strict=True):
-            if not holds:
-                events.append(_events(scores[start:end]))
-                hours += (end - start) * sound.ends_s[number][-1] / len(scores) / 3600
-    loud = np.sort(np.concatenate(events))[::-1]
-    count = max(2, min(len(loud) - 1, round(TAIL_EVENTS_PER_HOUR * hours)))
-    level, excess = loud[count], float(np.mean(loud[:count] - loud[count]))
-    excess = max(excess, 1e-3)
-    place = level + excess * math.log(count / (rate * hours))
-    return Keyword(
-        phrase.text, phrase.line, joined(phrase.phones), (taps / excess).astype(np.float32),
-        float(-place / excess), Spotting.detector, {},
-    )  # fmt: skip
-
-
-def _events(scores: np.ndarray) -> np.ndarray:
-    """The largest of every `EVENT_FRAMES` scores."""
-    padded = np.pad(scores, (0, -len(scores) % EVENT_FRAMES), constant_values=-np.inf)
-    return padded.reshape(-1, EVENT_FRAMES).max(1)
-
-
-def _bank(found: Sequence[Keyword], encoder: TextEncoder) -> Program:
-    return bank_program(
-        [one.taps for one in found],
-        [one.bias for one in found],
-        encoder.task.filters,
-        encoder.output.scale,
-    )
+def _bank(found: Sequence[Keyword], encoder: TextEncoder, priors: np.ndarray) -> Program:
+    answers = [one.answer for one in found]
+    return bank_program(answers, encoder.task.filters, encoder.output.scale, priors)
 
 
 def _with_thresholds(
-    made: Sequence[Keyword], encoder: TextEncoder, sound: Background, rate: float
+    made: Sequence[Keyword],
+    encoder: TextEncoder,
+    priors: np.ndarray,
+    sound: Background,
+    rate: float,
 ) -> list[Keyword]:
     """The keywords with the thresholds that their integers ask for."""
-    executor = Executor(_bank(made, encoder))
+    executor = Executor(_bank(made, encoder, priors))
     shape = executor.program.edges[executor.program.inputs[0]].shape
     words = tuple(one.text for one in made)
     heard = []
     for number, codes in enumerate(sound.codes):
-        outputs, _ = executor.blocks(codes.reshape(1, -1, *shape))
-        logits = executor.dequantize(outputs[0])
+        found = in_windows(
+            codes, lambda some: executor.blocks(some.reshape(*some.shape[:2], *shape))[0]
+        )
+        logits = executor.dequantize(found)
         ends_s, said = sound.ends_s[number], sound.said(number, words)
         heard.append(Heard(sound.kinds[number], False, logits, ends_s, said))
     setup = encoder.experiment.setup
@@ -266,9 +239,9 @@ def _experiment(encoder: TextEncoder, found: Sequence[Keyword]) -> Experiment:
     words = tuple(one.text for one in found)
     return dataclasses.replace(
         encoder.experiment,
-        model=filter_bank(encoder.task.filters, len(words)),
+        model=filter_bank(encoder.task.filters, [len(one.phones) for one in found]),
         task=Spotting(words),
-        recipe=Recipe(),
+        recipe=RECIPE,
         init_from=None,
     )
 
@@ -278,6 +251,7 @@ def _written(
     source: Run,
     encoder: TextEncoder,
     found: Sequence[Keyword],
+    priors: np.ndarray,
     program: Program,
     rate: float,
 ) -> Run:
@@ -293,11 +267,12 @@ def _written(
         for name in (COMPANIONS, backgrounds.NAME):
             if (source.path / name).exists():
                 shutil.copy(source.path / name, folder / name)
-        write_arrays(folder / FILTERS, {str(n): one.taps for n, one in enumerate(found)})
+        taps = {str(n): one.answer.taps for n, one in enumerate(found)}
+        write_arrays(folder / FILTERS, taps | {PRIORS: priors})
         lines = [
             {
                 "text": one.text, "understood": one.understood, "phones": one.phones,
-                "bias": one.bias, "found": one.found,
+                "filter": one.answer.filter, "path": one.answer.path, "found": one.found,
             }
             for one in found
         ]  # fmt: skip

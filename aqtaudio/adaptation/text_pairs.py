@@ -24,7 +24,7 @@ from aqtaudio.tasks.text_keywords import ctc, queries
 from aqtaudio.tasks.text_keywords.contrast import LATE_FRAMES
 from aqtaudio.tasks.text_keywords.filters import answers
 
-PER_CLIP = 12
+PER_CLIP = 16
 """Phrases of a clip of training's length."""
 SCORES = FILTER, CTC, SUM = "filter", "ctc", "sum"
 KINDS = "easy", "hard"
@@ -147,12 +147,16 @@ def _listened(
     logs: np.ndarray, texts: Sequence[tuple[int, ...]], found: Sequence[Spoken]
 ) -> np.ndarray:
     """CTC scores [phrases, texts], normalised per text."""
-    table = np.zeros((len(found), len(texts)))
-    for column, classes in enumerate(texts):
-        for row, one in enumerate(found):
-            part = logs[one.clip, max(0, one.first - 2) : one.last + 1]
-            table[row, column] = ctc.keyword_scores(part, classes).max()
-    return _normalised(table)
+    parts = [logs[one.clip, max(0, one.first - 2) : one.last + 1] for one in found]
+    # All of one length, so that phrases of as many phones are one program; behind the end nothing.
+    total = max(map(len, parts))
+    heard = np.stack([np.pad(part, ((0, total - len(part)), (0, 0))) for part in parts])
+    ends = np.arange(total) < np.asarray([len(part) for part in parts])[:, None]
+    run = compiled(
+        lambda labels: jnp.max(jnp.where(ends, ctc.path_scores(heard, labels), -jnp.inf), 1)
+    )
+    columns = [np.asarray(run(jnp.asarray(classes))) for classes in texts]
+    return _normalised(np.stack(columns, 1) / [len(classes) for classes in texts])
 
 
 def _normalised(table: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
-"""aqtaudio enroll, background: a detector of phrases from their text alone."""
+"""aqtaudio enroll, background, pairs: a detector of phrases from their text alone."""
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, add_run, require_there
+from aqtaudio.commands.answers import answer, say
+from aqtaudio.commands.arguments import Verbs, add_data, add_json, add_run, require_there
 from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.errors import BadInput
 
@@ -36,6 +37,7 @@ def add(verbs: Verbs) -> None:
     add_dictionary(command)
     add_json(command)
     _add_background(verbs)
+    _add_pairs(verbs)
 
 
 def _add_background(verbs: Verbs) -> None:
@@ -46,8 +48,44 @@ def _add_background(verbs: Verbs) -> None:
     command.add_argument("--hours", type=float, default=1.0, help="at most (1)")
 
 
+def _add_pairs(verbs: Verbs) -> None:
+    text = "how well an encoder of phones tells phrases of speech from others"
+    command = verbs.add("pairs", pairs, text)
+    add_run(command)
+    add_data(command)
+    command.add_argument("--runtime", choices=("float", "integer"), default="integer")
+    add_json(command)
+
+
+def pairs(options: argparse.Namespace) -> int:
+    """Equal error rates of pairs of speech and text."""
+    require_there(options.path, options.data)
+    from aqtaudio.adaptation import text_pairs
+    from aqtaudio.adaptation.text_encoder import text_encoder
+    from aqtaudio.runs.network import network
+    from aqtaudio.runs.run import Run
+
+    run = Run(options.path)
+    encoder = text_encoder(run)
+    with network(run, options.runtime) as opened:
+        data = run.data(options.data, ("val",))
+        items = run.listed(data, "val").items
+        value = {"runtime": options.runtime, **text_pairs.pairs(encoder, opened, data, items)}
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']}, {value['pairs']} phrases of {len(items)} clips")
+        for score in text_pairs.SCORES:
+            told = (
+                f"{kind} {100 * value[f'{score}_{kind}']['eer']:.1f}" for kind in text_pairs.KINDS
+            )
+            print(f"  {score}: equal error rate, %: {', '.join(told)}")
+
+    answer(value, options.json, show)
+    return 0
+
+
 def background(options: argparse.Namespace) -> int:
-    """Keeps it, 2 MB or so an hour of speech."""
+    """Keeps it, 4 MB or so an hour."""
     require_there(options.path, options.negatives)
     from aqtaudio.adaptation import background as backgrounds
     from aqtaudio.adaptation.text_encoder import text_encoder

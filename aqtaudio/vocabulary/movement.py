@@ -3,7 +3,7 @@
 import flax.linen as nn
 import numpy as np
 
-from aqtaudio.vocabulary.edges import Own, Same
+from aqtaudio.vocabulary.edges import Fixed, Own, Same
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.signal import Signal
 
@@ -107,11 +107,13 @@ def _concat(layer: Layer, part: str, signals: tuple[Signal, ...], axis: int, edg
 
 
 class Regrid(Layer):
-    """The same values on a grid of their own: before layers of another range or width."""
+    """The same values on a grid of their own, or `edge`: for layers of another range or width."""
+
+    edge: Own | Fixed = Own()
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        return x.reading.operation(self, "output", "requantize", (x,), {}, Own())
+        return x.reading.operation(self, "output", "requantize", (x,), {}, self.edge)
 
 
 class Whole(Layer):

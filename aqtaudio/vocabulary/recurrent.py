@@ -7,6 +7,7 @@ a program the edges of frame 3 are called ".../t3".
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -29,6 +30,21 @@ State = Signal | jax.Array | None
 """A state [1, H] before a frame: a signal; in a scan its values; None before the first frame."""
 
 
+class Cell(Layer):
+    """One frame of a recurrent layer: its first state is what it puts out.
+
+    Attributes:
+      units: of each state, [1, units].
+    """
+
+    states: ClassVar[int] = 1
+    units: int
+
+    def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
+        """States after a frame, from its projection and the states before; () before the first."""
+        raise NotImplementedError
+
+
 class GRU(Layer):
     """Gated recurrent unit over [T, F]: its state after every frame, [T, units].
 
@@ -49,10 +65,10 @@ class GRU(Layer):
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         projected = Dense(3 * self.units, gain=1.0, name="kernel")(x)
         cell = GRUCell(self.units, name="cell")
-        return _over_frames(self, cell, projected, self.reverse, self.last)
+        return over_frames(self, cell, projected, self.reverse, self.last)
 
 
-class GRUCell(Layer):
+class GRUCell(Cell):
     """One frame of a GRU.
 
     With projections p = W x + b and q = U h + c, both [1, 3 units] in the order update, reset,
@@ -60,14 +76,12 @@ class GRUCell(Layer):
     h' = n + z (h - n). The state is on tanh's grid.
     """
 
-    units: int
-
     @nn.compact
     def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
         """The state [1, units] after a frame, from p and the state before it."""
         operation = projected.reading.operation
         (before,) = states or (None,)
-        h = _state(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
+        h = carried(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
         q = Dense(3 * self.units, gain=1.0, name="recurrent_kernel")(h)
         gates = (
             cut(self, "input_gates", projected, 1, 0, 2 * self.units),
@@ -84,7 +98,7 @@ class GRUCell(Layer):
         n = operation(self, "candidate", "tanh", (total,), {}, SIGNED_UNIT)
         away = operation(self, "away", "sub", (h, n), {}, Own())
         held = operation(self, "held", "mul", (update, away), {}, Own())
-        return (_kept(self, operation(self, "output", "add", (n, held), {}, SIGNED_UNIT)),)
+        return (remembered(self, operation(self, "output", "add", (n, held), {}, SIGNED_UNIT)),)
 
 
 class LSTM(Layer):
@@ -99,24 +113,24 @@ class LSTM(Layer):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         projected = Dense(4 * self.units, gain=1.0, name="kernel")(x)
-        return _over_frames(self, LSTMCell(self.units, name="cell"), projected)
+        return over_frames(self, LSTMCell(self.units, name="cell"), projected)
 
 
-class LSTMCell(Layer):
+class LSTMCell(Cell):
     """One frame of an LSTM.
 
     With p = W x + b and q = U h + c, both [1, 4 units] in the order input, forget, output,
     candidate: i, f, o = sigmoid(p + q), g = tanh(p_g + q_g), m' = f m + i g, h' = o tanh(m').
     """
 
-    units: int
+    states: ClassVar[int] = 2
 
     @nn.compact
     def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
         """Output and memory, both [1, units], after a frame, from p and both before it."""
         operation = projected.reading.operation
         before, memory = states or (None, None)
-        h = _state(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
+        h = carried(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
         recurrent = Dense(4 * self.units, gain=1.0, name="recurrent_kernel")(h)
         total = operation(self, "gates", "add", (projected, recurrent), {}, Own())
         gates = cut(self, "gates_sum", total, 1, 0, 3 * self.units)
@@ -130,7 +144,7 @@ class LSTMCell(Layer):
         memory = _Memory(name="memory")(keep, memory, let_in, candidate)
         shown = operation(self, "shown", "tanh", (memory,), {}, SIGNED_UNIT)
         h = operation(self, "output", "mul", (let_out, shown), {}, SIGNED_UNIT)
-        return _kept(self, h), memory
+        return remembered(self, h), memory
 
 
 class _Memory(Layer):
@@ -139,13 +153,13 @@ class _Memory(Layer):
     @nn.compact
     def __call__(self, keep: Signal, before: State, let_in: Signal, candidate: Signal) -> Signal:
         operation = keep.reading.operation
-        m = _state(self, keep.reading, "output", keep.shape, Own(), before)
+        m = carried(self, keep.reading, "output", keep.shape, Own(), before)
         kept = operation(self, "kept", "mul", (keep, m), {}, Own())
         written = operation(self, "written", "mul", (let_in, candidate), {}, Own())
-        return _kept(self, operation(self, "output", "add", (kept, written), {}, Own()))
+        return remembered(self, operation(self, "output", "add", (kept, written), {}, Own()))
 
 
-def _state(
+def carried(
     layer: Layer,
     reading: Reading,
     part: str,
@@ -160,16 +174,16 @@ def _state(
     return zeros if before is None else dataclasses.replace(zeros, values=before)
 
 
-def _kept(layer: Layer, state: Signal) -> Signal:
+def remembered(layer: Layer, state: Signal) -> Signal:
     """A state, which a stream remembers for its next block."""
     if layer.streams:
         state.reading.keep(layer, "start", state)
     return state
 
 
-def _over_frames(
+def over_frames(
     layer: Layer,
-    cell: GRUCell | LSTMCell,
+    cell: Cell,
     projected: Signal,
     reverse: bool = False,
     last: bool = False,
@@ -209,7 +223,7 @@ def _last(states: Signal, reverse: bool) -> Signal:
     return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
 
 
-def _observed(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Signal:
+def _observed(cell: Cell, projected: Signal, reverse: bool) -> Signal:
     """States of a scan that observes nothing; then all frames at once, from the states before."""
     unobserved = dataclasses.replace(projected, reading=projected.reading.unobserved)
     states = _scanned(cell, unobserved, reverse)
@@ -228,7 +242,7 @@ def _observed(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> Sig
     return dataclasses.replace(after, values=after.values.reshape(batch, frames, -1))
 
 
-def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> tuple[Signal, ...]:
+def _scanned(cell: Cell, projected: Signal, reverse: bool) -> tuple[Signal, ...]:
     def body(cell, before, values):
         states = cell(dataclasses.replace(projected, values=values[:, None]), before)
         return tuple(state.values for state in states), states
@@ -236,7 +250,7 @@ def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> tupl
     scan = nn.scan(body, **SCAN, reverse=reverse)
     # Both states are on signed grids, whose zero is the code 0.
     zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
-    before = (zeros,) * (1 if isinstance(cell, GRUCell) else 2)
+    before = (zeros,) * cell.states
     _, outs = scan(cell, before, projected.values)
 
     def of_all_frames(out: Signal) -> Signal:
@@ -246,7 +260,7 @@ def _scanned(cell: GRUCell | LSTMCell, projected: Signal, reverse: bool) -> tupl
     return tuple(map(of_all_frames, outs))
 
 
-def _streamed(layer: Layer, cell: GRUCell | LSTMCell, projected: Signal) -> Signal:
+def _streamed(layer: Layer, cell: Cell, projected: Signal) -> Signal:
     """A block of a stream: its first frame makes the variables that the others carry on."""
     first = cell(cut(layer, "frame", projected, 0, 0, 1), ())[0]
     if projected.shape[0] == 1:

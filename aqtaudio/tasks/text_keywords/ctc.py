@@ -87,26 +87,26 @@ def aligned(log_probabilities: jax.Array, labels: jax.Array, counts: jax.Array) 
     return jnp.zeros((clips, most + 1), jnp.int32).at[rows, label].max(when)[:, :most]
 
 
-def keyword_scores(log_probabilities: np.ndarray, phones: Sequence[int]) -> np.ndarray:
-    """For each frame how well the phones end there, float32 [T]: the best path through them, per
-    phone, over what the best classes of the same frames have.
+def path_scores(log_probabilities: jax.Array, phones: Sequence[int]) -> jax.Array:
+    """For each frame how well the phones end there, [B, T], 0 or less: the best path through them.
+
+    What its labels have less than the best ones of the same frames, in nats. It begins anywhere,
+    and between two phones it waits at the first or at the blank (`vocabulary.best_path`).
 
     Args:
-      log_probabilities: [T, P], normalised over classes or not.
+      log_probabilities: [B, T, P], normalised over classes or not.
       phones: class numbers of the keyword.
     """
-    over = log_probabilities - np.max(log_probabilities, -1, keepdims=True)
-    count = len(phones)
-    extended = np.zeros(2 * count, np.int64)
-    extended[::2] = phones
-    skips = np.zeros(len(extended), bool)
-    skips[2::2] = extended[2::2] != extended[:-2:2]
-    scores = np.full(len(extended), _NEVER, np.float64)
-    found = np.empty(len(over), np.float32)
-    for at, frame in enumerate(over):
-        came = np.maximum(scores, np.concatenate([[0.0], scores[:-1]]))
-        two = np.concatenate([[_NEVER, _NEVER], scores[:-2]])
-        came = np.where(skips, np.maximum(came, two), came)
-        scores = came + frame[extended]
-        found[at] = max(scores[-2], scores[-1]) / count
-    return found
+    costs = log_probabilities - jnp.max(log_probabilities, -1, keepdims=True)
+    enter = costs[..., jnp.asarray(phones)]
+    stay = jnp.maximum(enter, costs[..., BLANK, None])
+
+    def step(paths: jax.Array, frame: tuple[jax.Array, jax.Array]):
+        stays, enters = frame
+        passed = jnp.pad(paths[:, :-1], ((0, 0), (1, 0)))
+        paths = jnp.maximum(paths + stays, passed + enters)
+        return paths, paths[:, -1]
+
+    none = jnp.full(enter.shape[::2], _NEVER)
+    _, found = jax.lax.scan(step, none, (jnp.moveaxis(stay, 1, 0), jnp.moveaxis(enter, 1, 0)))
+    return jnp.moveaxis(found, 0, 1)

@@ -60,9 +60,27 @@ def test_errors(found, wanted, edits):
 def test_a_keyword_scores_where_it_ends():
     phones = [1, 2, 2, 3]
     path = [0, 3, 0, 1, 1, 2, 0, 2, 3, 0, 1, 2, 3, 0]
-    scores = ctc.keyword_scores(6.0 * np.eye(CLASSES)[path], phones)
+    costs = 6.0 * jnp.eye(CLASSES)[jnp.asarray(path)][None]
+    scores = np.asarray(ctc.path_scores(costs, phones))[0]
     assert scores[8] == 0.0  # the best path in every frame
     assert scores[7] < scores[8] and scores[12] < 0.0  # not yet; two phones of four
+
+
+def test_a_path_is_the_best_of_all():
+    """Of all ways to enter the phones one after the other, waiting at each or at the blank."""
+    phones, rng = (1, 3, 2), np.random.default_rng(0)
+    logits = rng.normal(size=(FRAMES, CLASSES)).astype(np.float32) * 3
+    costs = logits - logits.max(1, keepdims=True)
+    found = np.asarray(ctc.path_scores(jnp.asarray(logits)[None], phones))[0]
+    for last in range(FRAMES):
+        every = []
+        for at in itertools.combinations(range(last + 1), len(phones)):
+            total = 0.0
+            for phone, first, end in zip(phones, at, (*at[1:], last + 1), strict=True):
+                wait = np.maximum(costs[first + 1 : end, phone], costs[first + 1 : end, ctc.BLANK])
+                total += costs[first, phone] + wait.sum()
+            every.append(total)
+        assert found[last] == pytest.approx(max(every), abs=1e-5) if every else found[last] < -1e8
 
 
 def test_classes_of_phones():

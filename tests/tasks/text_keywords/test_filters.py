@@ -5,45 +5,80 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aqtaudio.adaptation.enroll_program import bank_program
+from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program
 from aqtaudio.program.execute import Executor
-from aqtaudio.tasks.text_keywords import queries
+from aqtaudio.tasks.text_keywords import ctc, queries
 from aqtaudio.tasks.text_keywords.clips import Clip
-from aqtaudio.tasks.text_keywords.filter_bank import LOGIT_STEP
+from aqtaudio.tasks.text_keywords.filter_bank import LOGIT_STEP, TOGETHER_FRAMES
 from aqtaudio.tasks.text_keywords.filters import FilterNetwork, Shape, answers, quantized
 
-SHAPE, CHANNELS, STEP = Shape(2, 2, 2, 3), 6, 0.1
+SHAPE, CHANNELS, STEP = Shape(2, 2, 2, 3), 44, 0.06
+PHONES = ((3, 7, 9, 1), (5, 5, 2, 8, 12, 30), (9, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def filters() -> np.ndarray:
+def keywords() -> list[Answer]:
     rng = np.random.default_rng(0)
-    return rng.normal(size=(3, SHAPE.total, CHANNELS)).astype(np.float32) * 0.2
+    return [
+        Answer(
+            rng.normal(size=(SHAPE.total, CHANNELS)).astype(np.float32) * 0.08, phones,
+            Line(1.0, bias), Line(slope, 2.0),
+        )
+        for phones, bias, slope in zip(PHONES, (-1.0, 0.0, 1.0), (0.3, 0.2, 0.5), strict=True)
+    ]  # fmt: skip
 
 
-def codes(frames: int = 40) -> np.ndarray:
-    return np.random.default_rng(1).integers(-128, 128, (1, frames, 1, 1, CHANNELS)).astype(np.int8)
+@pytest.fixture(scope="module")
+def priors() -> np.ndarray:
+    return np.log(np.random.default_rng(2).dirichlet(np.ones(ctc.CLASSES))).astype(np.float32) / 2
 
 
-def logits(filters: np.ndarray, biases: list[float]) -> np.ndarray:
+def codes(frames: int = 80) -> np.ndarray:
+    """Of an encoder, in which each keyword's phones are said once."""
+    rng = np.random.default_rng(1)
+    made = rng.integers(-60, 60, (1, frames, 1, 1, CHANNELS)).astype(np.int8)
+    for keyword, phones in enumerate(PHONES):
+        for place, phone in enumerate(phones):
+            first = 15 + 20 * keyword + 2 * place
+            made[0, first : first + 2, 0, 0, phone] = 120
+    return made
+
+
+def logits(keywords: list[Answer], priors: np.ndarray) -> np.ndarray:
     """Codes of the device's answers [frames, keywords]."""
-    executor = Executor(bank_program(list(filters), biases, SHAPE, STEP))
+    executor = Executor(bank_program(keywords, SHAPE, STEP, priors))
     return np.asarray(executor.blocks(codes())[0][0])
 
 
-def test_a_device_computes_what_training_does(filters):
-    found = logits(filters, [-1.0, 0.0, 1.0]) * LOGIT_STEP
+def wanted(keyword: Answer, priors: np.ndarray) -> np.ndarray:
+    """The same in real numbers [frames]."""
     real = jnp.asarray(codes()[0, :, 0].reshape(1, -1, CHANNELS) * STEP)
-    wanted = np.asarray(answers(real, quantized(jnp.asarray(filters), SHAPE), SHAPE))[0].T
-    wanted = np.clip(wanted + [-1.0, 0.0, 1.0], -128 * LOGIT_STEP, 127 * LOGIT_STEP)
-    assert np.abs(found - wanted).max() < 1.6 * LOGIT_STEP
-    assert np.std(wanted) > 10 * LOGIT_STEP
+    taps = quantized(jnp.asarray(keyword.taps)[None], SHAPE)
+    of_path = ctc.path_scores(real[..., : ctc.CLASSES] - priors, keyword.classes)
+
+    def near(scores):
+        padded = jnp.pad(scores, (TOGETHER_FRAMES - 1, 0), constant_values=-1e9)
+        return np.asarray([padded[at : at + TOGETHER_FRAMES].max() for at in range(len(scores))])
+
+    both = (keyword.filter, answers(real, taps, SHAPE)[0, 0]), (keyword.path, of_path[0])
+    total = sum(line.slope * near(scores) + line.bias for line, scores in both)
+    return np.clip(total, -128 * LOGIT_STEP, 127 * LOGIT_STEP)
 
 
-def test_keywords_do_not_change_one_another(filters):
-    together = logits(filters, [-1.0, 0.0, 1.0])
-    alone = logits(filters[1:2], [0.0])
-    assert np.array_equal(together[:, 1:2], alone)
+def test_a_device_computes_what_training_does(keywords, priors):
+    found = logits(keywords, priors) * LOGIT_STEP
+    for keyword, row in zip(keywords, found.T, strict=True):
+        real = wanted(keyword, priors)
+        first = len(keyword.classes)  # before it no path can have ended
+        assert np.abs(row - real)[first:].max() < 3 * LOGIT_STEP
+        assert np.std(real) > 10 * LOGIT_STEP
+
+
+def test_keywords_do_not_change_one_another(keywords, priors):
+    together = logits(keywords, priors)
+    for number in range(len(keywords)):
+        alone = logits(keywords[number : number + 1], priors)
+        assert np.array_equal(together[:, number], alone[:, 0])
 
 
 def test_parts_may_come_early():

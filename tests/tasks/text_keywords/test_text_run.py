@@ -1,0 +1,108 @@
+"""An encoder of phones is trained with its network of filters, and takes keywords."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from corpus import EXPERIMENT
+from small_dictionary import TEXT
+
+from aqtaudio.adaptation import text_pairs
+from aqtaudio.commands.command_line import main
+from aqtaudio.data import dictionary, manifest
+from aqtaudio.experiment import Experiment, Optimizer
+from aqtaudio.models.phone_encoder import PhoneEncoder
+from aqtaudio.runs.parity import parity
+from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
+from aqtaudio.tasks.text_keywords.filters import Shape
+from aqtaudio.tasks.text_keywords.task import TextKeywords
+
+pytestmark = pytest.mark.optimized(False)
+RATE_HZ, PHONE_MS = 16000, 120
+WORDS = ("computer", "jarvis", "hey", "say", "go", "no", "service", "composer", "suitor", "comb")
+STEPS = Optimizer(steps=3, batch_size=4, learning_rate=3e-3, warmup_steps=1)
+TEXT_RUN = Experiment(
+    model=PhoneEncoder(width=8, kernels=(3,)),
+    task=TextKeywords(
+        clip_ms=3000, mixing=None, channels=44, filters=Shape(2, 2, 2, 3), passes=1, phrases=2
+    ),
+    frontend=EXPERIMENT.frontend,
+    stream_block_frames=1,
+    stream_context_clips=0,
+    optimizer=STEPS,
+    finetune=dataclasses.replace(STEPS, steps=2),
+    calibration_batches=1,
+    evaluate_every=3,
+)
+
+
+def sounds(phones: list[str]) -> np.ndarray:
+    """A tone per phone."""
+    t = np.arange(RATE_HZ * PHONE_MS // 1000) / RATE_HZ
+    tones = [0.3 * np.sin(2 * np.pi * (200 + 40 * sum(map(ord, one)) % 3000) * t) for one in phones]
+    return np.concatenate(tones)
+
+
+def write_sentences(folder: Path) -> None:
+    """Sentences of two words, with transcripts: 24 to train on and 10 others."""
+    folder.mkdir()
+    (folder / "words.dict").write_text(TEXT)
+    known, rng = dictionary.read(folder / "words.dict"), np.random.default_rng(0)
+    rows, lines = [], ["path\ttext"]
+    for number in range(34):
+        said = rng.choice(WORDS, 2, replace=False)
+        path = f"{number}.flac"
+        phones = [phone for word in said for phone in known.words[word][0]]
+        samples = sounds(phones)
+        soundfile.write(folder / path, samples, RATE_HZ)
+        split = "train" if number < 24 else "val"
+        told = path, "speech", f"{split}{number % 5}", split, "made", "CC0"
+        rows.append(manifest.Recording(*told, len(samples) / RATE_HZ, RATE_HZ, folder))
+        lines.append(f"{path}\t{' '.join(said)}")
+    manifest.write(folder, rows)
+    (folder / "transcripts.tsv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def sentences(once) -> Path:
+    return once("sentences", write_sentences)
+
+
+@pytest.fixture(scope="module")
+def text_run(once, sentences) -> Path:
+    def write(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            known = dictionary.read(sentences / "words.dict")
+            patch.setattr(dictionary, "find", lambda *given: known)
+            train(TEXT_RUN, [sentences], folder, say=lambda text: None)
+
+    return once("text_run", write)
+
+
+@pytest.mark.slow
+def test_a_run_keeps_what_keywords_need(text_run, sentences, tmp_path, monkeypatch, capsys):
+    known = dictionary.read(sentences / "words.dict")
+    monkeypatch.setattr(dictionary, "find", lambda *given: known)
+    row = json.loads((text_run / "row.json").read_text())
+    assert {"float", "quantized", "integer"} <= row["metrics"].keys()
+    assert parity(Run(text_run), n=64)["mismatches"] == 0
+    given = ["pairs", text_run, "--data", sentences, "--json"]
+    assert main([str(one) for one in given]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["pairs"] >= 10
+    assert all(0 <= value[f"sum_{kind}"]["eer"] <= 1 for kind in text_pairs.KINDS)
+    given = ["enroll", text_run, "--keyword", "computer", "--negatives", sentences]
+    assert main([str(one) for one in [*given, "--out", tmp_path / "found"]]) == 0
+    assert parity(Run(tmp_path / "found"), n=64)["mismatches"] == 0
+
+
+def test_rates_of_scores():
+    positives, negatives = np.asarray([3.0, 4.0, 5.0, 0.0]), np.asarray([1.0, 2.0, -1.0, 3.5])
+    eer, auc = text_pairs.rates(positives, negatives)
+    assert eer == pytest.approx(0.25)
+    assert auc == pytest.approx(12 / 16)
+    assert text_pairs.rates(positives + 10, negatives) == (0.0, 1.0)
