@@ -39,8 +39,8 @@ _get_compile_options = compiler.get_compile_options
 
 
 def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
-    """jax's options of one compilation, with what users have unless the test wants less."""
-    own = {} if _less else USERS
+    """jax's options of one compilation, with what users have unless SETTING is on."""
+    own = {} if jax.config.read(SETTING) else USERS
     options = own | (env_options_overrides or {})
     return _get_compile_options(*arguments, env_options_overrides=options, **settings)
 

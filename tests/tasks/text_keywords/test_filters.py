@@ -12,6 +12,8 @@ from aqtaudio.tasks.text_keywords.clips import Clip
 from aqtaudio.tasks.text_keywords.filter_bank import LOGIT_STEP
 from aqtaudio.tasks.text_keywords.filters import FilterNetwork, Shape, answers, quantized
 
+pytestmark = pytest.mark.optimized(False)
+
 SHAPE, CHANNELS, STEP = Shape(2, 2, 2, 3), 6, 0.1
 
 
