@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from optimization import LESS
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.recipe import Recipe
@@ -15,7 +16,7 @@ from aqtaudio.vocabulary.signal import start
 
 # A quarter of the time: most of it goes into random numbers, 20 rounds of a cipher for each layer.
 # Only for what makes numbers to start from: laws hold for programs compiled as users run them.
-QUICKLY = {"xla_backend_optimization_level": 0}
+QUICKLY = LESS | {"xla_backend_optimization_level": 0}
 
 
 def initial(model: nn.Module, features: np.ndarray | jax.Array, seed: int = 0) -> dict[str, Any]:

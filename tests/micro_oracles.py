@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
+from initial import QUICKLY
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends import micro
@@ -48,9 +49,7 @@ def tensorflow_op(settings: MicroFrontend, samples: np.ndarray) -> np.ndarray:
     return features.numpy().astype(np.int32)
 
 
-@functools.partial(
-    jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
-)
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
 def _quickly(settings: MicroFrontend, samples: jax.Array, state: jax.Array):
     return settings.integers(samples, state)
 

@@ -1,30 +1,53 @@
 """How much XLA optimizes what is compiled: less where it is not compiled code that is tested.
 
-A pytest plugin, named in conftest.py. Most of the time of a training of a minute's test goes into
-LLVM. Modules that are about commands, files, checkpoints and settings say
-`pytestmark = pytest.mark.optimized(False)`; a test in them that compares integers says
-`@pytest.mark.optimized(True)`. The laws of integers are compiled as users compile. With any other
-choice of tests than the usual one (`-m slow`, `-m ""`), everything is.
+A pytest plugin, named in conftest.py. Most of the time of a test that trains goes into XLA: into
+LLVM, and into the emitter of fused operations, which sets up MLIR anew for each of them; without
+both a program compiles in a sixth of the time. Modules that are about commands, files, checkpoints
+and settings say `pytestmark = pytest.mark.optimized(False)`; a test in them that compares integers
+says `@pytest.mark.optimized(True)`. The laws of integers are compiled as users compile. With any
+other choice of tests than the usual one (`-m slow`, `-m ""`), everything is.
 """
 
 import os
 
 import jax
 import pytest
+from jax._src import compiler
 
 USUAL = "not slow"
 SETTING = "jax_disable_most_optimizations"
+# XLA reads its variable once per process. Ours starts with the short way, and says of each program
+# that is to be as users have it what they have; child processes read it themselves.
+LESS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+USERS = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+USERS_FLAGS = os.environ.get("XLA_FLAGS", "")
+LESS_FLAGS = " ".join([USERS_FLAGS, *(f"--{name}={value}".lower() for name, value in LESS.items())])
 _less = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
     line = "optimized(yes): whether XLA optimizes what the test compiles (tests/optimization.py)"
     config.addinivalue_line("markers", line)
+    if config.option.markexpr == USUAL:
+        os.environ["XLA_FLAGS"] = LESS_FLAGS
+        jax.devices()  # reads it
+        os.environ["XLA_FLAGS"] = USERS_FLAGS
+        compiler.get_compile_options = _as_users_have_it
+
+
+_get_compile_options = compiler.get_compile_options
+
+
+def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
+    """jax's options of one compilation, with what users have unless SETTING is on."""
+    own = {} if jax.config.read(SETTING) else USERS
+    options = own | (env_options_overrides or {})
+    return _get_compile_options(*arguments, env_options_overrides=options, **settings)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before the test's fixtures are made; its child processes inherit the variable."""
+    """Before the test's fixtures are made; its child processes inherit the variables."""
     global _less
     mark = item.get_closest_marker("optimized")
     less = item.config.option.markexpr == USUAL and mark is not None and mark.args == (False,)
@@ -33,4 +56,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _less = less
     jax.config.update(SETTING, less)
     os.environ[SETTING.upper()] = str(less)
+    os.environ["XLA_FLAGS"] = LESS_FLAGS if less else USERS_FLAGS
     jax.clear_caches()  # they do not know the setting

@@ -14,6 +14,8 @@ from board_kernels import TREE, needed
 from aqtaudio.firmware import arena, boards, tree
 from aqtaudio.runs.run import FILES, Run
 
+pytestmark = pytest.mark.optimized(False)
+
 needs_cmake = pytest.mark.skipif(
     not (shutil.which("cmake") and shutil.which("c++") and shutil.which("make")),
     reason="no CMake or no C++ compiler",

@@ -11,6 +11,8 @@ import pytest
 from aqtaudio.commands import command_line
 from aqtaudio.commands.command_line import main
 
+pytestmark = pytest.mark.optimized(False)
+
 HELD = """
 import sys
 from pathlib import Path

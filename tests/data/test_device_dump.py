@@ -13,6 +13,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.tasks.keywords.data import KeywordData
 
+pytestmark = pytest.mark.optimized(False)
+
 FRAMES, BANDS, HOP_MS = 6, 5, 20
 SHAPE = (FRAMES, BANDS)
 

@@ -18,6 +18,8 @@ from aqtaudio.detection.detector import (
 from aqtaudio.detection.posteriors import Smoother, softmax
 from aqtaudio.errors import BadInput
 
+pytestmark = pytest.mark.optimized(False)
+
 CLASSES = ("yes", "no", "unknown", "silence")
 TARGETS = ("no", "yes")
 BLOCK_MS = 20.0

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from corpus import EXPERIMENT
+from initial import QUICKLY
 from micro_oracles import int8_of, quickly_compiled, signals, voices
 
 from aqtaudio.errors import BadInput
@@ -18,6 +19,8 @@ from aqtaudio.frontends.named import write
 from aqtaudio.frontends.vendor import VendorFrontend, persistent_trace
 from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.settings import from_json, overlay, to_json
+
+pytestmark = pytest.mark.optimized(False)
 
 VENDOR = VendorFrontend()
 PLAIN = VendorFrontend(
@@ -44,9 +47,7 @@ def samples() -> np.ndarray:
     return np.stack([voices(rng, 16_000, 16_000) for _ in range(3)])
 
 
-@functools.partial(
-    jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
-)
+@functools.partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
 def _quickly(settings: VendorFrontend, samples: jax.Array) -> jax.Array:
     return settings.integers(samples)
 
@@ -138,6 +139,7 @@ def test_what_only_grows_is_refused():
         VendorFrontend(estimate="persistent")
 
 
+@pytest.mark.optimized(True)
 def test_a_batch_is_its_clips_also_in_a_larger_program(samples):
     audio = jnp.asarray(samples / 32768, jnp.float32)
     alone = VENDOR.normalised(integers(VENDOR, samples))

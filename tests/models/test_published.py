@@ -24,6 +24,8 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layer_tree import Layers, flatten
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def trainable(model: nn.Module, features: tuple[int, int]) -> Layers:
     """Parameters by layer, as shapes."""

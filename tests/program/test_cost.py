@@ -10,6 +10,8 @@ from cases import PUBLISHED
 from aqtaudio.program.cost import OperationCost, cost, table
 from aqtaudio.program.program import Edge, Operation, Program
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def ds_cnn_s(**options) -> Program:
     return programs.ds_cnn(classes=12, **options)

@@ -24,6 +24,8 @@ from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.keywords.word_threshold import WordNetwork
 from aqtaudio.tasks.stream import Framer, Stream
 
+pytestmark = pytest.mark.optimized(False)
+
 RATE_HZ = 16_000
 
 

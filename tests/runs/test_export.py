@@ -15,6 +15,8 @@ from aqtaudio.runs.evaluate import evaluate
 from aqtaudio.runs.export import GOLDEN_CLIPS, export, golden_codes, keep
 from aqtaudio.runs.run import Run
 
+pytestmark = pytest.mark.optimized(False)
+
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}

@@ -12,6 +12,8 @@ from crashes import active, kill
 
 from aqtaudio.study.store import Store
 
+pytestmark = pytest.mark.optimized(False)
+
 FOLDERS = Path(__file__).parents[1:3]  # of the tests, for the experiment; of the package
 KILLS = 50
 STUDY = """

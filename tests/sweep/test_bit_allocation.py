@@ -20,6 +20,8 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 # Per kind of model one of each form; the published sizes say nothing new.
 FAST = ("ds_cnn_small", "tc_resnet_small", "bc_resnet_small", "gru_small", "svdf_small")
 KINDS = [

@@ -11,6 +11,8 @@ from aqtaudio.study.progress import Counts
 from aqtaudio.sweep import tour as module
 from aqtaudio.sweep.tour import Tour
 
+pytestmark = pytest.mark.optimized(False)
+
 EXPECTED_S = {"first": 10.0, "second": 30.0}
 
 

@@ -23,6 +23,8 @@ from aqtaudio.vocabulary.aqt_arithmetic import (
     zeros_floor,
 )
 
+pytestmark = pytest.mark.optimized(False)
+
 KEY = jax.random.key(0)
 NO_FLOOR = np.zeros(2, np.float32)
 WEIGHTS = {

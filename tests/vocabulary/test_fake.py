@@ -11,6 +11,8 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 W4A8 = pytest.param("w4a8", marks=pytest.mark.slow)
 
 

@@ -10,6 +10,8 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 
+pytestmark = pytest.mark.optimized(False)
+
 RECIPE = Recipe(rules=(Rule("block_1/pointwise", svd_penalty=0.1), Rule()))
 
 

@@ -21,6 +21,8 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record, record_real
 from aqtaudio.vocabulary.signal import start
 
+pytestmark = pytest.mark.optimized(False)
+
 BATCH = 8
 QUICK = {
     ("conv_causal", "w8a8"),

@@ -24,7 +24,10 @@ from aqtaudio.vocabulary.layers import GRU, Attention, Input
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.filterwarnings("ignore:Implicit conversion")  # of aqtp 0.9.0
+pytestmark = [
+    pytest.mark.optimized(False),
+    pytest.mark.filterwarnings("ignore:Implicit conversion"),  # of aqtp 0.9.0
+]
 
 NEAREST, STOCHASTIC = Recipe(gradient_bits=8), Recipe(gradient_bits=8, stochastic_rounding=True)
 KEY = jax.random.key(0)

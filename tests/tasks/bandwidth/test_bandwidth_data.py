@@ -13,6 +13,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem, at_level, has_upper_band
 from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16000
 
 

@@ -34,6 +34,8 @@ from aqtaudio.tasks.bandwidth.task import Bandwidth
 from aqtaudio.tasks.sound_file import convert_file
 from aqtaudio.training.restore import restore
 
+pytestmark = pytest.mark.optimized(False)
+
 MODELS = "aqtaudio.tasks.sound_quality.models_are_installed"
 HZ = 16000
 PHASE = Optimizer(steps=3, batch_size=2, learning_rate=1e-3, warmup_steps=1)

@@ -7,6 +7,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.tasks.bandwidth.scores import log_spectral_distances_db, scores
 from aqtaudio.tasks.bandwidth.trivial import Trivial
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16000
 
 

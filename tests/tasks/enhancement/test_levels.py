@@ -8,6 +8,8 @@ import pytest
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement.levels import level_curve, step_recovery
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16000
 AT_S = 2.0
 LOSSES = [f"loss_{window}_db" for window in ("0_500_ms", "500_1500_ms", "1500_3000_ms")]

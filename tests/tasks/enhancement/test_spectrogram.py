@@ -10,6 +10,8 @@ from matplotlib.image import imread
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.spectrogram import Columns, write
 
+pytestmark = pytest.mark.optimized(False)
+
 HZ = 16000
 
 

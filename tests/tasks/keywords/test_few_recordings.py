@@ -14,6 +14,8 @@ from aqtaudio.tasks.keywords import few_recordings
 from aqtaudio.tasks.keywords.data import KeywordData
 from aqtaudio.tasks.keywords.few_recordings import draw, held_out
 
+pytestmark = pytest.mark.optimized(False)
+
 WORDS = ("ar:yes", "ar:no")
 
 

@@ -26,6 +26,8 @@ from aqtaudio.tasks.keywords.negatives import (
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 
+pytestmark = pytest.mark.optimized(False)
+
 RATE_HZ = 8000
 WORDS = ("low", "high")
 

@@ -16,6 +16,8 @@ from aqtaudio.frontends.spectral import Mfcc
 from aqtaudio.tasks.keywords.picovoice import Protocol, counts, figures
 from aqtaudio.tasks.setup import Setup
 
+pytestmark = pytest.mark.optimized(False)
+
 FRONTEND = Mfcc(sample_rate_hz=RATE_HZ, window_ms=40.0, hop_ms=20.0, coefficients=10)
 SETUP = Setup(FRONTEND, 500, block_frames=1)
 CLASSES = ("box", "unknown", "silence")

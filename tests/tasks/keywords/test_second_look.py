@@ -13,6 +13,8 @@ from aqtaudio.tasks.keywords.spotting import Spotting
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 
+pytestmark = pytest.mark.optimized(False)
+
 BLOCK_MS = 80.0
 HOLD = round(HOLD_MS / BLOCK_MS)
 TASK = Spotting(("go", "stop"))

@@ -12,6 +12,7 @@ from aqtaudio.tasks.text_keywords.clips import Clip
 from aqtaudio.tasks.text_keywords.filter_bank import LOGIT_STEP, TOGETHER_FRAMES
 from aqtaudio.tasks.text_keywords.filters import FilterNetwork, Shape, answers, quantized
 
+pytestmark = pytest.mark.optimized(False)
 SHAPE, CHANNELS, STEP = Shape(2, 2, 2, 3), 44, 0.06
 PHONES = ((3, 7, 9, 1), (5, 5, 2, 8, 12, 30), (9, 3, 4))
 
