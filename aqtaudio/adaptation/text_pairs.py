@@ -24,7 +24,7 @@ from aqtaudio.tasks.text_keywords import ctc, queries
 from aqtaudio.tasks.text_keywords.contrast import LATE_FRAMES
 from aqtaudio.tasks.text_keywords.filters import answers
 
-PER_CLIP = 16
+PER_CLIP = 12
 """Phrases of a clip of training's length."""
 SCORES = FILTER, CTC, SUM = "filter", "ctc", "sum"
 KINDS = "easy", "hard"
@@ -152,10 +152,12 @@ def _listened(
     total = max(map(len, parts))
     heard = np.stack([np.pad(part, ((0, total - len(part)), (0, 0))) for part in parts])
     ends = np.arange(total) < np.asarray([len(part) for part in parts])[:, None]
-    run = compiled(
-        lambda labels: jnp.max(jnp.where(ends, ctc.path_scores(heard, labels), -jnp.inf), 1)
-    )
-    columns = [np.asarray(run(jnp.asarray(classes))) for classes in texts]
+
+    def best(heard: jax.Array, labels: jax.Array) -> jax.Array:
+        return jnp.max(jnp.where(ends, ctc.path_scores(heard, labels), -jnp.inf), 1)
+
+    run = compiled(best)
+    columns = [np.asarray(run(heard, jnp.asarray(classes))) for classes in texts]
     return _normalised(np.stack(columns, 1) / [len(classes) for classes in texts])
 
 
