@@ -245,9 +245,16 @@ def test_a_run_hears_only_what_its_model_takes(tiny_run):
         run.hearing(dataclasses.replace(TRAINED, sample_rate_hz=16_000))
 
 
+def unreadable(parent):
+    """A data folder whose reading would fail with words of its own."""
+    (parent / "data").mkdir()
+    (parent / "data" / "MANIFEST.tsv").write_text("no manifest")
+    return parent / "data"
+
+
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_read(tiny_run, refused, tmp_path):
     files = (named(LOG_MEL, tmp_path / "a"), named(LOG_MEL, tmp_path / "b"))
-    arguments = ("--data", tmp_path / "nowhere", "--run", tiny_run, "--out", tmp_path / "out")
+    arguments = ("--data", unreadable(tmp_path), "--run", tiny_run, "--out", tmp_path / "out")
     assert "takes 24 frames of 10 features" in refused("frontend", "compare", *files, *arguments)
     assert not (tmp_path / "out").exists()
 
@@ -290,14 +297,23 @@ def test_for_people(tiny_run, tone_corpus, cli, tmp_path):
         (["frontend"], "COMMAND"),
         (["frontend", "compare", "mfcc"], "B"),
         (["frontend", "compare", "mfcc", "log-mel"], "--data"),
-        (["frontend", "compare", "mfcc", "mel", "--data", "d"], "'mel': allowed: log-mel, mfcc"),
+        (
+            ["frontend", "compare", "mfcc", "mel", "--data", "../data"],
+            "'mel': allowed: log-mel, mfcc",
+        ),
         (["frontend", "compare", "mfcc", "mfcc", "--data", "d"], "no data folder d"),
-        (["frontend", "compare", "mfcc", "log-mel", "--data", "d"], "features per frame 10 in A"),
+        (
+            ["frontend", "compare", "mfcc", "log-mel", "--data", "../data"],
+            "features per frame 10 in A",
+        ),
         (["frontend", "compare", "mfcc", "mfcc", "--data", "d", "--run", "r"], "no such run"),
         (["frontend", "compare", "mfcc", "mfcc", "--data", "d", "--worst", "0"], "at least 1"),
     ],
 )
 def test_bad_input(arguments, words, refused, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    unreadable(tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     assert words in refused(*arguments)
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
