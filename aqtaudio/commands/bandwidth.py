@@ -21,7 +21,7 @@ from aqtaudio.commands.arguments import (
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
-    from aqtaudio.runs.run import Run
+    pass
 
 FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
 """Of a checkout: what extends where no run is named, 16x8, for the ear."""
@@ -98,28 +98,6 @@ def trivial(options: argparse.Namespace) -> int:
             print(f"{name}:")
             for line in task.show(scores):
                 print(f"  {line}")
-
-    answer(value, options.json, show)
-    return 0
-
-
-def robustness_of_bandwidth(run: "Run", options: argparse.Namespace) -> int:
-    """Lines and levels that training did not have, beside the narrow band."""
-    from aqtaudio.runs.network import network
-    from aqtaudio.tasks.bandwidth.robustness import robustness
-    from aqtaudio.tasks.bandwidth.task import Bandwidth
-
-    task, setup = Bandwidth.of(run.experiment.task), run.experiment.setup
-    data = task.load(options.data, setup, (options.split,))
-    items = run.items(data, options.split)[: options.limit]
-    with network(run, options.runtime) as opened:
-        value = {"runtime": options.runtime, "split": options.split}
-        value |= robustness(opened, data, items, setup)
-
-    def show(value: dict[str, Any]) -> None:
-        print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
-        for line in value["lines"]:
-            print(f"  {line['condition']:<10} {task.headlines.line(line)}")
 
     answer(value, options.json, show)
     return 0

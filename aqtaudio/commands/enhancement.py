@@ -1,23 +1,17 @@
-"""aqtaudio enhance: noise suppression by a run; robustness, of any run."""
+"""aqtaudio enhance: noise suppression by a run."""
 
 import argparse
 import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from aqtaudio.commands import sound_files
-from aqtaudio.commands.answers import answer, say
+from aqtaudio.commands.answers import say
 from aqtaudio.commands.arguments import (
     RUNTIMES,
     Verbs,
-    add_data,
     add_json,
-    add_run,
-    add_runtime,
-    add_split,
-    positive,
     require_there,
 )
 
@@ -28,7 +22,6 @@ STUDY = Path(__file__).parents[2] / "results/denoise"
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     _add_enhance(verbs)
-    _add_robustness(verbs)
 
 
 def _add_enhance(verbs: Verbs) -> None:
@@ -74,63 +67,3 @@ def enhance(options: argparse.Namespace) -> int:
         options.source, options.target, enhancers, options.stream, options.png, raw, say
     )
     return sound_files.tell(options, run, value)
-
-
-def _add_robustness(verbs: Verbs) -> None:
-    text = "what levels, steps of them, DC, clipping, noise or telephone lines do to a run"
-    command = verbs.add("robustness", robustness, text)
-    add_run(command)
-    add_data(command)
-    add_split(command)
-    add_runtime(command)
-    command.add_argument("--limit", type=positive, metavar="N")
-    add_json(command)
-
-
-def robustness(options: argparse.Namespace) -> int:
-    """Levels and level steps; of keywords also what else they may go through; telephone lines."""
-    require_there(options.path, options.data)
-    from aqtaudio.commands.bandwidth import robustness_of_bandwidth
-    from aqtaudio.commands.keywords import robustness_of_keywords
-    from aqtaudio.runs.network import network
-    from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.bandwidth.task import Bandwidth
-    from aqtaudio.tasks.enhancement.robustness import robustness
-    from aqtaudio.tasks.enhancement.task import Enhancement
-    from aqtaudio.tasks.keywords.task import Keywords
-
-    run, split = Run(options.path), options.split
-    if isinstance(run.experiment.task, Keywords):
-        return robustness_of_keywords(run, run.experiment.task, options)
-    if isinstance(run.experiment.task, Bandwidth):
-        return robustness_of_bandwidth(run, options)
-    task, setup = Enhancement.of(run.experiment.task, run.path), run.experiment.setup
-    data = task.load(options.data, setup, (split,))
-    items = run.items(data, split)[: options.limit]
-    with network(run, options.runtime) as opened:
-        value = {"runtime": options.runtime, "split": split}
-        value |= robustness(opened, task, data, items, setup)
-    answer(value, options.json, _show)
-    return 0
-
-
-def _show(value: dict[str, Any]) -> None:
-    print(f"{value['runtime']} on {value['n']} mixtures of {value['split']}")
-    for row in value["levels"]:
-        print(
-            f"  {row['level_dbfs']:6.0f} dBFS  SI-SDR {_signed(row, 'si_sdr_improvement_db')} "
-            f"dB better, output {_signed(row, 'output_ratio_db')} dB"
-        )
-    for row in value["steps"]:
-        times = (row["recovery_ms_median"], row["recovery_ms_worst"])
-        median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
-        lost = _signed(row, "loss_0_500_ms_db").removeprefix("+")
-        print(
-            f"  {row['step_db']:+6.0f} dB    {lost} dB lost in 500 ms; "
-            f"recovered after {median} (median), {worst} (worst), "
-            f"{100 * row['recovered_within_100_ms']:.0f} % within 100 ms"
-        )
-
-
-def _signed(row: dict[str, Any], name: str) -> str:
-    return f"{row[name]:+.1f}" if name in row else "?"

@@ -104,7 +104,7 @@ def detect(options: argparse.Namespace) -> int:
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.keywords.listening import Trial, detect, require_audio
+    from aqtaudio.tasks.keywords.listening import Trial, detect
     from aqtaudio.tasks.keywords.negatives import negatives
     from aqtaudio.tasks.keywords.second_look import Looks
     from aqtaudio.tasks.keywords.task import Keywords
@@ -112,7 +112,7 @@ def detect(options: argparse.Namespace) -> int:
     run, split = Run(options.path), options.split
     task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
-    require_audio(setup)
+    setup.require_audio()
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     opens, looks = functools.partial(listening, run, options.runtime), Looks()
     if options.second is not None:
@@ -174,7 +174,6 @@ def _protocol(options: argparse.Namespace) -> int:
     from aqtaudio.detection.detector import DetectorSettings
     from aqtaudio.runs.network import listening, require_stream
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.keywords.listening import require_audio
     from aqtaudio.tasks.keywords.picovoice import Protocol
     from aqtaudio.tasks.keywords.task import Keywords
 
@@ -190,7 +189,7 @@ def _protocol(options: argparse.Namespace) -> int:
     run = Run(options.path)
     task, setup = Keywords.of(run.experiment.task, run.path), run.experiment.setup
     require_stream(run)
-    require_audio(setup)
+    setup.require_audio()
     settings = dataclasses.replace(task.detector, **given(options, DetectorSettings))
     opens = functools.partial(listening, run, options.runtime)
     clips, work = options.keywords, options.work or run.path / options.protocol
@@ -206,28 +205,6 @@ def _protocol(options: argparse.Namespace) -> int:
     rates = [found["miss_rate"] for found in value["words"].values()]
     value["miss_rate"] = None if None in rates else sum(rates) / len(rates)
     answer(value, options.json, _show_protocol)
-    return 0
-
-
-def robustness_of_keywords(run: "Run", task: "Keywords", options: argparse.Namespace) -> int:
-    """The verb `robustness` for a run of keywords: a table."""
-    from aqtaudio.runs.network import network
-    from aqtaudio.tasks.keywords.listening import require_audio
-    from aqtaudio.tasks.keywords.robustness import markdown, robustness
-
-    split, setup = options.split, run.experiment.setup
-    require_audio(setup)
-    data = task.load(options.data, setup, (split,))
-    items = run.items(data, split)[: options.limit]
-    with network(run, options.runtime) as opened:
-        value = {"runtime": options.runtime, "split": split}
-        value |= robustness(opened, task, data, items, setup, split, say)
-
-    def show(value: dict[str, Any]) -> None:
-        print(f"{value['runtime']} on {value['n']} clips of {value['split']}, in per cent\n")
-        print(markdown(value), end="")
-
-    answer(value, options.json, show)
     return 0
 
 

@@ -81,13 +81,13 @@ def listen(options: argparse.Namespace) -> int:
 
     from aqtaudio.runs.network import listening, quickest
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.keywords.listening import listen, require_audio
+    from aqtaudio.tasks.keywords.listening import listen
     from aqtaudio.tasks.keywords.task import Keywords
 
     run = Run(options.path)
     task = Keywords.of(run.experiment.task, run.path)
     require_frontend(run, options.frontend)
-    require_audio(run.experiment.setup)
+    run.experiment.setup.require_audio()
     settings, origin = stored_settings(run.path, task, changes)
     rate_hz = run.experiment.frontend.sample_rate_hz
     runtime = options.runtime or quickest(run)

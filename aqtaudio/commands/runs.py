@@ -1,4 +1,4 @@
-"""aqtaudio evaluate, parity, export, check, cost: what a run is, and what a device gets of it."""
+"""aqtaudio evaluate, robustness, parity, export, check, cost: what a run is, and its device's."""
 
 import argparse
 import contextlib
@@ -28,6 +28,7 @@ from aqtaudio.program.kernel_libraries import LIBRARIES
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     _add_evaluate(verbs)
+    _add_robustness(verbs)
     _add_parity(verbs)
     _add_export(verbs)
     _add_check(verbs)
@@ -68,6 +69,40 @@ def evaluate(options: argparse.Namespace) -> int:
             print(f"  {factor:.3f} of the sound's time, hop by hop on this machine")
         if "macs_per_second" in value:
             print(f"  {value['macs_per_second'] / 1e6:.1f} million MACs per second")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def _add_robustness(verbs: Verbs) -> None:
+    text = "what levels, steps of them, DC, clipping, noise or telephone lines do to a run"
+    command = verbs.add("robustness", robustness, text)
+    add_run(command)
+    add_data(command)
+    add_split(command)
+    add_runtime(command)
+    command.add_argument("--limit", type=positive, metavar="N")
+    add_json(command)
+
+
+def robustness(options: argparse.Namespace) -> int:
+    """What becomes of a run's figures in conditions that training may not have had."""
+    require_there(options.path, options.data)
+    from aqtaudio.runs.network import network
+    from aqtaudio.runs.run import Run
+
+    run, split = Run(options.path), options.split
+    task, setup = run.experiment.task, run.experiment.setup
+    data = task.load(options.data, setup, (split,))
+    items = run.items(data, split)[: options.limit]
+    with network(run, options.runtime) as opened:
+        value = {"runtime": options.runtime, "split": split}
+        value |= task.robustness(opened, data, items, setup, split, say)
+
+    def show(value: dict[str, Any]) -> None:
+        print(f"{value['runtime']} on {value['n']} clips of {value['split']}")
+        for line in task.show_robustness(value):
+            print(f"  {line}".rstrip())
 
     answer(value, options.json, show)
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend
 from aqtaudio.program.compiler import compiled
 
@@ -39,6 +40,11 @@ class Setup:
     def clip_samples(self) -> int:
         """Length of one clip."""
         return self.frontend.clip_samples(self.clip_ms)
+
+    def require_audio(self) -> None:
+        """Raises BadInput where only the device can compute features."""
+        if not self.frontend.takes_audio:
+            raise BadInput("the run was trained on a device's features, and takes no audio")
 
     @property
     def streams(self) -> bool:

@@ -294,6 +294,25 @@ class Task(abc.ABC):
         """What can be listened to, of items; nothing of tasks that make no sound."""
         return []
 
+    def robustness(
+        self,
+        network: Network,
+        data: Any,
+        items: Sequence[Any],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """What becomes of figures in conditions that training may not have had; "n" items.
+
+        Raises BadInput where a task does not tell it.
+        """
+        raise BadInput(f"robustness: a run of {type(self).__name__.lower()} does not tell it")
+
+    def show_robustness(self, told: Scores) -> list[str]:
+        """Lines that tell people what `robustness` returned."""
+        raise TypeError(f"{type(self).__name__} tells no robustness")
+
     def row(
         self,
         networks: Networks,

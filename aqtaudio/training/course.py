@@ -103,6 +103,7 @@ class Course(contextlib.AbstractContextManager):
         if done % experiment.checkpoint_every == 0 and not is_last:
             known = {"best": self._best} if self._best else {}
             self._checkpoints.save(done, state() | known, self._recent)
+        self._log.passed(done)
         self._end_when_patience_does(state)
 
     def _end_when_patience_does(self, state: Callable[[], State] | None = None) -> None:

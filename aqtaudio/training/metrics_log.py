@@ -1,6 +1,10 @@
-"""What a run reports while it trains: JSON lines, TensorBoard events and a progress bar."""
+"""What a run reports while it trains: JSON lines, TensorBoard events, and on the error output a
+progress bar or, where that is no terminal, a line now and then.
+"""
 
+import datetime
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -19,15 +23,19 @@ from tensorboardX import SummaryWriter
 
 from aqtaudio.files import write
 
+LINE_EVERY_S = 30.0
+"""Where there is no bar."""
+
 
 class MetricsLog:
-    """Writes `metrics.jsonl` and `tensorboard/` in a run directory and shows a progress bar."""
+    """Writes `metrics.jsonl` and `tensorboard/` in a run directory and shows how far it is."""
 
     def __init__(self, directory: Path, phase: str, first_step: int, steps: int):
         """Lines of this phase at or after `first_step` are dropped: they are about to be redone."""
         self.phase, self.steps = phase, steps
         self.path = directory / "metrics.jsonl"
         self._started, self._first_step = time.monotonic(), first_step
+        self._told, self._figures = -math.inf, ""
         self._keep_lines_before(first_step)
         self._board = SummaryWriter(str(directory / "tensorboard" / phase), purge_step=first_step)
         self._bar = Progress(
@@ -62,6 +70,18 @@ class MetricsLog:
             self._board.add_scalar(name, float(value), step)
         figures = "  ".join(f"{name} {float(value):.4f}" for name, value in values.items())
         self._bar.update(self._task, completed=step, figures=figures)
+        self._figures = figures
+
+    def passed(self, step: int) -> None:
+        """Where there is no bar, now and then: `step` (steps done) and the latest figures."""
+        elapsed = time.monotonic() - self._started
+        if not self._bar.disable or elapsed - self._told < LINE_EVERY_S:
+            return
+        self._told = elapsed
+        left_s = elapsed / max(1, step - self._first_step) * (self.steps - step)
+        left = datetime.timedelta(seconds=round(left_s))
+        parts = f"{self.phase} {step}/{self.steps}", self._figures, f"{left} left"
+        print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
     def _keep_lines_before(self, step: int) -> None:
         if not self.path.exists():

@@ -166,6 +166,11 @@ def test_commands_of_other_tasks_refuse_it(run, tone_corpus, capsys):
         assert "a run of height; allowed: a run of keywords" in capsys.readouterr().err
 
 
+def test_robustness_is_told_by_tasks_that_know_it(run, folder, capsys):
+    assert main(["robustness", str(run), "--data", str(folder / "data")]) == 2
+    assert "a run of height does not tell it" in capsys.readouterr().err
+
+
 def test_what_the_task_has_no_use_for_is_refused(folder, capsys):
     arguments = ["train", str(folder / "config.py"), "--data", str(folder / "data")]
     arguments += ["--out", str(folder / "refused"), "--augmentation.gain_db", "3"]

@@ -1,10 +1,11 @@
 """Bandwidth extension: speech of 8 kHz to speech of 16 kHz, from wave to wave."""
 
 import dataclasses
+import functools
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.wave import WaveBlocks
 from aqtaudio.program.execute import Executor
 from aqtaudio.tasks import sound_quality
-from aqtaudio.tasks.bandwidth import device, whole
+from aqtaudio.tasks.bandwidth import device, robustness, whole
 from aqtaudio.tasks.bandwidth import scores as figures
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem
 from aqtaudio.tasks.bandwidth.discriminators import SpectrumDiscriminator, WaveDiscriminator
@@ -215,9 +216,36 @@ class Bandwidth(Task):
         self, network: Network, data: BandwidthData, items: Sequence[SpeechItem], setup: Setup
     ) -> Scores:
         """Means, intervals over speakers, and per condition; of the narrow band too."""
+        return self._scored(network, data, setup, items)
+
+    def robustness(
+        self,
+        network: Network,
+        data: BandwidthData,
+        items: Sequence[SpeechItem],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """One clip of every speaker over every line, DNSMOS too (`robustness.robustness`)."""
+        scored = functools.partial(self._scored, network, data, setup, with_dnsmos=True)
+        return robustness.robustness(scored, data, items)
+
+    def show_robustness(self, told: Scores) -> list[str]:
+        """A line per telephone line."""
+        return [f"{x['condition']:<10} {self.headlines.line(x)}" for x in told["lines"]]
+
+    def _scored(
+        self,
+        network: Network,
+        data: BandwidthData,
+        setup: Setup,
+        items: Sequence[SpeechItem],
+        with_dnsmos: bool = False,
+    ) -> Scores:
         narrow, wide = (to_float(x) for x in data.evaluation_arrays(items))
         made = whole.extended(network, narrow, frontend_of(setup))
-        return compared(wide, narrow, made, data, items)
+        return compared(wide, narrow, made, data, items, with_dnsmos)
 
     def sounds(
         self, network: Network, data: BandwidthData, items: Sequence[SpeechItem], setup: Setup

@@ -6,20 +6,14 @@ does not show it.
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks import sound_quality
-from aqtaudio.tasks.enhancement import whole
-from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.levels import level_curve, step_recovery
-from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
-from aqtaudio.tasks.setup import Setup
-from aqtaudio.tasks.task import Network
 
 LEVELS_DBFS = (-60.0, -50.0, -40.0, -25.0, -10.0)
 STEPS_DB = (-30.0, 30.0)
@@ -27,13 +21,10 @@ SOON_MS = 100
 
 
 def robustness(
-    network: Network,
-    task: Enhancement,
-    data: EnhancementData,
-    items: Sequence[MixtureItem],
-    setup: Setup,
-    levels_dbfs: Sequence[float] = LEVELS_DBFS,
-    steps_db: Sequence[float] = STEPS_DB,
+    enhance: Callable[[np.ndarray], np.ndarray],
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    speakers: Sequence[str],
+    rate_hz: int,
 ) -> dict[str, Any]:
     """What `robustness` tells.
 
@@ -41,28 +32,26 @@ def robustness(
     converter does. Steps are in the middle of a mixture; a step up starts that much below the usual
     level.
 
+    Args:
+      enhance: sound of sound, float32 [N], full scale 1.
+      pairs: clean and noisy clips, float32 [N].
+      speakers: of the clips; intervals are over them.
+      rate_hz: of all sound.
+
     Returns:
       {"n", "levels": [summary of `level_curve`, one per level], "steps":
       [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst",
       "recovered_within_100_ms" (share)}]}; a recovery that never came is null.
     """
-    noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
-    speakers = [data.speaker_of(item) for item in items]
-    rate_hz, frontend = data.sample_rate_hz, frontend_of(setup)
-
-    def enhance(clip: np.ndarray) -> np.ndarray:
-        return whole.of_audio(network, clip[None], task.filtering, frontend)[0]
-
-    pairs = list(zip(clean, noisy, strict=True))
-    curves = [level_curve(c, n, levels_dbfs, enhance, rate_hz) for c, n in pairs]
+    curves = [level_curve(c, n, LEVELS_DBFS, enhance, rate_hz) for c, n in pairs]
     levels = [
         {"level_dbfs": level}
         | sound_quality.summary([_figures(curve[i]) for curve in curves], speakers)
-        for i, level in enumerate(levels_dbfs)
+        for i, level in enumerate(LEVELS_DBFS)
     ]
-    seconds = noisy.shape[1] / rate_hz / 2
+    seconds = len(pairs[0][1]) / rate_hz / 2
     steps = []
-    for step_db in steps_db:
+    for step_db in STEPS_DB:
         before = 10 ** (-max(step_db, 0) / 20)
         found = [
             step_recovery(c * before, n * before, step_db, seconds, enhance, rate_hz)
@@ -79,7 +68,30 @@ def robustness(
             f"recovered_within_{SOON_MS}_ms": sum(t <= SOON_MS for t in times) / len(times),
         }
         steps.append({"step_db": step_db} | sound_quality.summary(found, speakers) | recovery)
-    return {"n": len(items), "levels": levels, "steps": steps}
+    return {"n": len(pairs), "levels": levels, "steps": steps}
+
+
+def lines(told: Mapping[str, Any]) -> list[str]:
+    """What `robustness` returned, for people."""
+    found = [
+        f"{row['level_dbfs']:6.0f} dBFS  SI-SDR {_signed(row, 'si_sdr_improvement_db')} dB better, "
+        f"output {_signed(row, 'output_ratio_db')} dB"
+        for row in told["levels"]
+    ]
+    for row in told["steps"]:
+        times = (row["recovery_ms_median"], row["recovery_ms_worst"])
+        median, worst = ("never" if t is None else f"{t:.0f} ms" for t in times)
+        lost = _signed(row, "loss_0_500_ms_db").removeprefix("+")
+        found.append(
+            f"{row['step_db']:+6.0f} dB    {lost} dB lost in 500 ms; "
+            f"recovered after {median} (median), {worst} (worst), "
+            f"{100 * row[f'recovered_within_{SOON_MS}_ms']:.0f} % within {SOON_MS} ms"
+        )
+    return found
+
+
+def _signed(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name]:+.1f}" if name in row else "?"
 
 
 def _figures(row: dict[str, float]) -> dict[str, float]:

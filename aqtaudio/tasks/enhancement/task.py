@@ -4,7 +4,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks import sound_quality
-from aqtaudio.tasks.enhancement import clean_targets, whole
+from aqtaudio.tasks.enhancement import clean_targets, robustness, whole
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
 from aqtaudio.tasks.enhancement.filtering import Filtering, Results
@@ -274,6 +274,29 @@ class Enhancement(Task):
                 enhancer.push(second[place : place + hop])
             factors.append((time.perf_counter() - started) * rate_hz / len(second))
         return {"real_time_factor": statistics.median(factors)}
+
+    def robustness(
+        self,
+        network: Network,
+        data: EnhancementData,
+        items: Sequence[MixtureItem],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """At levels, and after steps of the level (`robustness.robustness`)."""
+        noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
+        speakers = [data.speaker_of(item) for item in items]
+
+        def enhance(clip: np.ndarray) -> np.ndarray:
+            return whole.of_audio(network, clip[None], self.filtering, frontend_of(setup))[0]
+
+        pairs = list(zip(clean, noisy, strict=True))
+        return robustness.robustness(enhance, pairs, speakers, data.sample_rate_hz)
+
+    def show_robustness(self, told: Scores) -> list[str]:
+        """A line per level and per step."""
+        return robustness.lines(told)
 
     def row(
         self,

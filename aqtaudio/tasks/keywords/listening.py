@@ -51,12 +51,6 @@ Measured = Sequence[tuple[Heard, list[Detection]]]
 GRID = threshold_grid()
 
 
-def require_audio(setup: Setup) -> None:
-    """Raises BadInput where only the device can compute features."""
-    if not setup.frontend.takes_audio:
-        raise BadInput("the run was trained on a device's features, and takes no audio")
-
-
 def listen(
     stream: Stream,
     task: Keywords,

@@ -6,45 +6,38 @@ A score at the levels of one corpus does not tell what becomes of it at others.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aqtaudio.data.conditions import conditions
-from aqtaudio.tasks.keywords.task import Keywords
-from aqtaudio.tasks.setup import Setup
-from aqtaudio.tasks.task import Network
+import numpy as np
+
+from aqtaudio.data.conditions import Change, conditions
 
 
 def robustness(
-    network: Network,
-    task: Keywords,
-    data: Any,
-    items: Sequence[Any],
-    setup: Setup,
-    split: str,
+    under: Callable[[Change], Mapping[str, Any]],
+    noises: Sequence[np.ndarray],
     say: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """Figures of `task.under` in every condition; noise is that of the data's split.
+) -> list[dict[str, Any]]:
+    """Figures in every condition. `under`: those of one change (`Keywords.under`).
 
     Returns:
-      {"n", "conditions": [{"kind", "value", "unit", "name", figures...}]}.
+      [{"kind", "value", "unit", "name", figures...}].
     """
     told = []
-    for one in conditions(data.noises(split)):
+    for one in conditions(noises):
         say(one.name)
-        found = task.under(network, data, items, setup, one.change)
-        told.append({"kind": one.kind, "value": one.value, "unit": one.unit} | found)
-        told[-1]["name"] = one.name
-    return {"n": len(items), "conditions": told}
+        named = {"kind": one.kind, "value": one.value, "unit": one.unit, "name": one.name}
+        told.append(named | dict(under(one.change)))
+    return told
 
 
-def markdown(value: Mapping[str, Any]) -> str:
-    """A table of what `robustness` returns, shares in per cent."""
-    rows = value["conditions"]
+def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of a table of what `robustness` returns, shares in per cent."""
     names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
     head = ["", *names]
     body = [
         [row["name"], *(_told(name, row["figures"].get(name)) for name in names)] for row in rows
     ]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, *body)]
-    return "\n".join([lines[0], f"| --- |{' ---: |' * len(names)}", *lines[1:]]) + "\n"
+    return [lines[0], f"| --- |{' ---: |' * len(names)}", *lines[1:]]
 
 
 def _told(name: str, figure: float | None) -> str:

@@ -37,6 +37,7 @@ from aqtaudio.tasks.keywords.data import (
 )
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.tasks.keywords.kept_features import KeptFeatures, of_validation
+from aqtaudio.tasks.keywords.robustness import markdown, robustness
 from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
@@ -288,6 +289,28 @@ class Keywords(Task):
         counts["taken for a keyword"] = [wrong, int(np.sum(without))]
         figures["taken for a keyword"] = wrong / max(1, int(np.sum(without)))
         return {"figures": figures, "counts": counts}
+
+    def robustness(
+        self,
+        network: Network,
+        data: Any,
+        items: Sequence[Any],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """Figures of `under` in every condition; noise is that of the data's split.
+
+        Returns:
+          {"n", "conditions": as of `robustness.robustness`}.
+        """
+        setup.require_audio()
+        under = functools.partial(self.under, network, data, items, setup)
+        return {"n": len(items), "conditions": robustness(under, data.noises(split), say)}
+
+    def show_robustness(self, told: Scores) -> list[str]:
+        """A Markdown table."""
+        return ["in per cent:", "", *markdown(told["conditions"])]
 
     def certainty(self, scores: Scores) -> dict[str, Any]:
         """Clips by class, and 95 % intervals of the accuracies."""

@@ -25,8 +25,7 @@ from aqtaudio.runs.network import network
 from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
-from aqtaudio.tasks.enhancement import whole
-from aqtaudio.tasks.enhancement.robustness import robustness
+from aqtaudio.tasks.enhancement import robustness, whole
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.tasks.sound_file import Streams, convert_file
@@ -183,14 +182,18 @@ def test_evaluation_list_is_the_run_s_own(run, corpus):
     assert run.items(data, "val") == data.evaluation_list("val")
 
 
-def test_robustness(run, corpus, without_models):
+def test_robustness(run, corpus, without_models, monkeypatch):
+    monkeypatch.setattr(robustness, "LEVELS_DBFS", (-50.0, -25.0))
+    monkeypatch.setattr(robustness, "STEPS_DB", (-30.0,))
     data, task, setup = run.data([corpus], ("val",)), run.experiment.task, run.experiment.setup
     items = run.items(data, "val")[:2]
     with network(run, "integer") as of_run:
-        found = robustness(of_run, task, data, items, setup, (-50.0, -25.0), (-30.0,))
+        found = task.robustness(of_run, data, items, setup, "val", lambda text: None)
     assert found["n"] == 2
     quiet, usual = (row["si_sdr_improvement_db"] for row in found["levels"])
     assert abs(quiet - usual) < 0.1  # level-invariant, whatever the weights
+    lines = task.show_robustness(found)
+    assert lines[0].startswith(" -50 dBFS") and "after" in lines[2] and len(lines) == 3
     step = found["steps"][0]
     assert step["step_db"] == -30 and step["loss_500_1500_ms_db"] < 3
 

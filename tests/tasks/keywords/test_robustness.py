@@ -8,7 +8,6 @@ import pytest
 from aqtaudio.commands.command_line import main
 from aqtaudio.data.conditions import conditions
 from aqtaudio.frontends.spectral import LogMel
-from aqtaudio.tasks.keywords.robustness import markdown, robustness
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
 
@@ -32,7 +31,7 @@ def test_a_run_that_goes_by_level_is_found_out(words, monkeypatch):
     task = Keywords(("yes", "no"), unheard=("bed",))
     data = task.load([words.folder], SETUP, ("train", "val"))
     items = data.evaluation_list("val")
-    value = robustness(LoudIsYes(), task, data, items, SETUP, "val")
+    value = task.robustness(LoudIsYes(), data, items, SETUP, "val", lambda text: None)
     rows = {row["name"]: row for row in value["conditions"]}
     assert list(rows) == ["level -60 dBFS", "level 0 dBFS", "snr 0 dB"]
     assert value["n"] == len(items)
@@ -41,7 +40,9 @@ def test_a_run_that_goes_by_level_is_found_out(words, monkeypatch):
     assert loud["figures"]["keywords"] == 5 / 11 and loud["counts"]["keywords"] == [5, 11]
     assert loud["counts"]["taken for a keyword"] == [15, 15]
     assert loud["counts"]["words never heard"] == [0, 5]
-    lines = markdown(value).splitlines()
+    lines = task.show_robustness(value)
+    assert lines[0] == "in per cent:" and lines[1] == ""
+    lines = lines[2:]
     assert len(lines) == 2 + len(rows) and lines[2].startswith("| level -60 dBFS | ")
     assert "| words never heard |" in lines[0] and " 45.5 |" in "".join(lines)
 
