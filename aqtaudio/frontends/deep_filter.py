@@ -20,11 +20,16 @@ input has smaller features; the published network falls silent below about -48 d
   frames: sound that pauses hides a step from its minima. Clicks, barks and some words end as
   abruptly and leave the means too low for a second or two, which costs less than a step missed
   (`results/denoise`).
+
+All is computed in float64 and rounded once, the state after every frame. How many frames are
+computed at once changes the order of sums and products, and so the last digits: in float32 that
+moves an input code of the network now and then, and a stream has other samples than the whole file.
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -220,15 +225,16 @@ class DeepFilterFeatures(Frontend):
     ) -> tuple[jax.Array, jax.Array, DeepFilterState]:
         """As `push`; features [B, T, F], spectrum complex64 [B, T, bins], state."""
         whole = audio.shape[1] // self.hop_samples * self.hop_samples
-        audio = jnp.concatenate([state.before, audio[:, :whole]], 1)
-        hops = audio.reshape(len(audio), -1, self.hop_samples)
-        windows = jnp.concatenate([hops[:, :-1], hops[:, 1:]], -1) * self.window()
-        spectrum = jnp.fft.rfft(windows).astype(jnp.complex64) / self.fft_samples
+        audio = jnp.concatenate([state.before, audio[:, :whole].astype(jnp.float32)], 1)
         state = state._replace(before=audio[:, -self.hop_samples :])
-        features, state = self.normalised(spectrum, state)
-        return features, spectrum, state
+        hops = audio.reshape(len(audio), -1, self.hop_samples)
+        with jax.enable_x64(True):
+            windows = jnp.concatenate([hops[:, :-1], hops[:, 1:]], -1).astype(jnp.float64)
+            spectrum = jnp.fft.rfft(windows * self.window()) / self.fft_samples
+            features, state = self._normalised(spectrum, state)
+            return features.astype(jnp.float32), spectrum.astype(jnp.complex64), state
 
-    def normalised(
+    def _normalised(
         self, spectrum: jax.Array, state: DeepFilterState
     ) -> tuple[jax.Array, DeepFilterState]:
         """Features [B, T, F] of a spectrum [B, T, bins], and the state after it."""
@@ -236,7 +242,7 @@ class DeepFilterFeatures(Frontend):
         low = spectrum[..., : self.filtered_bins]
         bands = jnp.matmul(powers, self.band_means(), precision="highest")
         magnitudes = jnp.sqrt(powers[..., : self.filtered_bins])
-        step = self._follow if self.level_invariant else self._mean
+        step = _rounded(self._follow if self.level_invariant else self._mean)
         frames_first = (jnp.swapaxes(x, 0, 1) for x in (bands, magnitudes))
         state, (levels, scale) = jax.lax.scan(step, state, tuple(frames_first))
         levels, scale = jnp.swapaxes(levels, 0, 1), jnp.swapaxes(scale, 0, 1)
@@ -325,6 +331,20 @@ class DeepFilterFeatures(Frontend):
     def _quantile(self, x: jax.Array, share: float) -> jax.Array:
         """Of bands [B, E] that hold bins: [B]."""
         return jnp.quantile(x[..., np.asarray(self.widths) > 0], share, axis=-1)
+
+
+def _rounded(step: Callable) -> Callable:
+    """A step in float64 of a state that is remembered in float32."""
+
+    def rounded(state: DeepFilterState, frame: tuple[jax.Array, jax.Array]):
+        after, features = step(_floats(state, jnp.float64), frame)
+        return _floats(after, jnp.float32), features
+
+    return rounded
+
+
+def _floats(state: DeepFilterState, kind: Any) -> DeepFilterState:
+    return DeepFilterState(*(x if x.dtype == bool else x.astype(kind) for x in state))
 
 
 def _louder(state: DeepFilterState, by_db: jax.Array) -> DeepFilterState:
