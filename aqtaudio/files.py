@@ -24,10 +24,22 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     new = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
-        yield new
-        os.replace(new, path)
+        with naming(path):
+            yield new
+            os.replace(new, path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError that names no file (a full disk, while writing) names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def is_left_behind(name: str) -> bool:
@@ -80,7 +92,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise BadInput(f"{out} cannot be made: {error}") from error
     try:
-        yield temporary
+        with naming(out):
+            yield temporary
         temporary.chmod(0o755)
         os.replace(temporary, out)
     finally:

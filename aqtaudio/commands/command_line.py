@@ -44,6 +44,7 @@ TOPICS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; without arguments, this process's."""
     given = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     if arguments is None:
         _as_a_process()
         compilations.keep()
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"aqtaudio: {_in_words(error)}", file=sys.stderr)
+        print(f"aqtaudio: {_in_words(error, options)}", file=sys.stderr)
         return 2
     except MemoryError:
         print("aqtaudio: not enough memory", file=sys.stderr)
@@ -96,8 +97,12 @@ def _as_a_process() -> None:
             signal.signal(number, end)
 
 
-def _in_words(error: OSError) -> str:
+def _in_words(error: OSError, options: argparse.Namespace) -> str:
+    """With the files that it names; where it names none, what was to be written."""
     files = [str(file) for file in (error.filename, error.filename2) if file is not None]
+    written = getattr(options, "out", None)
+    if not files and written is not None:
+        files = [f"while writing {written}"]
     return ": ".join([*files, error.strerror or str(error)])
 
 

@@ -159,7 +159,7 @@ def _begin(
     found = load()
     if not begun_on(out, experiment.task.item, found.items, found.evaluation[0]):
         raise BadInput(f"{out} was begun on other recordings; name another folder")
-    trainer = Trainer(experiment, found.data, out, found.evaluation)
+    trainer = Trainer(experiment, found.data, out, found.evaluation, say)
     _make_folder(out)
     claim(out)
     save_json(experiment, out / "config.json")

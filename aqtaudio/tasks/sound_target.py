@@ -73,7 +73,7 @@ def _sound_file(
     try:
         file = soundfile.SoundFile(content, "w", *how, format=kind)
     except (soundfile.SoundFileError, OSError) as error:
-        raise BadInput(f"{target} cannot be written: {error}") from error
+        raise _refusal(target, error) from error
     with _closed(target, file):
         for name, text in like.texts.items():
             with contextlib.suppress(soundfile.SoundFileError, AttributeError):
@@ -88,10 +88,15 @@ def _closed(target: str, file: soundfile.SoundFile) -> Iterator[None]:
         yield
         file.close()
     except soundfile.SoundFileError as error:
-        raise BadInput(f"{target} cannot be written: {error}") from error
+        raise _refusal(target, error) from error
     finally:
         with contextlib.suppress(soundfile.SoundFileError):
             file.close()
+
+
+def _refusal(target: str, error: Exception) -> BadInput:
+    reason = str(error).rstrip(".")  # of a full disk libsndfile says "System error."
+    return BadInput(f"{target} cannot be written: {reason}; needed: enough space")
 
 
 class _FileTarget:
@@ -109,7 +114,7 @@ class _FileTarget:
         try:
             self._file.write(samples)
         except (soundfile.SoundFileError, OSError) as error:
-            raise BadInput(f"{self._target} cannot be written: {error}") from error
+            raise _refusal(self._target, error) from error
         self.written += len(samples)
         return samples
 

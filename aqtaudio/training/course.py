@@ -40,8 +40,11 @@ class Course(contextlib.AbstractContextManager):
         begin: Callable[[], Tree],
         score: Callable[[State], dict[str, float]],
         teacher: Tree | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ):
-        """`begin` gives the variables that the phase starts from, `score` measures a state."""
+        """`begin` gives the variables that the phase starts from, `score` measures a state, `say`
+        is told now and then.
+        """
         self.experiment, self.phase = experiment, phase
         self.failure: BadInput | None = None
         self.is_over = False
@@ -66,7 +69,7 @@ class Course(contextlib.AbstractContextManager):
         self.state = state
         self.traced = traced_values(experiment, phase, variables, teacher)
         self._rate = schedule(settings)
-        self._log = MetricsLog(directory, phase.name, self.first, settings.steps)
+        self._log = MetricsLog(directory, phase.name, self.first, settings.steps, say)
         self._end_when_patience_does()
 
     def __enter__(self) -> "Course":

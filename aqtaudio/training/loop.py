@@ -49,6 +49,7 @@ class Trainer:
       data: of its task.
       directory: the run directory.
       evaluation: what is scored while training: of `evaluation_arrays`.
+      say: is told how far it is, where no terminal shows it.
       given: arrays that every step takes: of `Task.given`.
 
     Raises BadInput when the data has no noise. Settings: see `preflight`.
@@ -58,6 +59,7 @@ class Trainer:
     data: Any
     directory: Path
     evaluation: tuple[np.ndarray, ...]
+    say: Callable[[str], None] = lambda text: None
 
     def __post_init__(self):
         self.model = self.experiment.built_model()
@@ -87,7 +89,7 @@ class Trainer:
         self, phase: Phase, begin: Callable[[], Tree], teacher: Tree | None = None
     ) -> Course:
         score = functools.partial(self._score, phase)
-        return Course(self.experiment, phase, self.directory, begin, score, teacher)
+        return Course(self.experiment, phase, self.directory, begin, score, teacher, self.say)
 
     def _float_start(self) -> Tree:
         """Fresh or inherited parameters, decomposed where the recipe asks for it."""

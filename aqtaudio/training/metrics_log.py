@@ -1,5 +1,5 @@
-"""What a run reports while it trains: JSON lines, TensorBoard events, and on the error output a
-progress bar or, where that is no terminal, a line now and then.
+"""What a run reports while it trains: JSON lines, TensorBoard events, and how far it is, as a
+progress bar or in a line now and then.
 """
 
 import datetime
@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,19 @@ LINE_EVERY_S = 30.0
 class MetricsLog:
     """Writes `metrics.jsonl` and `tensorboard/` in a run directory and shows how far it is."""
 
-    def __init__(self, directory: Path, phase: str, first_step: int, steps: int):
-        """Lines of this phase at or after `first_step` are dropped: they are about to be redone."""
-        self.phase, self.steps = phase, steps
+    def __init__(
+        self,
+        directory: Path,
+        phase: str,
+        first_step: int,
+        steps: int,
+        say: Callable[[str], None] = lambda text: None,
+    ):
+        """Lines of this phase at or after `first_step` are dropped: they are about to be redone.
+
+        `say` is told now and then where no terminal has the bar.
+        """
+        self.phase, self.steps, self._say = phase, steps, say
         self.path = directory / "metrics.jsonl"
         self._started, self._first_step = time.monotonic(), first_step
         self._told, self._figures = -math.inf, ""
@@ -81,7 +92,7 @@ class MetricsLog:
         left_s = elapsed / max(1, step - self._first_step) * (self.steps - step)
         left = datetime.timedelta(seconds=round(left_s))
         parts = f"{self.phase} {step}/{self.steps}", self._figures, f"{left} left"
-        print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
+        self._say("  ".join(part for part in parts if part))
 
     def _keep_lines_before(self, step: int) -> None:
         if not self.path.exists():

@@ -193,7 +193,8 @@ def test_recalibration_to_a_dump(answer, cli, refused, dump, tiny_run, tmp_path)
     assert (out / "run" / "model.tflite").read_bytes() == before
     # What only audio can do is refused.
     assert answer("evaluate", out / "run", "--data", dump)[1]["metrics"] == value["after"]
-    assert "takes no audio" in refused("listen", out / "run", "a.wav")
+    (tmp_path / "a.wav").touch()
+    assert "takes no audio" in refused("listen", out / "run", tmp_path / "a.wav")
 
 
 # --- what is refused

@@ -1,0 +1,68 @@
+"""What commands do where no more can be written: one line that names the place, and nothing left.
+
+A limit on the size of files stands for a full disk: the system refuses a write in the same way.
+"""
+
+import contextlib
+import resource
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import soundfile
+
+from aqtaudio.errors import BadInput
+from aqtaudio.files import new_folder, write, write_arrays
+from aqtaudio.tasks import sound_source, sound_target
+
+pytestmark = pytest.mark.optimized(False)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+@pytest.mark.parametrize("kind", ["text", "arrays"])
+def test_a_file_is_named_and_what_was_there_stays(tmp_path, kind, old):
+    path = tmp_path / "a.npz"
+    if old:
+        path.write_text(old)
+    noise = np.random.default_rng(0).integers(0, 256, 40_000, np.uint8)
+    with files_of_at_most(10_000), pytest.raises(OSError, match="a.npz"):
+        write(path, noise.tobytes()) if kind == "text" else write_arrays(path, {"noise": noise})
+    assert [file.name for file in tmp_path.iterdir()] == ([path.name] if old else [])
+    assert not old or path.read_text() == old
+
+
+def test_a_folder_is_named_and_gone(tmp_path):
+    with files_of_at_most(10_000), pytest.raises(OSError, match="bundle"):
+        with new_folder(tmp_path / "bundle") as folder:
+            (folder / "model").write_bytes(bytes(40_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sound_file_is_named_and_gone(tmp_path):
+    heard, made = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(heard, np.zeros(40_000, np.float32), 16_000)
+    with sound_source.opened(str(heard), None) as source:
+        with files_of_at_most(10_000), pytest.raises(BadInput, match="out.wav .*; needed: enough"):
+            with sound_target.opened(str(made), source, 16_000) as target:
+                target.write(np.zeros((40_000, 1), np.float32))
+    assert [file.name for file in tmp_path.iterdir()] == ["in.wav"]
+
+
+def test_a_command_says_where(tiny_artifact, tmp_path, refused):
+    with files_of_at_most(2_000):
+        message = refused("export", tiny_artifact, "--out", tmp_path / "bundle")
+    assert "bundle" in message and "too large" in message
+    assert list(tmp_path.iterdir()) == []
