@@ -59,9 +59,10 @@ def embed(options: argparse.Namespace) -> int:
 
     def show(value: dict[str, Any]) -> None:
         counts = value["files"]
+        files = f"{len(counts)} file{'' if len(counts) == 1 else 's'}"
         print(
             f"{value['out']}: {sum(counts.values())} vectors of {value['dimensions']} values, of "
-            f"{len(counts)} files ({value['runtime']})"
+            f"{files} ({value['runtime']})"
         )
 
     answer(value, options.json, show)

@@ -181,8 +181,15 @@ def parent_settings(experiment: Experiment) -> Experiment:
         with Checkpoints(directory) as checkpoints:
             done = checkpoints.latest
     if done != steps:
-        found = "no checkpoint" if done is None else f"a checkpoint of step {done}"
-        raise BadInput(f"init_from {parent}: {found}; its float phase must have ended, at {steps}")
+        found = (
+            "no checkpoint, so no float model to go on from (an artifact has none)"
+            if done is None
+            else f"a checkpoint of step {done}, its float phase goes on"
+        )
+        raise BadInput(
+            f"init_from {parent}: {found}; allowed: a folder that `train` made, whose float phase has "
+            f"ended, at step {steps}"
+        )
     return settings
 
 
