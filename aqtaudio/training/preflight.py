@@ -187,8 +187,8 @@ def parent_settings(experiment: Experiment) -> Experiment:
             else f"a checkpoint of step {done}, its float phase goes on"
         )
         raise BadInput(
-            f"init_from {parent}: {found}; allowed: a folder that `train` made, whose float phase has "
-            f"ended, at step {steps}"
+            f"init_from {parent}: {found}; allowed: a folder that `train` made, whose float phase "
+            f"has ended, at step {steps}"
         )
     return settings
 
