@@ -26,7 +26,7 @@ from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
 from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.models.speech_embedding import SpeechEmbedding
-from aqtaudio.program.cost import cost
+from aqtaudio.program.cost import FRAME, cost
 from aqtaudio.program.support import WEIGHTED
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
@@ -93,8 +93,9 @@ def test_recorded_costs(case: Case):
     program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
     costs = cost(program)
     tied = 2 * 24 if getattr(case.model, "tied_upsampling", False) else 0
-    # A layer without a bias has one of zeros in a program.
-    biases = sum(op.constants["bias"].size for op in program.operations if op.kind in WEIGHTED)
+    # A layer without a bias has one of zeros in a program; frames share their layer's.
+    weighted = [op for op in program.operations if op.kind in WEIGHTED]
+    biases = sum({FRAME.sub("", op.name): op.constants["bias"].size for op in weighted}.values())
     trained = sum(x["bias"].size for x in flatten(params).values() if "bias" in x)
     assert costs.total("params") == case.params + tied + biases - trained
     assert costs.total("macs") == case.macs
