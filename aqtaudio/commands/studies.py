@@ -1,4 +1,4 @@
-"""aqtaudio quickstart, sweep, choose, report: many runs, and what is made of them."""
+"""aqtaudio quickstart, sweep, choose, report, renew: many runs, and what is made of them."""
 
 import argparse
 import signal

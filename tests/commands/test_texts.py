@@ -15,6 +15,7 @@ from aqtaudio.commands.arguments import one_folder_each, overrides
 from aqtaudio.commands.command_line import parser
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import load_config
+from aqtaudio.frontends.named import NAMED
 from aqtaudio.settings import overlay
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ def test_shown_commands_are_accepted(file: Path):
 
 @pytest.mark.parametrize("file", MARKDOWN, ids=name_of)
 def test_commands_in_sentences_are_accepted(file: Path):
-    """These may leave out what is needed, and say RUN.. or ... for more."""
+    """These may leave out what is needed, and say ... for more."""
     for text in re.findall(r"`aqtaudio ([^`]+)`", file.read_text()):
         words = [word for way in ours(f"aqtaudio {text}") for word in way if word != "..."]
         try:
@@ -130,6 +131,11 @@ def test_commands_are_found(tmp_path: Path):
     export = ["export", "RUN", "--out", "my bundle"]
     listen = ["listen", "RUN", "-"]
     assert sorted(shown(file)) == sorted([listen, export, [*export, "--data", "DIR"]])
+
+
+def test_every_named_front_end_is_told_of():
+    text = (ROOT / "docs/front_ends.md").read_text()
+    assert not [name for name in NAMED if f"`{name}`" not in text]
 
 
 # --- files and links
