@@ -1,6 +1,6 @@
 """Wake words that nobody recorded: which encoder, how far do seeds differ?
 
-    aqtaudio data synth alexa computer jarvis --voices kokoro --takes 200 --out VOICES
+    aqtaudio data synth --say alexa computer jarvis --voices kokoro --takes 200 --out VOICES
     aqtaudio data synth --texts OTHERS.txt --voices kokoro --takes 3 --out OTHERS
     aqtaudio sweep sweeps/wake_words_on_embedding.py --data VOICES --data OTHERS --data DIR
 

@@ -1,11 +1,12 @@
 """Fixtures that run commands in this process and look at what they print."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
-from aqtaudio.commands.command_line import main
+from aqtaudio.commands.command_line import main, parser
 
 
 @pytest.fixture
@@ -51,3 +52,18 @@ def refused(cli):
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def verbs(
+    below: argparse.ArgumentParser | None = None,
+) -> dict[tuple[str, ...], argparse.ArgumentParser]:
+    """Parsers of all verbs of the command line, by their words: `("data", "check")`."""
+    below = below or parser()
+    groups = [each for each in below._actions if isinstance(each, argparse._SubParsersAction)]
+    if not groups:
+        return {(): below}
+    return {
+        (name, *rest): found
+        for name, each in groups[0].choices.items()
+        for rest, found in verbs(each).items()
+    }

@@ -1,1 +1,1 @@
-"""Runs and the front ends of devices: how two differ, and models that follow a change."""
+"""Finished runs made to fit: a device's front end, other words, a phrase, a text, a probe."""

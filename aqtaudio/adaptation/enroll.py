@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.adaptation import background as backgrounds
 from aqtaudio.adaptation import enroll_scaling as scaling
-from aqtaudio.adaptation.background import Background, in_windows
+from aqtaudio.adaptation import negative_codes
 from aqtaudio.adaptation.enroll_page import markdown
 from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program, filter_bank
+from aqtaudio.adaptation.negative_codes import NegativeCodes, in_windows
 from aqtaudio.adaptation.text_encoder import CONFIG, ENROLLED, TextEncoder, text_encoder
 from aqtaudio.data import dictionary
 from aqtaudio.data.dictionary import Dictionary
@@ -77,7 +77,7 @@ def enroll(
     remove: Sequence[str] = (),
     false_alarms_per_hour: float = 0.5,
     negatives: Sequence[Path] = (),
-    hours: float = backgrounds.HOURS,
+    hours: float = negative_codes.HOURS,
     known: Dictionary | None = None,
     language: str = "en-us",
     say: Say = lambda text: None,
@@ -117,7 +117,7 @@ def enroll(
         _require_sound(source, negatives)
         for phrase in phrases:
             say(phrase.line)
-        sound = _background(source, encoder, negatives, hours, say)
+        sound = _negative_codes(source, encoder, negatives, hours, say)
         if priors is None:
             priors = scaling.priors(sound, encoder.output)
         hours_of = scaling.Hours(sound, encoder, priors, false_alarms_per_hour)
@@ -182,19 +182,19 @@ def _require_new(phrases: Sequence[Phrase], kept: Sequence[Keyword]) -> None:
 
 
 def _require_sound(source: Run, folders: Sequence[Path]) -> None:
-    if not folders and not (source.path / backgrounds.NAME).exists():
+    if not folders and not (source.path / negative_codes.NAME).exists():
         raise BadInput(
             f"{source.path} keeps no sound to find thresholds on; needed: --negatives DIR, a "
             "manifest folder with speech and noise"
         )
 
 
-def _background(
+def _negative_codes(
     source: Run, encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say
-) -> Background:
+) -> NegativeCodes:
     if folders:
-        return backgrounds.heard(encoder, folders, hours, say)
-    return backgrounds.read(source.path / backgrounds.NAME)
+        return negative_codes.encoded(encoder, folders, hours, say)
+    return negative_codes.read(source.path / negative_codes.NAME)
 
 
 def _bank(found: Sequence[Keyword], encoder: TextEncoder, priors: np.ndarray) -> Program:
@@ -206,7 +206,7 @@ def _with_thresholds(
     made: Sequence[Keyword],
     encoder: TextEncoder,
     priors: np.ndarray,
-    sound: Background,
+    sound: NegativeCodes,
     rate: float,
 ) -> list[Keyword]:
     """The keywords with the thresholds that their integers ask for."""
@@ -264,7 +264,7 @@ def _written(
         save_json(encoder.experiment, folder / CONFIG)
         programs.save(program, folder / "program.npz")
         write(folder / "model.tflite", to_tflite(program))
-        for name in (COMPANIONS, backgrounds.NAME):
+        for name in (COMPANIONS, negative_codes.NAME):
             if (source.path / name).exists():
                 shutil.copy(source.path / name, folder / name)
         taps = {str(n): one.answer.taps for n, one in enumerate(found)}
@@ -290,7 +290,7 @@ def _value(
     found: Sequence[Keyword],
     bank: Program,
     program: Program,
-    sound: Background | None,
+    sound: NegativeCodes | None,
     rate: float,
 ) -> dict[str, Any]:
     whole, filters = cost(program), cost(bank)

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.adaptation.background import Background, in_windows
 from aqtaudio.adaptation.enroll_program import Answer, Line
+from aqtaudio.adaptation.negative_codes import NegativeCodes, in_windows
 from aqtaudio.adaptation.text_encoder import TextEncoder
 from aqtaudio.data.phones import Phones
 from aqtaudio.program.compiler import compiled
@@ -31,7 +31,7 @@ PRIOR_SHARE = 0.5
 SPEECH = "speech"
 
 
-def priors(sound: Background, output: Edge) -> np.ndarray:
+def priors(sound: NegativeCodes, output: Edge) -> np.ndarray:
     """What is taken from the logits of the classes, float32 [P]."""
     codes = [c for kind, c in zip(sound.kinds, sound.codes, strict=True) if kind == SPEECH]
     logits = np.concatenate(codes or sound.codes)[:, : ctc.CLASSES].astype(np.float32)
@@ -50,7 +50,7 @@ class Hours:
       rate: false alarms per hour.
     """
 
-    sound: Background
+    sound: NegativeCodes
     encoder: TextEncoder
     priors: np.ndarray
     rate: float

@@ -1,4 +1,4 @@
-"""Figures of a keyword run on clips that are not its own list's."""
+"""Figures of a keyword run on clips of another list than its own."""
 
 from typing import Any
 

@@ -19,8 +19,9 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are bad input."""
 
     def error(self, message: str) -> NoReturn:
-        """Raises BadInput."""
-        raise BadInput(f"{self.prog}: {message}")
+        """Raises BadInput, which names the verb."""
+        verb = self.prog.partition(" ")[2]
+        raise BadInput(f"{verb}{': ' if verb else ''}{message}; see {self.prog} --help")
 
 
 class Verbs:

@@ -1,4 +1,4 @@
-"""aqtaudio extend, trivial: bandwidth extension by a run, and what is had without one."""
+"""aqtaudio extend, baselines: bandwidth extension by a run, and what is had without one."""
 
 import argparse
 import contextlib
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
 """Of a checkout: what extends where no run is named, 16x8, for the ear."""
 FITTED_CLIPS = 200
-"""Of training, that trivial answers are fitted to."""
+"""Of training, that baselines are fitted to."""
 
 
 def add(verbs: Verbs) -> None:
     """The verbs of this file."""
     _add_extend(verbs)
-    _add_trivial(verbs)
+    _add_baselines(verbs)
 
 
 def _add_extend(verbs: Verbs) -> None:
@@ -70,9 +70,9 @@ def extend(options: argparse.Namespace) -> int:
     return sound_files.tell(options, run, value)
 
 
-def _add_trivial(verbs: Verbs) -> None:
+def _add_baselines(verbs: Verbs) -> None:
     text = "what bandwidth extension without a network scores: folding, a predicted envelope"
-    command = verbs.add("trivial", trivial, text)
+    command = verbs.add("baselines", baselines, text)
     add_run(command)
     add_data(command)
     add_split(command)
@@ -80,10 +80,11 @@ def _add_trivial(verbs: Verbs) -> None:
     add_json(command)
 
 
-def trivial(options: argparse.Namespace) -> int:
-    """Trivial answers on a run's evaluation list, fitted to split train."""
+def baselines(options: argparse.Namespace) -> int:
+    """Baselines on a run's evaluation list, fitted to split train."""
+    require_there(options.path, options.data)
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.bandwidth.floors import floors
+    from aqtaudio.tasks.bandwidth.baseline_scores import baseline_scores
     from aqtaudio.tasks.bandwidth.task import Bandwidth
 
     run, split = Run(options.path), options.split
@@ -91,7 +92,7 @@ def trivial(options: argparse.Namespace) -> int:
     data = task.load(options.data, setup, tuple(dict.fromkeys(("train", split))))
     items = run.items(data, split)[: options.limit]
     value: dict[str, Any] = {"split": split, "n": len(items)}
-    value["metrics"] = floors(data, items, FITTED_CLIPS)
+    value["metrics"] = baseline_scores(data, items, FITTED_CLIPS)
 
     def show(value: dict[str, Any]) -> None:
         for name, scores in value["metrics"].items():

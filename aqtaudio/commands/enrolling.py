@@ -1,4 +1,4 @@
-"""aqtaudio enroll, background, pairs: a detector of phrases from their text alone."""
+"""aqtaudio enroll, negatives, verification: a detector of phrases from their text alone."""
 
 import argparse
 import json
@@ -36,31 +36,31 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--language", default="en-us", metavar="NAME", help="for unknown words")
     add_dictionary(command)
     add_json(command)
-    _add_background(verbs)
-    _add_pairs(verbs)
+    _add_negatives(verbs)
+    _add_verification(verbs)
 
 
-def _add_background(verbs: Verbs) -> None:
-    text = "keep hours without keywords beside an encoder of phones, so that enroll takes seconds"
-    command = verbs.add("background", background, text)
+def _add_negatives(verbs: Verbs) -> None:
+    text = "keep hours without keywords, encoded, beside an encoder of phones: enroll takes seconds"
+    command = verbs.add("negatives", negatives, text)
     add_run(command)
     command.add_argument("--negatives", type=Path, action="append", required=True, metavar="DIR")
     command.add_argument("--hours", type=float, default=1.0, help="at most (1)")
 
 
-def _add_pairs(verbs: Verbs) -> None:
-    text = "how well an encoder of phones tells phrases of speech from others"
-    command = verbs.add("pairs", pairs, text)
+def _add_verification(verbs: Verbs) -> None:
+    text = "equal error rates of phrases of speech with their own text and with other texts"
+    command = verbs.add("verification", verification, text)
     add_run(command)
     add_data(command)
     command.add_argument("--runtime", choices=("float", "integer"), default="integer")
     add_json(command)
 
 
-def pairs(options: argparse.Namespace) -> int:
-    """Equal error rates of pairs of speech and text."""
+def verification(options: argparse.Namespace) -> int:
+    """Equal error rates, by score and kind of the other text."""
     require_there(options.path, options.data)
-    from aqtaudio.adaptation import text_pairs
+    from aqtaudio.adaptation import verification as measured
     from aqtaudio.adaptation.text_encoder import text_encoder
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
@@ -70,13 +70,13 @@ def pairs(options: argparse.Namespace) -> int:
     with network(run, options.runtime) as opened:
         data = run.data(options.data, ("val",))
         items = run.listed(data, "val").items
-        value = {"runtime": options.runtime, **text_pairs.pairs(encoder, opened, data, items)}
+        value = {"runtime": options.runtime, **measured.verification(encoder, opened, data, items)}
 
     def show(value: dict[str, Any]) -> None:
         print(f"{value['runtime']}, {value['pairs']} phrases of {len(items)} clips")
-        for score in text_pairs.SCORES:
+        for score in measured.SCORES:
             told = (
-                f"{kind} {100 * value[f'{score}_{kind}']['eer']:.1f}" for kind in text_pairs.KINDS
+                f"{kind} {100 * value[f'{score}_{kind}']['eer']:.1f}" for kind in measured.KINDS
             )
             print(f"  {score}: equal error rate, %: {', '.join(told)}")
 
@@ -84,18 +84,18 @@ def pairs(options: argparse.Namespace) -> int:
     return 0
 
 
-def background(options: argparse.Namespace) -> int:
-    """Keeps it, 4 MB or so an hour."""
+def negatives(options: argparse.Namespace) -> int:
+    """Keeps them as the encoder's codes, 4 MB or so an hour."""
     require_there(options.path, options.negatives)
-    from aqtaudio.adaptation import background as backgrounds
+    from aqtaudio.adaptation import negative_codes
     from aqtaudio.adaptation.text_encoder import text_encoder
     from aqtaudio.runs.run import Run
 
     if not options.hours > 0:
         raise BadInput(f"--hours is {options.hours}; allowed: above 0")
     encoder = text_encoder(Run(options.path))
-    found = backgrounds.heard(encoder, options.negatives, options.hours, say)
-    file = options.path / backgrounds.NAME
+    found = negative_codes.encoded(encoder, options.negatives, options.hours, say)
+    file = options.path / negative_codes.NAME
     found.write(file)
     print(f"{file}: {found.hours:.2f} h, {file.stat().st_size:,} bytes")
     return 0

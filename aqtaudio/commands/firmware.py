@@ -87,6 +87,7 @@ def show(value: dict[str, Any]) -> None:
 
 def on_boards(options: argparse.Namespace) -> int:
     """Writes the table, and its rows beside it; measures what has no row. 1: something differs."""
+    artifacts_of = {folder: _artifacts(folder) for folder in options.folders}
     from aqtaudio.firmware import arena, boards, table
     from aqtaudio.runs import boards as measure
     from aqtaudio.runs.run import Run
@@ -97,10 +98,7 @@ def on_boards(options: argparse.Namespace) -> int:
         boards.require_tools(board, options.toolchain)
     kept = _rows(rows_path)
     rows: list[dict[str, Any]] = []
-    for folder in options.folders:
-        artifacts = sorted((folder / "artifacts").glob("*/"))
-        if not artifacts:
-            raise BadInput(f"{folder}: has no artifacts: name the folder of a study")
+    for folder, artifacts in artifacts_of.items():
         for run in map(Run, artifacts):
             digest = arena.sha256(run.model)
             same = [row for row in kept if row["model_sha256"] == digest]
@@ -114,6 +112,13 @@ def on_boards(options: argparse.Namespace) -> int:
     write(options.out, table.text(rows + others, found))
     print(options.out)
     return 1 if any(row["mismatches"] != 0 for row in rows) else 0
+
+
+def _artifacts(study: Path) -> list[Path]:
+    found = sorted((study / "artifacts").glob("*/"))
+    if not found:
+        raise BadInput(f"{study}: has no artifacts: name the folder of a study")
+    return found
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""aqtaudio quickstart, sweep, choose, report: many runs, and what is made of them."""
+"""aqtaudio quickstart, sweep, choose, report, renew: many runs, and what is made of them."""
 
 import argparse
 import signal
@@ -159,8 +159,7 @@ def report(options: argparse.Namespace) -> int:
     if options.data and options.against:
         raise BadInput("report --data is for the page of one study, without --against")
     for folder in filter(None, (options.folder, options.against)):
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: no such folder; allowed: results/STUDY, which sweep makes")
+        _require_study(folder)
     from aqtaudio.study.comparison import write_comparison
     from aqtaudio.study.report import write_report
 
@@ -170,6 +169,11 @@ def report(options: argparse.Namespace) -> int:
         heard = _heard(options.folder, options.data) if options.data else ()
         print(write_report(options.folder, options.metric, heard))
     return 0
+
+
+def _require_study(folder: Path) -> None:
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; allowed: results/STUDY, which sweep makes")
 
 
 def _heard(folder: Path, data: list[Path]) -> list[dict[str, Any]]:
@@ -195,6 +199,7 @@ def _add_renew(verbs: Verbs) -> None:
 
 def renew(options: argparse.Namespace) -> int:
     """Renews artifacts and costs of a study; status 1 where a row's arena is not known any more."""
+    _require_study(options.folder)
     from aqtaudio.study.space import load_study
     from aqtaudio.sweep.renew import renew_study
 

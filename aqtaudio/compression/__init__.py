@@ -1,1 +1,1 @@
-"""How a model is made smaller: recipe, batch-norm folding, calibration, low rank."""
+"""How a model is made smaller: batch-norm folding, calibration, low rank."""

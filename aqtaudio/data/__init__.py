@@ -1,1 +1,1 @@
-"""Recordings on disk to numpy batches: manifest folders, importers, synthesis, keyword sets."""
+"""Recordings: manifest folders, importers, checks, synthesis, pronunciation, augmentation."""

@@ -1,4 +1,4 @@
-"""A folder that is made piece by piece; left at any moment, it is gone on with."""
+"""A folder that is made piece by piece; killed at any moment, the next process goes on with it."""
 
 import contextlib
 import fcntl

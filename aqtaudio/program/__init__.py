@@ -1,1 +1,1 @@
-"""The frozen integer program: kernels, execution, cost, TFLite, TFLite Micro, firmware."""
+"""The frozen integer program: kernels, execution, cost, TFLite, TFLite Micro, LiteRT, checks."""

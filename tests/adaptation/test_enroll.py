@@ -71,7 +71,7 @@ def words(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def kept(once, monkeypatch) -> None:
-    monkeypatch.setenv(cache_folder.VARIABLE, str(once("backgrounds", Path.mkdir)))
+    monkeypatch.setenv(cache_folder.VARIABLE, str(once("negatives", Path.mkdir)))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def enrolled(once, encoder, words, tone_corpus) -> Path:
 
     def write(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(cache_folder.VARIABLE, str(once("backgrounds", Path.mkdir)))
+            patch.setenv(cache_folder.VARIABLE, str(once("negatives", Path.mkdir)))
             enroll(
                 Run(encoder), ["computer glass"], folder, negatives=[tone_corpus],
                 known=dictionary.read(words), false_alarms_per_hour=30.0,

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_cases import verbs
+
 ROOT = Path(__file__).parents[2]
 HEAVY = (
     *("jax", "flax", "optax", "orbax", "aqt", "tensorflow", "scipy", "matplotlib", "optuna"),
@@ -69,8 +71,22 @@ MISTAKES = (
     "data import esc gone --out OUT",
     "firmware test gone",
     "reduce CONFIG --data gone --out OUT",
-    "background gone --negatives gone",
+    "negatives gone --negatives gone",
+    "verification gone --data gone",
+    "baselines gone --data gone",
+    "data synth --say hello --clips-per-speaker 1 --out OUT",
+    "neighbours hello --dictionary gone",
+    "firmware boards gone --tflm gone",
+    "renew gone",
+    "quickstart --out CONFIG",
 )
+
+
+def test_each_verb_has_a_line():
+    told = [tuple(line.split()) for line in MISTAKES]
+    assert {
+        verb for verb in verbs() if not any(line[: len(verb)] == verb for line in told)
+    } == set()
 
 
 def test_mistakes_are_told_before_anything_heavy(tmp_path: Path):

@@ -26,7 +26,7 @@ from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.tasks.bandwidth import whole
-from aqtaudio.tasks.bandwidth.floors import floors
+from aqtaudio.tasks.bandwidth.baseline_scores import baseline_scores
 from aqtaudio.tasks.bandwidth.lines import CONDITIONS
 from aqtaudio.tasks.bandwidth.loss import Adversary, SpectralLoss
 from aqtaudio.tasks.bandwidth.stream import Extender
@@ -144,14 +144,14 @@ def test_quantized_reading_is_the_program(run, corpus):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_models")
-def test_evaluated_beside_trivial_answers(run, corpus):
+def test_evaluated_beside_baselines(run, corpus):
     found = evaluate(run, [corpus], "val", "integer", 4)["metrics"]
     data = run.data([corpus], ("train", "val"))
-    trivial = floors(data, run.items(data, "val")[:4], 6)
-    assert trivial["resampled"]["lsd_high_gain"] == pytest.approx(0)
-    assert trivial["resampled"]["lsd_db"] == pytest.approx(found["narrow_lsd_db"])
+    baselines = baseline_scores(data, run.items(data, "val")[:4], 6)
+    assert baselines["resampled"]["lsd_high_gain"] == pytest.approx(0)
+    assert baselines["resampled"]["lsd_db"] == pytest.approx(found["narrow_lsd_db"])
     # Hummed voices have next to nothing up there: what predicts that is nearer than a mirror.
-    assert trivial["predicted"]["lsd_high_db"] < trivial["folded"]["lsd_high_db"]
+    assert baselines["predicted"]["lsd_high_db"] < baselines["folded"]["lsd_high_db"]
 
 
 @pytest.mark.slow

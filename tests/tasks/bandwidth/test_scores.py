@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks.bandwidth.baselines import Baselines
 from aqtaudio.tasks.bandwidth.scores import log_spectral_distances_db, scores
-from aqtaudio.tasks.bandwidth.trivial import Trivial
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -69,7 +69,7 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_predicted_envelope_is_nearer_than_a_mirror_which_is_nearer_than_nothing(pairs):
     narrow, wide = (x[:4] for x in pairs)
-    answers = Trivial.fitted(narrow, wide, HZ)
+    answers = Baselines.fitted(narrow, wide, HZ)
     heard, true = (x[4:] for x in pairs)
 
     def apart(made: np.ndarray) -> float:
@@ -83,6 +83,6 @@ def test_a_predicted_envelope_is_nearer_than_a_mirror_which_is_nearer_than_nothi
 
 def test_a_mirror_mirrors():
     tone = np.sin(2 * np.pi * 1000 * np.arange(HZ) / HZ)
-    made = Trivial(HZ, 0.5, np.zeros((17, 8))).folded(tone[None])[0]
+    made = Baselines(HZ, 0.5, np.zeros((17, 8))).folded(tone[None])[0]
     spectrum = np.abs(np.fft.rfft(made)) / (HZ / 2)
     assert spectrum[1000] == pytest.approx(1) and spectrum[7000] == pytest.approx(0.5)

@@ -10,7 +10,7 @@ import soundfile
 from corpus import EXPERIMENT
 from small_dictionary import TEXT
 
-from aqtaudio.adaptation import text_pairs
+from aqtaudio.adaptation import verification
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import dictionary, manifest
 from aqtaudio.experiment import Experiment, Optimizer
@@ -90,11 +90,11 @@ def test_a_run_keeps_what_keywords_need(text_run, sentences, tmp_path, monkeypat
     row = json.loads((text_run / "row.json").read_text())
     assert {"float", "quantized", "integer"} <= row["metrics"].keys()
     assert parity(Run(text_run), n=64)["mismatches"] == 0
-    given = ["pairs", text_run, "--data", sentences, "--json"]
+    given = ["verification", text_run, "--data", sentences, "--json"]
     assert main([str(one) for one in given]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["pairs"] >= 10
-    assert all(0 <= value[f"sum_{kind}"]["eer"] <= 1 for kind in text_pairs.KINDS)
+    assert all(0 <= value[f"sum_{kind}"]["eer"] <= 1 for kind in verification.KINDS)
     given = ["enroll", text_run, "--keyword", "computer", "--negatives", sentences]
     assert main([str(one) for one in [*given, "--out", tmp_path / "found"]]) == 0
     assert parity(Run(tmp_path / "found"), n=64)["mismatches"] == 0
@@ -102,7 +102,7 @@ def test_a_run_keeps_what_keywords_need(text_run, sentences, tmp_path, monkeypat
 
 def test_rates_of_scores():
     positives, negatives = np.asarray([3.0, 4.0, 5.0, 0.0]), np.asarray([1.0, 2.0, -1.0, 3.5])
-    eer, auc = text_pairs.rates(positives, negatives)
+    eer, auc = verification.rates(positives, negatives)
     assert eer == pytest.approx(0.25)
     assert auc == pytest.approx(12 / 16)
-    assert text_pairs.rates(positives + 10, negatives) == (0.0, 1.0)
+    assert verification.rates(positives + 10, negatives) == (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""How well filters of text tell what is said: pairs of a stretch of speech and a text.
+"""Verification of keywords: whether a stretch of speech says a text, by what filters answer.
 
 As LibriPhrase makes them (Shin et al., "Learning Audio-Text Agreement for Open-vocabulary Keyword
 Spotting", arXiv:2206.15400): phrases of one to four words of sentences; each with its own text,
@@ -53,10 +53,10 @@ class Spoken:
         return tuple(INVENTORY[number - 1] for number in self.classes)
 
 
-def pairs(
+def verification(
     encoder: TextEncoder, network: Network, data: Any, items: Sequence[Any], seed: int = 0
 ) -> dict[str, Any]:
-    """Equal error rates and areas under the curve, by score and kind of pairs, and their number.
+    """Equal error rates and areas under the curve, by score and kind of pair; and how many.
 
     Args:
       encoder: makes filters.

@@ -24,14 +24,14 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.tasks.keywords.negatives import WORDS, hear, negatives
 from aqtaudio.tasks.stream import Stream
 
-NAME = "background.npz"
+NAME = "negatives.npz"
 HOURS = 3.0
 WINDOW_FRAMES, BEFORE_FRAMES, WINDOWS = 1500, 250, 32
 Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Background:
+class NegativeCodes:
     """Streams of recordings, one per kind.
 
     Attributes:
@@ -65,27 +65,27 @@ class Background:
         write_arrays(file, arrays)
 
 
-def read(file: Path) -> Background:
+def read(file: Path) -> NegativeCodes:
     """Reads what `write` wrote. Raises BadInput for another file."""
     try:
         with np.load(file, allow_pickle=False) as kept:
             kinds = tuple(str(kind) for kind in kept["kinds"])
             each = range(len(kinds))
-            return Background(
+            return NegativeCodes(
                 kinds,
                 tuple(kept[f"codes/{n}"] for n in each),
                 tuple(kept[f"ends_s/{n}"] for n in each),
                 tuple(tuple(str(text) for text in kept[f"texts/{n}"]) for n in each),
             )
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{file} holds no background ({error})") from None
+        raise BadInput(f"{file} holds no codes of negatives ({error})") from None
 
 
-def heard(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say) -> Background:
+def encoded(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say) -> NegativeCodes:
     """Of manifest folders: split "val", then others up to `hours`; kept in the cache."""
     told = hashlib.sha256(f"{hours}\n{[fingerprint(folder) for folder in folders]}\n".encode())
     told.update(encoder.fingerprint)
-    file = default_folder() / "backgrounds" / f"{told.hexdigest()[:24]}.npz"
+    file = default_folder() / "negatives" / f"{told.hexdigest()[:24]}.npz"
     if file.exists():
         return read(file)
     found = [one for one in negatives(folders, (), (), "val", hours) if one.kind != WORDS]
@@ -99,10 +99,10 @@ def heard(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Say)
         (it,) = hear(functools.partial(contextlib.nullcontext, stream), some, rate_hz, say)
         codes = it.logits.reshape(len(it.logits), -1).astype(np.int8)
         streams.append((kind, codes, it.ends_s, tuple(one.recording.text for one in some)))
-    background = Background(*zip(*streams, strict=True))
+    kept = NegativeCodes(*zip(*streams, strict=True))
     file.parent.mkdir(parents=True, exist_ok=True)
-    background.write(file)
-    return background
+    kept.write(file)
+    return kept
 
 
 def in_windows(codes: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

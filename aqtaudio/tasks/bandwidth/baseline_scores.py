@@ -1,4 +1,4 @@
-"""What trivial answers score on the list that networks are scored on."""
+"""What baselines without a network score on the list that networks are scored on."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from aqtaudio.data import audio
 from aqtaudio.data.audio import to_float
+from aqtaudio.tasks.bandwidth.baselines import Baselines
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem, at_level
 from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 from aqtaudio.tasks.bandwidth.task import compared
-from aqtaudio.tasks.bandwidth.trivial import Trivial
 from aqtaudio.tasks.task import Scores
 
 
-def floors(
+def baseline_scores(
     data: BandwidthData, items: Sequence[SpeechItem], fitted_clips: int
 ) -> dict[str, Scores]:
     """By answer: scores as `evaluate` tells them. Fitted to clips of split train."""
@@ -25,7 +25,7 @@ def floors(
         narrow_band(clip, LISTED[number % len(LISTED)], data.sample_rate_hz)
         for number, clip in enumerate(wide)
     ]
-    answers = Trivial.fitted(np.stack(narrow), np.stack(wide), data.sample_rate_hz)
+    answers = Baselines.fitted(np.stack(narrow), np.stack(wide), data.sample_rate_hz)
     heard, true = (to_float(x) for x in data.evaluation_arrays(items))
     made = {
         "resampled": heard,

@@ -11,7 +11,7 @@ FLOOR = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
-class Trivial:
+class Baselines:
     """Answers whose few numbers were fitted to pairs of narrow and wide clips.
 
     Attributes:
@@ -25,7 +25,7 @@ class Trivial:
     weights: np.ndarray
 
     @classmethod
-    def fitted(cls, narrow: np.ndarray, wide: np.ndarray, sample_rate_hz: int) -> "Trivial":
+    def fitted(cls, narrow: np.ndarray, wide: np.ndarray, sample_rate_hz: int) -> "Baselines":
         """To clips [n, N], float of full scale 1."""
         size = WINDOW_MS * sample_rate_hz // 1000
         low, high, mirrored = [], [], []
