@@ -9,6 +9,7 @@ import flax.linen as nn
 
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.tasks.text_keywords import ctc
+from aqtaudio.tasks.text_keywords.filters import FILTER_BITS
 from aqtaudio.vocabulary.best_path import BestPath
 from aqtaudio.vocabulary.edges import Fixed
 from aqtaudio.vocabulary.layers import (
@@ -38,6 +39,7 @@ RECIPE = Recipe(
     rules=(
         Rule("paths/cell|path_logits", activation_bits=16),
         Rule("paths/labels", weight_bits=4),  # 0 and 1
+        Rule("parts", weight_bits=FILTER_BITS),
         Rule(),
     )
 )

@@ -16,6 +16,10 @@ import jax.numpy as jnp
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights, zeros_floor
 
 
+FILTER_BITS = 4
+"""Of a tap. Eight find no more keywords (results/text_keywords)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """Of a filter.
@@ -85,12 +89,12 @@ class FilterNetwork(nn.Module):
         return gain * x / jnp.sqrt(jnp.sum(x**2, (1, 2), keepdims=True) + 1e-6)
 
 
-def quantized(filters: jax.Array, shape: Shape, bits: int = 8) -> jax.Array:
+def quantized(filters: jax.Array, shape: Shape) -> jax.Array:
     """Filters [Q, taps, C] on the grids that a device has for them: one per part."""
     count, _, channels = filters.shape
     parts = filters.reshape(count, shape.segments, shape.taps * channels)
     kernel = parts.transpose(2, 0, 1).reshape(shape.taps * channels, -1)
-    grid = fake_quant_weights(kernel, zeros_floor(kernel), bits, False)
+    grid = fake_quant_weights(kernel, zeros_floor(kernel), FILTER_BITS, False)
     back = grid.reshape(shape.taps * channels, count, shape.segments)
     return back.transpose(1, 2, 0).reshape(filters.shape)
 
