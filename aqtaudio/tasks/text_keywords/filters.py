@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights, zeros_floor
 
-
 FILTER_BITS = 4
 """Of a tap. Eight find no more keywords (results/text_keywords)."""
 
