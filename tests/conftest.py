@@ -1,5 +1,6 @@
 """Fixtures that several areas share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,12 @@ pytest_plugins = (
     "small_dictionary",
     "esphome_run",
 )
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ if COMPILED not in os.environ:
     os.environ[COMPILED] = _compiled.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# Where in the source an operation of a program is from: it is looked up for each, and never read.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # XLA is loud about the machine when it loads a compiled program; tests read standard error.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

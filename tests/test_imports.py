@@ -1,6 +1,7 @@
 """Who may import whom. The direction of a layered package erodes unless something reads it."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ HELD = {
     },
     "onnx": {"models/onnx_file.py", "data/piper_noise.py"},
 }
+TASKS = (Keywords(), Keywords(unheard=("go",)), Enhancement(), Bandwidth())
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc", "constants"}
 
 
@@ -91,6 +93,7 @@ def name_of(file: Path) -> str:
     return file.relative_to(PACKAGE).as_posix()
 
 
+@functools.cache
 def imports(file: Path) -> set[str]:
     """Dotted names of everything a file imports, anywhere in it."""
     return set(imported(MODULES[file], file))
@@ -133,8 +136,7 @@ def test_no_figure_is_named_outside_its_room(file: Path):
     """Studies, runs and training know figures as what a task tells."""
     if area(file) in ("tasks", "adaptation", "commands") or file.stem == "quickstart":
         return
-    tasks = (Keywords(), Keywords(unheard=("go",)), Enhancement(), Bandwidth())
-    told = {name for task in tasks for name in task.headlines.shown}
+    told = {name for task in TASKS for name in task.headlines.shown}
     texts = {n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)}
     assert not told & {text for text in texts if isinstance(text, str)}
 

@@ -30,15 +30,20 @@ STUDY = Study("tiny", EXPERIMENT, [PARENT, *finetuned([PARENT], CHILDREN)])
 
 
 @pytest.fixture(scope="module")
-def study(tone_corpus, tmp_path_factory) -> tuple[Path, Path]:
-    """(study file, results)."""
-    folder = tmp_path_factory.mktemp("study")
-    file, out = folder / "tiny.py", folder / "results"
-    file.write_text(STUDY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", TESTS)
-        assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
-    return file, out
+def study(once, tone_corpus) -> tuple[Path, Path]:
+    """(study file, results). Not to be written to; a sweep that resumes finds nothing to do."""
+
+    def write(folder: Path) -> None:
+        file = folder / "tiny.py"
+        folder.mkdir()
+        file.write_text(STUDY)
+        sweep = ["sweep", str(file), "--data", str(tone_corpus), "--out", str(folder / "results")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", TESTS)
+            assert main(sweep) == 0
+
+    folder = once("study", write)
+    return folder / "tiny.py", folder / "results"
 
 
 def rows(out: Path) -> dict[str, dict]:
