@@ -10,6 +10,7 @@ pytest_plugins = (
     "sharing",
     "sampled",
     "optimization",
+    "children",
     "corpus",
     "hum_corpus",
     "command_cases",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import child, inspection
+from aqtaudio.program import child
 
 MEMORY_LIMIT_BYTES = 8 << 30
 LOG_LIMIT_BYTES = 256 << 20
@@ -82,6 +82,8 @@ class Worker:
         """The answer to one request: inspect, load, least_arena or invoke."""
         match request["do"]:
             case "inspect":
+                from aqtaudio.program import inspection  # as long to load as the rest
+
                 return inspection.inspect_file(payload, request["edges"]), b""
             case "load":
                 kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
