@@ -239,6 +239,22 @@ def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]
 
 
+def test_a_renewed_artifact_costs_what_it_did(study, tmp_path):
+    """Sizes that were lost are measured on its file, which stays what it was."""
+    _, out = study
+    old = shutil.copytree(out, tmp_path / "old", ignore=shutil.ignore_patterns("work", "figures"))
+    (artifact,) = _artifacts(old)
+    (expected,) = (row for row in rows(out).values() if row["run_id"] == artifact.name)
+    model = (artifact / "model.tflite").read_bytes()
+    for file in (old / "rows.jsonl", artifact / "row.json"):
+        costs = {k: v for k, v in expected["costs"].items() if k != "arena_used_bytes"}
+        file.write_text(json.dumps(expected | {"costs": costs | {"arena_bytes": 1}}) + "\n")
+    assert main(["renew", str(old)]) == 0
+    assert list(rows(old).values()) == [expected]
+    assert json.loads((artifact / "row.json").read_text())["costs"] == expected["costs"]
+    assert (artifact / "model.tflite").read_bytes() == model
+
+
 @pytest.mark.slow
 def test_renew_measures_sizes_again_and_changes_nothing_else(study, tmp_path, capsys):
     """Of artifacts on their files, of other runs on untrained models: as if they had just run."""
