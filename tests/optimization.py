@@ -49,8 +49,8 @@ def _seen(computation, *arguments, **settings):
     """jax's options of a program, after a look at how long it is."""
     global _few
     functions = list(computation.body.operations)
-    operations = list(functions[0].regions[0].blocks[0].operations)
-    _few = len(functions) == 1 and len(operations) <= FEW
+    blocks = [block for op in functions for region in op.regions for block in region]
+    _few = len(functions) == 1 and sum(len(list(block.operations)) for block in blocks) <= FEW
     return _create_compile_options(computation, *arguments, **settings)
 
 
