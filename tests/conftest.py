@@ -1,5 +1,6 @@
 """Fixtures that several areas share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -9,12 +10,19 @@ pytest_plugins = (
     "sharing",
     "sampled",
     "optimization",
+    "children",
     "corpus",
     "hum_corpus",
     "command_cases",
     "small_dictionary",
     "esphome_run",
 )
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

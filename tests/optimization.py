@@ -4,7 +4,8 @@ A pytest plugin, named in conftest.py. Most of the time of a test that trains go
 LLVM, and into the emitter of fused operations, which sets up MLIR anew for each of them; without
 both a program compiles in a sixth of the time. Modules that are about commands, files, checkpoints
 and settings say `pytestmark = pytest.mark.optimized(False)`; a test in them that compares integers
-says `@pytest.mark.optimized(True)`. The laws of integers are compiled as users compile. With any
+says `@pytest.mark.optimized(True)`. The laws of integers are compiled as users compile, but for
+operations that a test calls one by one: users have none, and there are thousands of them. With any
 other choice of tests than the usual one (`-m slow`, `-m ""`), everything is.
 """
 
@@ -13,6 +14,7 @@ import os
 import jax
 import pytest
 from jax._src import compiler
+from jax._src.interpreters import pxla
 
 USUAL = "not slow"
 SETTING = "jax_disable_most_optimizations"
@@ -20,9 +22,12 @@ SETTING = "jax_disable_most_optimizations"
 # that is to be as users have it what they have; child processes read it themselves.
 LESS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 USERS = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+LEAST = LESS | {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+FEW = 4
+"""Operations of a program, the return among them, that is an operation called by itself."""
 USERS_FLAGS = os.environ.get("XLA_FLAGS", "")
 LESS_FLAGS = " ".join([USERS_FLAGS, *(f"--{name}={value}".lower() for name, value in LESS.items())])
-_less = False
+_less = _few = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,14 +38,25 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.devices()  # reads it
         os.environ["XLA_FLAGS"] = USERS_FLAGS
         compiler.get_compile_options = _as_users_have_it
+        pxla.create_compile_options = _seen
 
 
 _get_compile_options = compiler.get_compile_options
+_create_compile_options = pxla.create_compile_options
+
+
+def _seen(computation, *arguments, **settings):
+    """jax's options of a program, after a look at how long it is."""
+    global _few
+    functions = list(computation.body.operations)
+    blocks = [block for op in functions for region in op.regions for block in region]
+    _few = len(functions) == 1 and sum(len(list(block.operations)) for block in blocks) <= FEW
+    return _create_compile_options(computation, *arguments, **settings)
 
 
 def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
     """jax's options of one compilation, with what users have unless SETTING is on."""
-    own = {} if jax.config.read(SETTING) else USERS
+    own = {} if jax.config.read(SETTING) else LEAST if _few else USERS
     options = own | (env_options_overrides or {})
     return _get_compile_options(*arguments, env_options_overrides=options, **settings)
 

@@ -22,6 +22,10 @@ if COMPILED not in os.environ:
     os.environ[COMPILED] = _compiled.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# Where in the source an operation of a program is from: it is looked up for each, and never read.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+# There are as many test processes as cores: the threads of one's BLAS would wait for the other's.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # XLA is loud about the machine when it loads a compiled program; tests read standard error.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -1,6 +1,7 @@
 """Who may import whom. The direction of a layered package erodes unless something reads it."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ HELD = {
     },
     "onnx": {"models/onnx_file.py", "data/piper_noise.py"},
 }
+TASKS = (Keywords(), Keywords(unheard=("go",)), Enhancement(), Bandwidth())
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "misc", "constants"}
 
 
@@ -91,6 +93,7 @@ def name_of(file: Path) -> str:
     return file.relative_to(PACKAGE).as_posix()
 
 
+@functools.cache
 def imports(file: Path) -> set[str]:
     """Dotted names of everything a file imports, anywhere in it."""
     return set(imported(MODULES[file], file))
@@ -109,34 +112,41 @@ def area(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_directions(file: Path):
-    if name_of(file) == "__init__.py":
-        return
-    allowed = ALLOWED[area(file)] | {area(file), "__version__"}
-    for name in ours(file):
-        assert any(within(name, known) for known in allowed), f"{name_of(file)} imports {name}"
+AREAS = {name: [file for file in FILES if area(file) == name] for name in map(area, FILES)}
+EACH = pytest.mark.parametrize("files", AREAS.values(), ids=AREAS)
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_tasks_are_rooms(file: Path):
+@EACH
+def test_directions(files: list[Path]):
+    for file in files:
+        if name_of(file) == "__init__.py":
+            continue
+        allowed = ALLOWED[area(file)] | {area(file), "__version__"}
+        for name in ours(file):
+            assert any(within(name, known) for known in allowed), f"{name_of(file)} imports {name}"
+
+
+@EACH
+def test_tasks_are_rooms(files: list[Path]):
     """No task imports another one, and nothing else names one."""
-    tasks = {name.split(".")[1] for name in ours(file) if within(name, "tasks") and "." in name}
-    tasks -= SHARED_BY_TASKS
-    if not name_of(file).startswith(NAME_TASKS):
-        own = file.relative_to(PACKAGE).parts[1] if area(file) == "tasks" else None
-        assert tasks <= {own}
+    for file in files:
+        tasks = {name.split(".")[1] for name in ours(file) if within(name, "tasks") and "." in name}
+        tasks -= SHARED_BY_TASKS
+        if not name_of(file).startswith(NAME_TASKS):
+            own = file.relative_to(PACKAGE).parts[1] if area(file) == "tasks" else None
+            assert tasks <= {own}, name_of(file)
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_no_figure_is_named_outside_its_room(file: Path):
+@EACH
+def test_no_figure_is_named_outside_its_room(files: list[Path]):
     """Studies, runs and training know figures as what a task tells."""
-    if area(file) in ("tasks", "adaptation", "commands") or file.stem == "quickstart":
-        return
-    tasks = (Keywords(), Keywords(unheard=("go",)), Enhancement(), Bandwidth())
-    told = {name for task in tasks for name in task.headlines.shown}
-    texts = {n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)}
-    assert not told & {text for text in texts if isinstance(text, str)}
+    told = {name for task in TASKS for name in task.headlines.shown}
+    for file in files:
+        if area(file) in ("tasks", "adaptation", "commands") or file.stem == "quickstart":
+            continue
+        nodes = ast.walk(ast.parse(file.read_text()))
+        values = {node.value for node in nodes if isinstance(node, ast.Constant)}
+        assert not told & {x for x in values if isinstance(x, str)}, name_of(file)
 
 
 def test_no_loose_files():
@@ -169,11 +179,12 @@ def test_circles_are_found(tmp_path: Path):
     assert arrows["package.room"] == {"package.room.d"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_models_are_not_named_elsewhere(file: Path):
-    if area(file) != "models" and name_of(file) not in NAME_MODELS:
-        models = {name for name in ours(file) if within(name, "models")}
-        assert all(within(name, "models.published") for name in models)
+@EACH
+def test_models_are_not_named_elsewhere(files: list[Path]):
+    for file in files:
+        if area(file) != "models" and name_of(file) not in NAME_MODELS:
+            models = {name for name in ours(file) if within(name, "models")}
+            assert all(within(name, "models.published") for name in models), name_of(file)
 
 
 @pytest.mark.parametrize("package", HELD)

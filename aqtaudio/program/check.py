@@ -97,7 +97,14 @@ def check(
     Raises:
       BadInput: this is not a TFLite file, or a damaged one.
     """
-    facts = _inspect(model, timeout_s, program)
+    with Child(timeout_s) as child:
+        return _judged(child, model, allow_float, program, target)
+
+
+def _judged(
+    child: Child, model: bytes, allow_float: bool, program: "Program | None", target: Target
+) -> Report:
+    facts = _inspect(child, model, program)
     reasons = [*([] if allow_float else facts["float_reasons"]), *facts["trap_reasons"]]
     unsupported = [
         name
@@ -106,9 +113,9 @@ def check(
     ]
     arena_bytes = arena_used_bytes = None
     try:
-        with Micro(model, timeout_s) as micro:
-            arena_used_bytes = micro.arena_used_bytes
-            arena_bytes = micro.least_arena_bytes()
+        micro = Micro(model, child=child)
+        arena_used_bytes = micro.arena_used_bytes
+        arena_bytes = micro.least_arena_bytes()
     except MicroError as error:
         unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
         reasons += [_lacking(name, facts["first"].get(name, "")) for name in unsupported]
@@ -131,13 +138,12 @@ def check(
     )
 
 
-def _inspect(model: bytes, timeout_s: float, program: "Program | None") -> dict[str, Any]:
+def _inspect(child: Child, model: bytes, program: "Program | None") -> dict[str, Any]:
     if model[4:8] != flatbuffer.IDENTIFIER:
         raise BadInput("not a TFLite file: bytes 4 to 8 are not 'TFL3'")
     edges = program.to_json()["edges"] if program else []
     try:
-        with Child(timeout_s) as child:
-            return child.ask({"do": "inspect", "edges": edges}, model)[0]
+        return child.ask({"do": "inspect", "edges": edges}, model)[0]
     except MicroError as error:
         raise BadInput(f"a damaged TFLite file: {error.reason}") from error
 

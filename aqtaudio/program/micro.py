@@ -27,17 +27,27 @@ class Details:
 
 
 class Interpreter:
-    """A file loaded in a child process, by `Micro` or `LiteRT`."""
+    """A file loaded in a child process, by `Micro` or `LiteRT`.
+
+    The process is one of its own, or `child`, which its owner closes.
+    """
 
     runtime = ""
 
-    def __init__(self, model: bytes, resolver: str = "", timeout_s: float = DEFAULT_TIMEOUT_S):
-        self._child = Child(timeout_s)
+    def __init__(
+        self,
+        model: bytes,
+        resolver: str = "",
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        child: Child | None = None,
+    ):
+        self._child = child or Child(timeout_s)
         try:
             request = {"do": "load", "runtime": self.runtime, "resolver": resolver}
             answer, _ = self._child.ask(request, model)
         except MicroError:
-            self._child.close()
+            if child is None:
+                self._child.close()
             raise
         self.input_details = [_details(value) for value in answer["inputs"]]
         self.output_details = [_details(value) for value in answer["outputs"]]
@@ -116,9 +126,11 @@ class Micro(Interpreter):
     runtime = "micro"
     arena_used_bytes: int
 
-    def __init__(self, model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S):
+    def __init__(
+        self, model: bytes, timeout_s: float = DEFAULT_TIMEOUT_S, child: Child | None = None
+    ):
         self._model = model
-        super().__init__(model, timeout_s=timeout_s)
+        super().__init__(model, timeout_s=timeout_s, child=child)
 
     def _read_log(self, log: str) -> None:
         found = _ARENA.search(log)
@@ -131,7 +143,8 @@ class Micro(Interpreter):
 
         At least what is in use afterwards, and the temporary memory of planning. Raises MicroError.
         """
-        return self._child.ask({"do": "least_arena"}, self._model)[0]["bytes"]
+        request = {"do": "least_arena", "near": self.arena_used_bytes}
+        return self._child.ask(request, self._model)[0]["bytes"]
 
 
 def _details(value: dict[str, Any]) -> Details:

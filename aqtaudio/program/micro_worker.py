@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aqtaudio.program import child, inspection
+from aqtaudio.program import child
 
 MEMORY_LIMIT_BYTES = 8 << 30
 LOG_LIMIT_BYTES = 256 << 20
@@ -82,13 +82,15 @@ class Worker:
         """The answer to one request: inspect, load, least_arena or invoke."""
         match request["do"]:
             case "inspect":
+                from aqtaudio.program import inspection  # as long to load as the rest
+
                 return inspection.inspect_file(payload, request["edges"]), b""
             case "load":
                 kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
                 self.runner = kind(payload, request["resolver"])
                 return {"inputs": self.runner.inputs, "outputs": self.runner.outputs}, b""
             case "least_arena":
-                return {"bytes": least_arena_bytes(payload)}, b""
+                return {"bytes": least_arena_bytes(payload, request["near"])}, b""
             case _:
                 return {}, self._invoke(request["batch"], payload)
 
@@ -107,10 +109,15 @@ class Worker:
         return b"".join(np.stack(outputs).tobytes() for outputs in zip(*rows, strict=True))
 
 
-def least_arena_bytes(model: bytes) -> int:
+def least_arena_bytes(model: bytes, near: int) -> int:
     """The least arena, a multiple of 16 bytes, in which TFLite Micro allocates and runs a file.
 
     More than is in use afterwards where the planner needs temporary memory.
+
+    Args:
+      model: contents of the file.
+      near: where the search begins, in bytes; what is in use in a large arena is at the end or
+        just before it.
     """
 
     def runs(steps: int) -> bool:
@@ -119,12 +126,19 @@ def least_arena_bytes(model: bytes) -> int:
             os._exit(0 if _runs_in(model, steps * ARENA_STEP_BYTES) else 1)
         return os.waitpid(process, 0)[1] == 0
 
-    most = 1
+    # Each trial is a process: strides double away from the start, and end on either side of it.
+    most, stride = -(-near // ARENA_STEP_BYTES), 1
+    too_little = most
     while not runs(most):
-        most *= 2
         if most * ARENA_STEP_BYTES > ARENA_LIMIT_BYTES:
             raise MemoryError(f"needs more than {ARENA_LIMIT_BYTES} bytes of arena")
-    least = bisect.bisect_left(range(most), True, lo=most // 2, key=runs)
+        too_little, most, stride = most, most + stride, 2 * stride
+    if too_little == most:
+        too_little = max(0, most - stride)
+        while too_little and runs(too_little):
+            stride *= 2
+            most, too_little = too_little, max(0, too_little - stride)
+    least = bisect.bisect_left(range(most), True, lo=too_little + 1, key=runs)
     return least * ARENA_STEP_BYTES
 
 

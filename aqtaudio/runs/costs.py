@@ -17,7 +17,6 @@ def costs(run: Run) -> dict[str, Any]:
     And `vela_cycles`, on an Ethos-U, where Vela is installed and takes the whole file.
     """
     is_float = run.experiment.recipe.mode == "float"
-    report = check(run.model, allow_float=is_float)
     if is_float:
         from aqtaudio.runs import float_model  # heavy: optax, orbax
 
@@ -28,6 +27,7 @@ def costs(run: Run) -> dict[str, Any]:
         program = run.program
         totals = cost(program).to_json()
     totals.pop("operations")
+    report = check(run.model, allow_float=is_float)
     cycles = None if is_float else vela.cycles(run.model)
     if cycles is not None:
         totals["vela_cycles"] = cycles

@@ -35,9 +35,9 @@ def export(
     else from random codes. `which`: of whose list, "folder" or "run"; `say` is told where these
     differ.
     """
-    report = _require_compatible(run)
-    executor = Executor(run.program)
+    executor = _executor(run)
     codes = golden_codes(run, executor, folders, which, say)
+    report = _require_compatible(run)
     with new_folder(out) as folder:
         _copy(run, folder, codes if folders else None)
         for file in _lists(run):
@@ -88,12 +88,20 @@ def keep(run: Run, study: Path, folders: Sequence[Path] = ()) -> Path:
     """
     kept = study / "artifacts" / run.path.name
     with deployed(run) as whole:
+        executor = _executor(whole)
+        codes = golden_codes(whole, executor, folders) if folders else None
         _require_compatible(whole)
-        codes = golden_codes(whole, Executor(whole.program), folders) if folders else None
         with new_folder(kept) as folder:
             _copy(whole, folder, codes)
             _share_lists(_lists(whole), study, folder)
     return kept
+
+
+def _executor(run: Run) -> Executor:
+    """Of its program. Of a float run, which has none, BadInput says what computes in floats."""
+    if run.experiment.recipe.mode == "float":
+        _require_compatible(run)
+    return Executor(run.program)
 
 
 def _require_compatible(run: Run) -> Report:

@@ -47,7 +47,7 @@ class PRelu(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        value = self.param("slope", nn.initializers.constant(self.initial), (x.shape[-1],))
+        value = self.parameter("slope", nn.initializers.constant(self.initial), (x.shape[-1],))
         slope = x.reading.constant(self, "slope", value, narrow=True)
         return x.reading.operation(self, "output", "prelu", (x, slope), {}, Own())
 

@@ -47,7 +47,7 @@ class Scale(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        value = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        value = self.parameter("scale", nn.initializers.ones, (x.shape[-1],))
         scale = x.reading.constant(self, "scale", value)
         return x.reading.operation(self, "output", "mul", (x, scale), {}, Own())
 
@@ -57,6 +57,6 @@ class Offset(Layer):
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        value = self.param("offset", nn.initializers.zeros, (x.shape[-1],))
+        value = self.parameter("offset", nn.initializers.zeros, (x.shape[-1],))
         offset = x.reading.constant(self, "offset", value)
         return x.reading.operation(self, "output", "add", (x, offset), {}, Own())

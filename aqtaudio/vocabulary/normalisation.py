@@ -41,7 +41,7 @@ class LayerNorm(Layer):
         mean = x.reading.operation(self, "mean", "mean", (x,), attributes, Own())
         centred = x.reading.operation(self, "centred", "sub", (x, mean), {}, Own())
         scaled = _scaled(self, "scaled", _unit(self, "unit", centred))
-        value = self.param("offset", nn.initializers.zeros, (x.shape[-1],))
+        value = self.parameter("offset", nn.initializers.zeros, (x.shape[-1],))
         offset = x.reading.constant(self, "offset", value)
         return x.reading.operation(self, "output", "add", (scaled, offset), {}, Own())
 

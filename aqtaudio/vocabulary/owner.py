@@ -1,6 +1,7 @@
 """What owns edges: a layer as readings see it."""
 
 import re
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -9,6 +10,8 @@ import numpy as np
 
 from aqtaudio.program import linear as linear_maps
 from aqtaudio.vocabulary.edges import Fixed, Own
+
+Initializer = Callable[..., jax.Array]
 
 EPSILON = 1e-3
 MOMENTUM = 0.97
@@ -40,6 +43,16 @@ class Owner(nn.Module):
         """Who gives an edge its grid; all edges of one prescribed grid share it."""
         return str(edge) if isinstance(edge, Fixed) else self.edge_name(part)
 
+    def parameter(self, name: str, initial: Initializer, shape: tuple[int, ...]) -> jax.Array:
+        """`param`, which traces `initial` each time to compare shapes; here only one that is not
+        there yet, or is of another shape, which `param` then refuses.
+        """
+        if self.has_variable("params", name):
+            value = self.get_variable("params", name)
+            if jnp.shape(value) == shape:
+                return value
+        return self.param(name, initial, shape)
+
     def range_of(self, part: str) -> nn.Variable:
         """The stored range of an output edge: {"scale": float32, "batches": int32}."""
 
@@ -53,7 +66,7 @@ class Owner(nn.Module):
 
         With the statistics of the batch where "batch_stats" is mutable and the layer `learns`.
         """
-        gamma = self.param("gamma", nn.initializers.ones, (y.shape[-1],))
+        gamma = self.parameter("gamma", nn.initializers.ones, (y.shape[-1],))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (y.shape[-1],))
         variance = self.variable("batch_stats", "variance", jnp.ones, (y.shape[-1],))
         learns = learns and self.is_mutable_collection("batch_stats")

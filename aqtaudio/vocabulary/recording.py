@@ -1,6 +1,7 @@
 """The recording reading: the quantized reading plus a notebook that writes down a program."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,12 +131,22 @@ def clip(model: nn.Module, variables: Variables, feature_shape: tuple[int, ...])
     Streams need it beside "params" and "ranges". Nothing is computed.
     """
 
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda tree: tree, variables))
+    shapes = _clip_shapes(model, structure, tuple(leaves), feature_shape)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+@functools.lru_cache(maxsize=16)
+def _clip_shapes(
+    model: nn.Module, structure: Any, leaves: tuple[Any, ...], feature_shape: tuple[int, ...]
+) -> Variables:
+    """Traced once: a run asks for it five times."""
+
     def trace(variables: Variables, features: jax.Array) -> Variables:
         return model.apply(variables, start(features, Floating()), mutable=["clip"])[1]
 
     features = jax.ShapeDtypeStruct((1, *feature_shape), jnp.float32)
-    shapes = jax.eval_shape(trace, variables, features)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.eval_shape(trace, structure.unflatten(leaves), features)
 
 
 def require_recordable(

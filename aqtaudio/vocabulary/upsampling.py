@@ -72,7 +72,7 @@ class DoubledDepthwise(Weighted):
         x = operation(self, "twice", "concat", (x, x), {"axis": 2}, Same())
         linear = Linear("depthwise_conv2d", padding="SAME")
         if self.tied:
-            taps = self.param("taps", self.kernel_init(), (3, channels))
+            taps = self.parameter("taps", self.kernel_init(), (3, channels))
             x = x.reading.linear(self, "output", x, phases_of(taps), None, linear)
         else:
             x = self.compute(x, (1, 3, 2 * channels), linear, biased=False)

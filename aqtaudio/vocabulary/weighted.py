@@ -50,7 +50,7 @@ class Weighted(Layer):
         weight_norm: bool = False,
     ) -> Signal:
         """Applies a kernel of `shape` (output channels last) in whichever form it is stored."""
-        bias = self.param("bias", nn.initializers.zeros, (shape[-1],)) if biased else None
+        bias = self.parameter("bias", nn.initializers.zeros, (shape[-1],)) if biased else None
         reading = x.reading
         if linear.groups > 1 and not self._is_whole:
             raise BadInput(
@@ -68,7 +68,7 @@ class Weighted(Layer):
             u, s, v = (self._stored(name) for name in "usv")
             kernel = ((u * s) @ v).reshape(shape)
         else:
-            kernel = self.param("kernel", self.kernel_init(), shape)
+            kernel = self.parameter("kernel", self.kernel_init(), shape)
             if weight_norm and (self.is_initializing() or self.has_variable("params", "length")):
                 lengths = lengths_of(kernel)
                 kernel = kernel * (self.param("length", lambda key: lengths) / lengths)

@@ -63,6 +63,7 @@ def test_program_with_any_byte_changed(damaged):
     assert refusals > 75
 
 
+@pytest.mark.own_children
 @pytest.mark.parametrize("spoil", [cut, Path.unlink, lambda file: file.write_text("no model")])
 def test_damaged_model(spoil, damaged, tone_corpus, refused):
     spoil(damaged / "model.tflite")
@@ -76,6 +77,7 @@ def test_damaged_model(spoil, damaged, tone_corpus, refused):
     assert not out.exists()
 
 
+@pytest.mark.own_children
 @pytest.mark.parametrize("seed", range(3))
 def test_model_with_bytes_changed(seed, damaged, cli):
     """Whatever the file has become, a verdict or one line; never a crash of ours."""

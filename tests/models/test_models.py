@@ -37,7 +37,7 @@ from aqtaudio.vocabulary.signal import Signal, start
 pytestmark = pytest.mark.optimized(False)
 
 SLOW = (
-    *PUBLISHED[1:],
+    *PUBLISHED,
     *SMALL_KEYWORDS,
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
@@ -46,7 +46,7 @@ SLOW = (
     *SMALL_GENERATORS,
     *PUBLISHED_GENERATORS[:1],
 )
-RECORDED = [SMALL, PUBLISHED[0], *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
+RECORDED = [SMALL, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 EACH = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 
 

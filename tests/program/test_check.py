@@ -16,6 +16,7 @@ from aqtaudio.program.check import check
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Edge, Program
 
+pytestmark = pytest.mark.own_children
 SHARED = Path(os.environ.get("AQTAUDIO_SHARED", "../shared"))
 KEYS = {
     "micro_compatible",

@@ -15,6 +15,8 @@ from aqtaudio.program import flatbuffer
 from aqtaudio.program.check import Report, check
 from aqtaudio.program.child import Child, MicroError
 
+pytestmark = pytest.mark.own_children
+
 TIMEOUT_S = 5.0
 STRANGE = (0, 1, 2, 3, 127, 255, 1 << 15, (1 << 31) - 1, 1 << 31, (1 << 32) - 4, (1 << 32) - 1)
 

@@ -16,6 +16,7 @@ from aqtaudio.program.micro import CLIPS_PER_MESSAGE, Micro, MicroError
 from aqtaudio.program.micro_worker import ARENA_STEP_BYTES
 from aqtaudio.program.program import Edge, Operation, Program
 
+pytestmark = pytest.mark.own_children
 FULL_SOFTMAX = chains.chain(["SOFTMAX"], ["INT8", "INT8"], width=512)
 """Aborts TFLite Micro on equal inputs: its sum of exponentials overflows at 512."""
 

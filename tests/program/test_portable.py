@@ -1,6 +1,7 @@
 """Forms for all kernels: the same integers, and nothing left that a library gets wrong."""
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -10,11 +11,10 @@ import pytest
 from board_kernels import CmsisNN, needed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from initial import initial
+from initial import calibrated, initial
 from operation_cases import Net, op
 from operation_programs import codes
 
-from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.errors import BadInput
 from aqtaudio.program import execute, inspection, portable, support
 from aqtaudio.program.execute import Executor
@@ -76,6 +76,7 @@ FAST = (
 """Each form once."""
 
 
+@functools.cache
 def made(name: str, kernels: str):
     """Model, variables, shape and recipe."""
     recipe, shape, body, _ = CASES[name]
@@ -84,7 +85,7 @@ def made(name: str, kernels: str):
     params = initial(model, x).get("params", {})
     noise = np.random.default_rng(1)
     params = jax.tree.map(lambda p: p + 0.1 * noise.normal(size=p.shape).astype("f"), params)
-    ranges = calibrate(model, params, [x], recipe)
+    ranges = calibrated(model, params, [x], recipe)
     return model, {"params": params, "ranges": ranges}, shape, recipe
 
 

@@ -30,15 +30,20 @@ STUDY = Study("tiny", EXPERIMENT, [PARENT, *finetuned([PARENT], CHILDREN)])
 
 
 @pytest.fixture(scope="module")
-def study(tone_corpus, tmp_path_factory) -> tuple[Path, Path]:
-    """(study file, results)."""
-    folder = tmp_path_factory.mktemp("study")
-    file, out = folder / "tiny.py", folder / "results"
-    file.write_text(STUDY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", TESTS)
-        assert main(["sweep", str(file), "--data", str(tone_corpus), "--out", str(out)]) == 0
-    return file, out
+def study(once, tone_corpus) -> tuple[Path, Path]:
+    """(study file, results). Not to be written to; a sweep that resumes finds nothing to do."""
+
+    def write(folder: Path) -> None:
+        file = folder / "tiny.py"
+        folder.mkdir()
+        file.write_text(STUDY)
+        sweep = ["sweep", str(file), "--data", str(tone_corpus), "--out", str(folder / "results")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", TESTS)
+            assert main(sweep) == 0
+
+    folder = once("study", write)
+    return folder / "tiny.py", folder / "results"
 
 
 def rows(out: Path) -> dict[str, dict]:
@@ -232,6 +237,22 @@ def test_artifacts_are_of_the_fronts_that_the_report_shows(tmp_path):
         (tmp_path / "artifacts" / name).mkdir(parents=True)
     export_fronts(tmp_path, [tmp_path])
     assert sorted(path.name for path in (tmp_path / "artifacts").iterdir()) == ["good", "quiet"]
+
+
+def test_a_renewed_artifact_costs_what_it_did(study, tmp_path):
+    """Sizes that were lost are measured on its file, which stays what it was."""
+    _, out = study
+    old = shutil.copytree(out, tmp_path / "old", ignore=shutil.ignore_patterns("work", "figures"))
+    (artifact,) = _artifacts(old)
+    (expected,) = (row for row in rows(out).values() if row["run_id"] == artifact.name)
+    model = (artifact / "model.tflite").read_bytes()
+    for file in (old / "rows.jsonl", artifact / "row.json"):
+        costs = {k: v for k, v in expected["costs"].items() if k != "arena_used_bytes"}
+        file.write_text(json.dumps(expected | {"costs": costs | {"arena_bytes": 1}}) + "\n")
+    assert main(["renew", str(old)]) == 0
+    assert list(rows(old).values()) == [expected]
+    assert json.loads((artifact / "row.json").read_text())["costs"] == expected["costs"]
+    assert (artifact / "model.tflite").read_bytes() == model
 
 
 @pytest.mark.slow

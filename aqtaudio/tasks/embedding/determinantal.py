@@ -8,6 +8,8 @@ Kulesza and Taskar, "Determinantal point processes for machine learning" (2012),
 (duals) and 5.2 (k-DPPs).
 """
 
+import dataclasses
+
 import numpy as np
 from scipy.special import betaln, expit, xlog1py, xlogy
 
@@ -39,6 +41,7 @@ class LowRankDPP:
         self._values = values[kept] + ridge
         # B times this are the eigenvectors of B B^T, [n, r].
         self._to_vectors = vectors[:, kept] / np.sqrt(values[kept])
+        self._mixtures: dict[int, _Mixture] = {}
 
     def draw(self, k: int, rng: np.random.Generator) -> np.ndarray:
         """k distinct items, int64 [k], ascending.
@@ -51,7 +54,9 @@ class LowRankDPP:
         if not 1 <= k <= most:
             why = f"of {n} items" if most == n else f"of rank {rank} without a ridge"
             raise BadInput(f"a sample of {k} items {why}; allowed: 1 to {most}")
-        chosen, others = _eigenvectors(self._values, n - rank, self._ridge, k, rng)
+        if k not in self._mixtures:
+            self._mixtures[k] = _mixture(self._values, n - rank, self._ridge, k)
+        chosen, others = self._mixtures[k].draw(rng)
         basis = self._factors @ self._to_vectors[:, chosen]
         if others:
             basis = np.hstack([basis, self._orthogonal(others, rng)])
@@ -68,9 +73,37 @@ class LowRankDPP:
         return found
 
 
-def _eigenvectors(
-    values: np.ndarray, others: int, other_value: float, k: int, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
+@dataclasses.dataclass(frozen=True)
+class _Mixture:
+    """The sets of k eigenvectors and their probabilities; see `_mixture`.
+
+    Attributes:
+      chances: of each eigenvector, in independent trials, [r].
+      successes: of `_successes`.
+      weights: probability of so many others in the set, [up to k + 1].
+    """
+
+    chances: np.ndarray
+    successes: np.ndarray
+    weights: np.ndarray
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """A set: bool [r], and how many of the others."""
+        chances, successes = self.chances, self.successes
+        count = int(rng.choice(np.arange(len(self.weights)), p=self.weights))
+        left, uniform = successes.shape[1] - 1 - count, rng.random(len(chances))
+        chosen = np.zeros(len(chances), bool)
+        for index in range(len(chances) - 1, -1, -1):
+            if not left:
+                break
+            taken = chances[index] * successes[index, left - 1]
+            if uniform[index] * successes[index + 1, left] < taken:
+                chosen[index] = True
+                left -= 1
+        return chosen, count
+
+
+def _mixture(values: np.ndarray, others: int, other_value: float, k: int) -> _Mixture:
     """k eigenvectors, each set with probability proportional to the product of its eigenvalues.
 
     The elementary symmetric polynomials that this takes overflow. Multiplying all eigenvalues by
@@ -81,9 +114,6 @@ def _eigenvectors(
     Args:
       values: eigenvalues [r], positive.
       others: how many further eigenvectors there are, all of `other_value`.
-
-    Returns:
-      bool [r], and how many of the others.
     """
     logs = np.log(values)
     other_log = np.log(other_value) if others and other_value > 0 else -np.inf
@@ -92,17 +122,7 @@ def _eigenvectors(
     successes = _successes(chances, k)
     counts = np.arange(min(k, others if other_chance > 0 else 0) + 1)
     weights = _binomial(counts, others, other_chance) * successes[-1, k - counts]
-    count = int(rng.choice(counts, p=weights / weights.sum()))
-    left, uniform = k - count, rng.random(len(values))
-    chosen = np.zeros(len(values), bool)
-    for index in range(len(values) - 1, -1, -1):
-        if not left:
-            break
-        taken = chances[index] * successes[index, left - 1]
-        if uniform[index] * successes[index + 1, left] < taken:
-            chosen[index] = True
-            left -= 1
-    return chosen, count
+    return _Mixture(chances, successes, weights / weights.sum())
 
 
 def _tilt(logs: np.ndarray, others: int, other_log: float, k: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from aqtaudio.detection.intervals import CONFIDENCE, wilson_interval
 from aqtaudio.errors import BadInput
@@ -193,7 +193,7 @@ def mean_interval(values: Sequence[float]) -> dict[str, Any]:
         raise BadInput("a mean of no values")
     mean, interval = float(np.mean(values)), None
     if n > 1:
-        half = float(student.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / n**0.5)
+        half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(values, ddof=1) / n**0.5)
         interval = [mean - half, mean + half]
     return {"mean": mean, "interval": interval, "values": [float(value) for value in values]}
 

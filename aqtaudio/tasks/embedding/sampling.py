@@ -17,7 +17,6 @@ import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.embedding.determinantal import LowRankDPP
@@ -206,6 +205,8 @@ def loudness_percentiles(levels_db: np.ndarray, groups: Sequence[Hashable]) -> n
     levels = np.asarray(levels_db, np.float64)
     if levels.shape != (len(groups),) or np.isnan(levels).any():
         raise BadInput(f"levels of {len(groups)} items; allowed: as many numbers, none of them NaN")
+    from scipy.stats import rankdata  # half a second, and most do without
+
     levels = np.round(levels, 2)
     found = np.empty(len(levels))
     for rows in _rows_of(groups).values():

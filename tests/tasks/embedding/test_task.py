@@ -128,6 +128,32 @@ def test_a_cache_of_another_teacher(tmp_path, weights):
         cache.embedded(teacher, clips, tmp_path)
 
 
+def test_a_run_answers_to_clips_as_to_recordings(run):
+    clips = np.random.default_rng(0).integers(-3000, 3000, (2, 19_440)).astype(np.int16)
+    found = RunTeacher(str(run.path)).embed(clips)
+    assert np.ptp(found) > 0
+    for clip, vectors in zip(clips, found, strict=True):
+        with network(run, "integer") as opened:
+            expected = of_recording(opened, clip, run.experiment.setup)
+        np.testing.assert_array_equal(vectors, expected)
+
+
+def test_a_file_answers_to_every_window(tiny_float):
+    """A .tflite of whole clips: the float model itself says what it answers with."""
+    setup = Run(tiny_float).experiment.setup
+    clips = np.random.default_rng(0).integers(-3000, 3000, (2, 3 * setup.clip_samples))
+    clips, window_ms = clips.astype(np.int16), setup.clip_ms
+    file, classes = str(tiny_float / "model.tflite"), 4
+    teacher = FileTeacher(file, classes, setup.frontend, window_ms=window_ms, hop_ms=2 * window_ms)
+    heard = clips.reshape(2, 3, -1)[:, ::2]
+    with network(Run(tiny_float), "float") as opened:
+        expected = opened.whole(setup.features_of(heard.reshape(4, -1)))
+    np.testing.assert_allclose(teacher.embed(clips), expected.reshape(2, 2, -1), atol=1e-4)
+    wrong = dataclasses.replace(teacher, dimensions=7)
+    with pytest.raises(BadInput, match=f"answers with {classes} values"):
+        wrong.embed(clips)
+
+
 @pytest.mark.slow
 def test_files_teach_as_they_run(run, tmp_path):
     """A .tflite of one block: the program itself says what it answers with."""
