@@ -181,14 +181,12 @@ def parent_settings(experiment: Experiment) -> Experiment:
         with Checkpoints(directory) as checkpoints:
             done = checkpoints.latest
     if done != steps:
-        found = (
-            "no checkpoint, so no float model to go on from (an artifact has none)"
-            if done is None
-            else f"a checkpoint of step {done}, its float phase goes on"
-        )
+        found = f"a checkpoint of step {done}"
+        if done is None:
+            found = "no checkpoint, so no float model to go on from (an artifact has none)"
         raise BadInput(
             f"init_from {parent}: {found}; allowed: a folder that `train` made, whose float phase "
-            f"has ended, at step {steps}"
+            f"has ended, at {steps}"
         )
     return settings
 
