@@ -205,7 +205,9 @@ def check(options: argparse.Namespace) -> int:
     def show(value: dict[str, Any]) -> None:
         print("Micro-compatible" if value["micro_compatible"] else "not Micro-compatible")
         for library, reasons in value["kernels"].items():
-            print(f"  {library} kernels: {'right' if not reasons else '; '.join(reasons)}")
+            is_fit = value["micro_compatible"] or library == "litert"  # which takes other files
+            right = "right" if is_fit else "not fit, as said below"
+            print(f"  {library} kernels: {right if not reasons else '; '.join(reasons)}")
         for target, reasons in value["targets"].items():
             print(f"  {target}: {'right' if not reasons else '; '.join(reasons)}")
         for reason in value["reasons"]:

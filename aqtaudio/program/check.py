@@ -3,15 +3,18 @@
 The file may come from anywhere: it is parsed and run in a child process.
 """
 
+import contextlib
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aqtaudio.errors import BadInput
-from aqtaudio.program import flatbuffer, remedies
+from aqtaudio.program import files_of_others, flatbuffer, remedies
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child, MicroError
 from aqtaudio.program.esphome_contract import Target
 from aqtaudio.program.micro import Micro
+from aqtaudio.program.operator_view import printable
 
 if TYPE_CHECKING:
     from aqtaudio.program.program import Program  # loads JAX
@@ -36,9 +39,22 @@ REGISTERED = frozenset(
 Found by loading a file of one operator for every code of the schema, with the pinned version.
 """
 
-FLEX = "CUSTOM:Flex"  # operators of TensorFlow itself; of other custom ones, Micro has some
+CUSTOM = frozenset(
+    """
+    CIRCULAR_BUFFER TFLM_DECODE TFLite_Detection_PostProcess SignalDelay SignalEnergy
+    SignalFftAutoScale SignalFilterBank SignalFilterBankLog SignalFilterBankSpectralSubtraction
+    SignalFilterBankSquareRoot SignalFramer SignalIrfft SignalOverlapAdd SignalPCAN SignalRfft
+    SignalStacker SignalWindow
+    """.split()
+)
+"""Custom operators that it registers; found in the same way."""
+
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
-_LOG_LINES = 3
+_NODE = re.compile(r"Node (\S+) \(number (\d+)\) failed to (?:prepare|invoke)")
+_SOURCE = re.compile(r"^\S+\.(?:cc|h)(?::\d+)? ")
+_DETAIL_CHARACTERS = 300
+Places = Sequence[tuple[str, str]]
+"""Of operators of the main subgraph: name, and number and first tensor in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,20 +125,18 @@ def _judged(
     unsupported = [
         name
         for name in facts["ops"]
-        if name not in REGISTERED and (not name.startswith("CUSTOM:") or name.startswith(FLEX))
+        if name not in REGISTERED and name.removeprefix("CUSTOM:") not in CUSTOM
     ]
-    arena_bytes = arena_used_bytes = None
-    try:
-        micro = Micro(model, child=child)
-        arena_used_bytes = micro.arena_used_bytes
-        arena_bytes = micro.least_arena_bytes()
-    except MicroError as error:
-        unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(error.log)]))
+    run = _run(child, model)
+    if run.error is not None:
+        unsupported = list(dict.fromkeys([*unsupported, *_MISSING.findall(run.error.log)]))
         reasons += [_lacking(name, facts["first"].get(name, "")) for name in unsupported]
         # Of UINT8 the interpreter says that it is hybrid, which is another fault.
         is_told = any("UINT8" in line for line in facts["trap_reasons"])
         if not unsupported and not is_told:
-            reasons.append(_explain(error))
+            crash = _crash_place(run.error, model, child.timeout_s)
+            told = _explain(run.error, facts["places"], crash)
+            reasons.append(f"{told} (with random inputs)" if run.is_loaded else told)
     return Report(
         micro_compatible=not reasons,
         reasons=tuple(reasons),
@@ -131,16 +145,39 @@ def _judged(
         ops=facts["ops"],
         float_ops=tuple(facts["float_ops"]),
         unsupported=tuple(unsupported),
-        arena_bytes=arena_bytes,
-        arena_used_bytes=arena_used_bytes,
+        arena_bytes=run.arena_bytes,
+        arena_used_bytes=run.arena_used_bytes,
         file_bytes=len(model),
         weight_bytes=facts["weight_bytes"],
     )
 
 
+@dataclasses.dataclass
+class _Run:
+    """What TFLite Micro did: zeros on loading, then random inputs."""
+
+    arena_bytes: int | None = None
+    arena_used_bytes: int | None = None
+    is_loaded: bool = False
+    error: MicroError | None = None
+
+
+def _run(child: Child, model: bytes) -> _Run:
+    run = _Run()
+    try:
+        micro = Micro(model, child=child)
+        run.arena_used_bytes = micro.arena_used_bytes
+        run.arena_bytes = micro.least_arena_bytes()
+        run.is_loaded = True
+        micro.run_noise()
+    except MicroError as error:
+        run.error = error
+    return run
+
+
 def _inspect(child: Child, model: bytes, program: "Program | None") -> dict[str, Any]:
     if model[4:8] != flatbuffer.IDENTIFIER:
-        raise BadInput("not a TFLite file: bytes 4 to 8 are not 'TFL3'")
+        raise BadInput(f"not a TFLite file: {files_of_others.what_it_is(model)}")
     edges = program.to_json()["edges"] if program else []
     try:
         return child.ask({"do": "inspect", "edges": edges}, model)[0]
@@ -153,7 +190,34 @@ def _lacking(name: str, place: str) -> str:
     return f"TFLite Micro has no operator {name}{where}; {remedies.for_unsupported(name)}"
 
 
-def _explain(error: MicroError) -> str:
-    lines = [line for line in error.log.splitlines() if line and not line.startswith("INFO")]
-    detail = "; ".join(lines[:_LOG_LINES])
-    return f"TFLite Micro: {error.reason}" + (f": {detail}" if detail else "")
+def _crash_place(error: MicroError, model: bytes, timeout_s: float) -> int | None:
+    """Number of the operator that crashes TFLite Micro; None without a crash, or where unknown."""
+    if not error.is_crash:
+        return None
+    with contextlib.suppress(MicroError), Child(timeout_s) as child:
+        return child.ask({"do": "failing_operator"}, model)[0]["number"]
+    return None
+
+
+def _explain(error: MicroError, places: Places, crash: int | None) -> str:
+    """TFLite Micro's words in ours: which operator, what, what to do."""
+    if crash is not None:
+        return f"TFLite Micro: {error.reason} at {_named(*places[crash])}; {remedies.OF_A_CRASH}"
+    if error.is_crash:
+        return f"TFLite Micro: {error.reason}; {remedies.OF_A_CRASH}"
+    log = error.log.replace("\r", "").splitlines()
+    said = [line.strip() for line in log if line.strip() and not line.startswith("INFO")]
+    nodes = [found for line in said if (found := _NODE.search(line))]
+    detail = "; ".join(_SOURCE.sub("", line).rstrip(".") for line in said if not _NODE.search(line))
+    detail = printable(detail or error.reason)[:_DETAIL_CHARACTERS].rstrip(".")
+    where = ""
+    if nodes:
+        name, number = nodes[0][1], int(nodes[0][2])
+        is_main = number < len(places) and places[number][0].removeprefix("CUSTOM:") == name
+        place = places[number][1] if is_main else f"operator {number} of another subgraph"
+        where = f"{name} ({place}): "
+    return f"TFLite Micro: {where}{detail}; {remedies.for_refusal(detail)}"
+
+
+def _named(name: str, place: str) -> str:
+    return f"{name} ({place})"

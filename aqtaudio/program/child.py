@@ -27,11 +27,13 @@ class MicroError(RuntimeError):
 
     Attributes:
       reason: one line.
+      is_crash: the interpreter's process ended by a signal.
       log: the end of what the interpreter wrote to standard error.
     """
 
-    def __init__(self, reason: str, log: str = ""):
+    def __init__(self, reason: str, log: str = "", is_crash: bool = False):
         self.reason = reason
+        self.is_crash = is_crash
         self.log = log[-LOG_TAIL_CHARACTERS:]
         super().__init__(f"{reason}\n{self.log}".strip())
 
@@ -54,6 +56,11 @@ class Child:
         assert self._process.stdin and self._process.stdout
         self._pipe = _Timed(self._process.stdout.fileno(), self._process.stdin.fileno())
 
+    @property
+    def timeout_s(self) -> float:
+        """Limit for an answer."""
+        return self._timeout_s
+
     def __enter__(self) -> "Child":
         return self
 
@@ -73,7 +80,8 @@ class Child:
             self._process.kill()
             late = isinstance(error, TimeoutError)
             reason = f"no answer in {self._timeout_s:g} s" if late else self._end()
-            raise MicroError(reason, self._log_since(start)) from error
+            crashed = not late and self._process.wait() < 0
+            raise MicroError(reason, self._log_since(start), crashed) from error
         log = self._log_since(start)
         if "error" in answer:
             raise MicroError(answer["error"], log)

@@ -1,7 +1,9 @@
 """Which operators of a TFLite file a kernel library gets wrong, and what to do instead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from aqtaudio.program.findings import Finding, Rule, lines
+from aqtaudio.program.flatbuffer import schema
 from aqtaudio.program.kernel_libraries import (
     TRANSPOSED_AXES,
     Library,
@@ -10,19 +12,11 @@ from aqtaudio.program.kernel_libraries import (
     slopes_are_one,
 )
 from aqtaudio.program.operator_view import Operator
-from aqtaudio.program.traps import Finding, Rule
 
 
-def reasons(operator: Operator) -> dict[Library, list[str]]:
+def reasons(operators: Sequence[Operator]) -> dict[Library, list[str]]:
     """By library, one line per finding of its rules."""
-    return {
-        library: [
-            f"{operator.name} ({operator.place}): {tensor.label} {wrong}; {remedy}"
-            for rule in rules
-            for tensor, wrong, remedy in rule(operator)
-        ]
-        for library, rules in RULES.items()
-    }
+    return {library: lines(operators, rules) for library, rules in RULES.items()}
 
 
 def _four_bits(library: Library, what: str, remedy: str) -> Rule:
@@ -88,6 +82,16 @@ def _slopes(operator: Operator) -> Iterator[Finding]:
             yield target, wrong, "use PRELU with a constant slope, or scales a power of two apart"
 
 
+def _undeclared_bias(operator: Operator) -> Iterator[Finding]:
+    source, bias = operator.input(0), operator.input(2)
+    if operator.name not in ("CONV_2D", "FULLY_CONNECTED") or not (source and bias):
+        return
+    if (source.type, bias.type) == ("INT16", "INT32"):
+        if operator.options.get("quantizedBiasType", 0) != schema.TensorType.INT32:
+            wrong = "is an INT32 bias that the options do not declare: LiteRT reads it as INT64"
+            yield bias, wrong, "set quantized_bias_type to INT32, or widen it to INT64"
+
+
 RULES: dict[Library, tuple[Rule, ...]] = {
     "reference": (),
     "cmsis-nn": (
@@ -104,5 +108,6 @@ RULES: dict[Library, tuple[Rule, ...]] = {
         _four_bits(
             "litert", "LiteRT computes it wrong", "use int8, or a multiple of 8 undilated ones"
         ),
+        _undeclared_bias,
     ),
 }

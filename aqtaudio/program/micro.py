@@ -138,6 +138,13 @@ class Micro(Interpreter):
             raise MicroError("TFLite Micro reported no arena size", log)
         self.arena_used_bytes = int(found[1])
 
+    def run_noise(self) -> None:
+        """Runs random inputs, of the types that hold samples and codes, and forgets them.
+
+        Raises MicroError: zeros, which loading ran, are no proof.
+        """
+        self._child.ask({"do": "noise"})
+
     def least_arena_bytes(self) -> int:
         """The least arena in which the file loads and runs on this (64-bit) host.
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ MEMORY_LIMIT_BYTES = 8 << 30
 LOG_LIMIT_BYTES = 256 << 20
 ARENA_LIMIT_BYTES = 256 << 20  # reserved, touched only as far as used
 ARENA_STEP_BYTES = 16  # what TFLite Micro aligns to
+NOISY_BYTES = 2  # of integers that are codes
 
 
 class MicroRunner:
@@ -46,6 +48,12 @@ class MicroRunner:
         self._runtime.invoke()
         return [self._runtime.get_output(index) for index in range(len(self.outputs))]
 
+    def run_noise(self) -> None:
+        """One invocation on noise; wider integers, which may be sizes or indices, stay zero."""
+        random = np.random.default_rng(0)
+        self(*(_noise(random, details["shape"], details["dtype"]) for details in self.inputs))
+        self._runtime.reset()
+
 
 class LiteRunner:
     """LiteRT with one of its operator resolvers: AUTO (XNNPACK), BUILTIN_REF, ..."""
@@ -65,6 +73,18 @@ class LiteRunner:
         self.inputs = [_details(details) for details in inputs]
         self.outputs = [_details(details) for details in outputs]
 
+    def shapes(self) -> list[list[int]]:
+        """By tensor of the main subgraph."""
+        details = self._runtime.get_tensor_details()
+        found: list[list[int]] = [[] for _ in range(1 + max(d["index"] for d in details))]
+        for tensor in details:
+            found[tensor["index"]] = [int(size) for size in tensor["shape"]]
+        return found
+
+    def run_zeros(self) -> None:
+        """One invocation."""
+        self(*(np.zeros(details["shape"], details["dtype"]) for details in self.inputs))
+
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """One invocation."""
         for index, values in zip(self._inputs, inputs, strict=True):
@@ -73,26 +93,48 @@ class LiteRunner:
         return [self._runtime.get_tensor(index) for index in self._outputs]
 
 
+def _probe(model: bytes, is_run: bool) -> dict[str, Any]:
+    from aqtaudio.program.litert_probe import probe  # with inspection's modules, not before
+
+    return probe(model, is_run, LiteRunner)
+
+
+def _run_micro(model: bytes) -> None:
+    MicroRunner(model, "").run_noise()
+
+
 class Worker:
     """Answers the parent's requests."""
 
     runner: MicroRunner | LiteRunner
 
     def answer(self, request: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        """The answer to one request: inspect, load, least_arena or invoke."""
+        """The answer to one request, of what `case` has."""
         match request["do"]:
             case "inspect":
                 from aqtaudio.program import inspection  # as long to load as the rest
 
-                return inspection.inspect_file(payload, request["edges"]), b""
+                return inspection.inspect_file(payload, request["edges"], _probe), b""
             case "load":
                 kind = {"micro": MicroRunner, "litert": LiteRunner}[request["runtime"]]
                 self.runner = kind(payload, request["resolver"])
                 return {"inputs": self.runner.inputs, "outputs": self.runner.outputs}, b""
             case "least_arena":
-                return {"bytes": least_arena_bytes(payload, request["near"])}, b""
+                return {"bytes": self._least_arena_bytes(payload, request["near"])}, b""
+            case "noise":
+                assert isinstance(self.runner, MicroRunner)
+                self.runner.run_noise()
+                return {}, b""
+            case "failing_operator":
+                from aqtaudio.program.failing_operator import failing_operator
+
+                return {"number": failing_operator(payload, _run_micro)}, b""
             case _:
                 return {}, self._invoke(request["batch"], payload)
+
+    def _least_arena_bytes(self, model: bytes, near: int) -> int:
+        zeros = [np.zeros(details["shape"], details["dtype"]) for details in self.runner.inputs]
+        return least_arena_bytes(model, zeros, near)
 
     def _invoke(self, batch: int, payload: bytes) -> bytes:
         columns, offset = [], 0
@@ -109,13 +151,14 @@ class Worker:
         return b"".join(np.stack(outputs).tobytes() for outputs in zip(*rows, strict=True))
 
 
-def least_arena_bytes(model: bytes, near: int) -> int:
+def least_arena_bytes(model: bytes, inputs: Sequence[np.ndarray], near: int) -> int:
     """The least arena, a multiple of 16 bytes, in which TFLite Micro allocates and runs a file.
 
     More than is in use afterwards where the planner needs temporary memory.
 
     Args:
       model: contents of the file.
+      inputs: what it runs on.
       near: where the search begins, in bytes; what is in use in a large arena is at the end or
         just before it.
     """
@@ -123,7 +166,7 @@ def least_arena_bytes(model: bytes, near: int) -> int:
     def runs(steps: int) -> bool:
         process = os.fork()  # with too little, TFLite Micro may crash
         if process == 0:
-            os._exit(0 if _runs_in(model, steps * ARENA_STEP_BYTES) else 1)
+            os._exit(0 if _runs_in(model, inputs, steps * ARENA_STEP_BYTES) else 1)
         return os.waitpid(process, 0)[1] == 0
 
     # Each trial is a process: strides double away from the start, and end on either side of it.
@@ -142,14 +185,29 @@ def least_arena_bytes(model: bytes, near: int) -> int:
     return least * ARENA_STEP_BYTES
 
 
-def _runs_in(model: bytes, arena_bytes: int) -> bool:
+def _runs_in(model: bytes, inputs: Sequence[np.ndarray], arena_bytes: int) -> bool:
     from tflite_micro import runtime
 
     try:
-        runtime.Interpreter.from_bytes(model, arena_size=arena_bytes).invoke()
+        interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+        for index, values in enumerate(inputs):
+            interpreter.set_input(values, index)
+        interpreter.invoke()
     except RuntimeError:
         return False
     return True
+
+
+def _noise(random: np.random.Generator, shape: list[int], dtype: str) -> np.ndarray:
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return random.normal(size=shape).astype(kind)
+    if kind.kind == "b":
+        return random.integers(0, 2, shape).astype(kind)
+    if kind.itemsize > NOISY_BYTES:
+        return np.zeros(shape, kind)
+    limits = np.iinfo(kind)
+    return random.integers(limits.min, limits.max, shape, kind, endpoint=True)
 
 
 def _details(details: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +237,7 @@ def main() -> None:
         try:
             header, content = worker.answer(request, payload)
         except Exception as error:  # every fault of a foreign file is an answer
-            header, content = {"error": f"{type(error).__name__}: {error}".strip()}, b""
+            header, content = {"error": str(error).strip() or type(error).__name__}, b""
         child.send(answers, header, content)
 
 

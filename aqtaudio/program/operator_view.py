@@ -5,8 +5,10 @@ Trusts the file, as `program.flatbuffer` does: use it in a child process.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from aqtaudio.program import flatbuffer
 from aqtaudio.program.flatbuffer import schema
@@ -22,6 +24,7 @@ class Tensor:
     """A tensor; `scale` and `zero_point` are the first of `scale_count`, None when not quantized.
 
     Attributes:
+      index: its number in its subgraph.
       label: "tensor" and its name, or its number where the file has no name for it.
       type: FLOAT32, INT8, ...
       shape: with the batch.
@@ -29,10 +32,14 @@ class Tensor:
         signature; there not the batch, which converters leave open and TFLite Micro takes as 1.
       is_resized: its signature leaves a size open, the batch apart.
       scales_differ: it has several scales, not all the same.
+      scale_axis: along which it has one scale per index.
+      zero_points: all of them.
+      largest_code: largest magnitude of a constant INT32 or INT64; 0 for others.
       is_constant: it has data in the file.
       is_input: of its subgraph.
     """
 
+    index: int
     label: str
     type: str
     shape: tuple[int, ...]
@@ -42,8 +49,16 @@ class Tensor:
     zero_point: int | None
     scale_count: int
     scales_differ: bool
+    scale_axis: int
+    zero_points: tuple[int, ...]
+    largest_code: int
     is_constant: bool
     is_input: bool
+
+    @property
+    def elements(self) -> int:
+        """Their number; with an open axis, not one."""
+        return math.prod(self.shape)
 
     @property
     def is_quantized(self) -> bool:
@@ -73,6 +88,7 @@ class Operator:
       subgraph: its number.
       dilation: of a convolution, rows and columns.
       activation: fused into it, by its name in the schema; "NONE" for none.
+      options: the numbers of its options table, by their names in the schema; empty without one.
     """
 
     name: str
@@ -83,6 +99,7 @@ class Operator:
     outputs: tuple[Tensor | None, ...]
     dilation: tuple[int, int] = (1, 1)
     activation: str = "NONE"
+    options: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -117,7 +134,7 @@ def border(model: schema.ModelT) -> tuple[list[Tensor], list[Tensor]]:
     """Inputs and outputs of the main subgraph. Raises whatever a damaged file provokes."""
     graph = model.subgraphs[0]
     inputs, outputs = (
-        [_tensor(model, graph, index) for index in _ints(indices)]
+        [_tensor(model, graph, index) for index in ints(indices)]
         for indices in (graph.inputs, graph.outputs)
     )
     return inputs, outputs
@@ -133,7 +150,7 @@ def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts)
 
     outputs = views(operator.outputs)
     return Operator(
-        name=_printable(flatbuffer.operator_name(model, operator)),
+        name=_short(flatbuffer.operator_name(model, operator)),
         number=f"{index} of subgraph {subgraph}" if subgraph else str(index),
         layer=_layer(outputs[0], edges) if outputs and outputs[0] else "",
         subgraph=subgraph,
@@ -141,6 +158,7 @@ def _operator(model: schema.ModelT, subgraph: int, index: int, edges: EdgeFacts)
         outputs=outputs,
         dilation=_dilation(operator),
         activation=_activation(operator),
+        options=_options(operator),
     )
 
 
@@ -156,18 +174,24 @@ def _activation(operator: schema.OperatorT) -> str:
     return str(names.get(number, number))
 
 
+def _options(operator: schema.OperatorT) -> dict[str, float]:
+    options = operator.builtinOptions
+    values = {} if options is None else vars(options)
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+
+
 def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor:
     tensor = graph.tensors[index]
     quantization = tensor.quantization
     scales = [] if quantization is None or quantization.scale is None else quantization.scale
-    zero_points = _ints(quantization.zeroPoint) if quantization is not None else ()
-    sizes = _ints(tensor.shape)
+    zero_points = ints(quantization.zeroPoint) if quantization is not None else ()
+    sizes = ints(tensor.shape)
     data = model.buffers[tensor.buffer].data
-    name = _printable(flatbuffer.text(tensor.name))
-    is_input = index in _ints(graph.inputs)
-    resized = _open(_ints(tensor.shapeSignature)[1:], 1)
+    is_input = index in ints(graph.inputs)
+    resized = _open(ints(tensor.shapeSignature)[1:], 1)
     return Tensor(
-        label=f"tensor {name or f'number {index}'}",
+        index=index,
+        label=label(tensor, index),
         type=flatbuffer.type_name(tensor),
         shape=sizes,
         open_axes=_open(sizes) or (resized if is_input else ()),
@@ -176,12 +200,29 @@ def _tensor(model: schema.ModelT, graph: schema.SubGraphT, index: int) -> Tensor
         zero_point=(*zero_points, 0)[0] if len(scales) else None,
         scale_count=len(scales),
         scales_differ=len({float(scale) for scale in scales}) > 1,
+        scale_axis=0 if quantization is None else int(quantization.quantizedDimension),
+        zero_points=zero_points,
+        largest_code=_largest_code(flatbuffer.type_name(tensor), data),
         is_constant=data is not None and len(data) > 0,
         is_input=is_input,
     )
 
 
-def _ints(values: Any) -> tuple[int, ...]:
+def _largest_code(kind: str, data: Any) -> int:
+    width = {"INT32": 4, "INT64": 8}.get(kind, 0)
+    if not width or data is None or len(data) == 0 or len(data) % width:
+        return 0
+    codes = np.ascontiguousarray(data, np.uint8).view(f"<i{width}")
+    return max(-int(codes.min()), int(codes.max()))
+
+
+def label(tensor: schema.TensorT, index: int) -> str:
+    """Says "tensor" and its name, or its number where the file has no name for it."""
+    return f"tensor {_short(flatbuffer.text(tensor.name)) or f'number {index}'}"
+
+
+def ints(values: Any) -> tuple[int, ...]:
+    """A vector of the file; empty where it has none."""
     return () if values is None else tuple(int(value) for value in values)
 
 
@@ -206,6 +247,11 @@ def _layer(tensor: Tensor, edges: EdgeFacts) -> str:
     return ("layer " if same else "perhaps layer ") + " or ".join(names)
 
 
-def _printable(name: str) -> str:
-    name = "".join(character if character.isprintable() else "?" for character in name)
+def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= LABEL_LIMIT else f"{name[:LABEL_LIMIT]}..."
+
+
+def printable(text: str) -> str:
+    """Strange characters of a file's strings as question marks."""
+    return "".join(character if character.isprintable() else "?" for character in text)

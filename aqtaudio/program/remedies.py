@@ -60,17 +60,45 @@ _FLOAT_STRETCHES = (
 )
 
 
+OF_A_CRASH = "convert the model again, or replace the operator"
+_ACCELERATORS = ("edgetpu-custom-op", "ethos-u", "DISPATCH_OP", "NeuronOp", "QNN", "MTKEXT", "VSI")
+_REFUSALS = (
+    ("scale_diff", "quantize the bias at input scale times weight scale"),
+    ("Dynamic tensors", "convert with concrete shapes and batch 1"),
+    ("Requested", "make the model smaller: no more than 256 MiB of arena are tried"),
+    ("strings, resource", "keep inputs and outputs numbers"),
+    ("no answer", "look for a loop that does not end, or make the model smaller"),
+    ("Unsupported data type", "convert with int8, int16 or float32 tensors"),
+    ("type", "give it tensors of a type that it has: int8 as a rule"),
+    ("upported", "give it what it has: int8 tensors and fixed sizes as a rule"),
+)
+
+
 def for_unsupported(name: str) -> str:
     """What to do about an operator that TFLite Micro lacks."""
     if name.startswith("STABLEHLO_"):
         default = "the converter found no TFLite form: write it with other operations"
     elif name.startswith("CUSTOM:FlexTensorList"):
         default = "it collects the steps of a loop: unroll the loop (Keras: unroll=True)"
+    elif name.removeprefix("CUSTOM:").startswith(_ACCELERATORS):
+        default = "it is compiled for an accelerator: check the file that the compiler was given"
+    elif name == "CUSTOM:":
+        default = "it has no name: convert the model again"
     elif name.startswith("CUSTOM:"):
-        default = "it is not of TFLite: write it with operations that are"
+        default = (
+            "it is not of TFLite: write it with operations that are, or register a kernel of yours"
+        )
+    elif name == "UNKNOWN":
+        default = "it is newer than the schema here, or damaged: convert the model again"
     else:
         default = f"replace it, or {_OUTSIDE}"
     return UNSUPPORTED.get(name, default)
+
+
+def for_refusal(words: str) -> str:
+    """What to do about a file that TFLite Micro refuses, by its words."""
+    fitting = (remedy for needed, remedy in _REFUSALS if needed in words)
+    return next(fitting, "convert the model again, or replace the operator")
 
 
 def for_float(names: set[str]) -> str:

@@ -201,10 +201,12 @@ def test_check_of_run_and_file(run, answer):
     assert answer("check", run / "model.tflite") == (status, value)
 
 
-def test_check_of_a_float_model(tiny_float, answer):
+def test_check_of_a_float_model(tiny_float, answer, cli):
     status, value = answer("check", tiny_float)
     assert status == 1 and value["micro_compatible"] is False
     assert value["float_ops"] and any("FLOAT32" in reason for reason in value["reasons"])
+    _, out, _ = cli("check", tiny_float)  # no kernels are called right of a file that is refused
+    assert "not Micro-compatible" in out and "reference kernels: not fit, as said below" in out
     status, value = answer("check", tiny_float, "--allow-float")
     assert status == 0 and value["micro_compatible"] is True and value["reasons"] == []
 
