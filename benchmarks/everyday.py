@@ -37,12 +37,14 @@ class Command:
       name: for people.
       line: arguments; {data}, {wav}, {out}, {study} (a copy) are filled in, paths are in the tree.
       piped: whether sound comes through a pipe and the first answer is what counts.
+      says: whether what it tells people is an answer, too.
       status: that it ends with.
     """
 
     name: str
     line: str
     piped: bool = False
+    says: bool = False
     status: int = 0
 
 
@@ -60,7 +62,7 @@ COMMANDS = (
     Command("export RUN", f"export {CLIPS} --out {{out}}"),
     Command("data check DIR", "data check {data}"),
     Command("listen RUN FILE", f"listen {STREAM} {{wav}}"),
-    Command("listen RUN -: first line", f"listen {STREAM} - --json", piped=True),
+    Command("listen RUN -: first line", f"listen {STREAM} -", piped=True, says=True),
     Command("enhance FILE (2 s)", "enhance {wav} {out}.wav"),
     Command("enhance - -: first samples", "enhance - - --rate 16000", piped=True),
     Command("extend FILE (2 s)", "extend {wav} {out}.wav"),
@@ -132,7 +134,7 @@ def once(
         env=environment,
         stdin=subprocess.PIPE if command.piped else subprocess.DEVNULL,
         stdout=subprocess.PIPE if command.piped else subprocess.DEVNULL,
-        stderr=subprocess.STDOUT if "--json" in arguments else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT if command.says else subprocess.DEVNULL,
     )
     wall_s = first_answer_s(process, started) if command.piped else None
     status = process.wait()

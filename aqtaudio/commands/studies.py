@@ -160,14 +160,18 @@ def report(options: argparse.Namespace) -> int:
         raise BadInput("report --data is for the page of one study, without --against")
     for folder in filter(None, (options.folder, options.against)):
         _require_study(folder)
+    from aqtaudio.data.cache_folder import default_folder
     from aqtaudio.study.comparison import write_comparison
+    from aqtaudio.study.pen import Pen
     from aqtaudio.study.report import write_report
 
     if options.against:
         print(write_comparison(options.folder, options.against, options.out, options.metric))
     else:
         heard = _heard(options.folder, options.data) if options.data else ()
-        print(write_report(options.folder, options.metric, heard))
+        print(
+            write_report(options.folder, options.metric, heard, Pen(default_folder() / "figures"))
+        )
     return 0
 
 

@@ -14,6 +14,7 @@ from aqtaudio.study.headlines import Quality
 from aqtaudio.study.marks import Mark, marks
 from aqtaudio.study.measures import AXIS_LABELS, COSTS
 from aqtaudio.study.pareto import Point, front_points
+from aqtaudio.study.pen import ANEW, Pen
 
 
 def write_figures(
@@ -22,6 +23,7 @@ def write_figures(
     folder: Path,
     title: str,
     quality: Quality,
+    pen: Pen = ANEW,
 ) -> list[Path]:
     """The paths written, for every cost that some point has.
 
@@ -33,25 +35,31 @@ def write_figures(
     for axis in COSTS:
         if any(axis in point.costs for point in points):
             written.append(folder / f"pareto_{axis}.png")
-            _pareto(points, axis, title, quality, written[-1])
+            pen.draw(written[-1], _pareto, points, axis, title, quality)
         if attained.get(axis):
             written.append(folder / f"attainment_{axis}.png")
-            _attainment(attained[axis], axis, title, quality, written[-1])
+            pen.draw(written[-1], _attainment, attained[axis], axis, title, quality)
     if any(point.gap is not None and "file_bytes" in point.costs for point in points):
         written.append(folder / "generalisation_gap.png")
-        _gap(points, "file_bytes", title, quality, written[-1])
+        pen.draw(written[-1], _gap, points, "file_bytes", title, quality)
     return written
 
 
 def write_pareto(
-    points: Sequence[Point], axis: str, folder: Path, title: str, quality: Quality
+    points: Sequence[Point],
+    axis: str,
+    folder: Path,
+    title: str,
+    quality: Quality,
+    pen: Pen = ANEW,
 ) -> None:
     """`pareto_<axis>_<quality>.png`, of another metric than the report's, where points have it."""
     if any(axis in point.costs for point in points):
-        _pareto(points, axis, title, quality, folder / f"pareto_{axis}_{quality.key}.png")
+        path = folder / f"pareto_{axis}_{quality.key}.png"
+        pen.draw(path, _pareto, points, axis, title, quality)
 
 
-def _pareto(points: Sequence[Point], axis: str, title: str, quality: Quality, path: Path) -> None:
+def _pareto(points: Sequence[Point], axis: str, title: str, quality: Quality) -> Figure:
     label = f"{quality.title} of the served model"
     if any(point.interval for point in points):
         label += ", 95 % interval"
@@ -64,12 +72,12 @@ def _pareto(points: Sequence[Point], axis: str, title: str, quality: Quality, pa
             _staircase(axes, _steps(chosen, axis), color=mark.colour, linewidth=1.4)
             _series(axes, own, axis, _quality, mark, None)
             _series(axes, chosen, axis, _quality, mark, precision)
-    save(figure, axes, path)
+    return _finished(figure, axes)
 
 
 def _attainment(
-    attained: Mapping[str, Attainment], axis: str, title: str, quality: Quality, path: Path
-) -> None:
+    attained: Mapping[str, Attainment], axis: str, title: str, quality: Quality
+) -> Figure:
     """Bands from the worst to the best front over seeds; a line is the median."""
     figure, axes = _plot(title, AXIS_LABELS[axis], f"{quality.title} reached over seeds", quality)
     ends = [steps[-1][0] for found in attained.values() for steps in (found.best, found.worst)]
@@ -86,7 +94,7 @@ def _attainment(
         median = (*found.median, (most, found.median[-1][1])) if found.median else ()
         _staircase(axes, median, color=mark.colour, linewidth=1.8)
         axes.plot([], [], color=mark.colour, linewidth=5, alpha=0.5, label=label)
-    save(figure, axes, path)
+    return _finished(figure, axes)
 
 
 def _band(found: Attainment, most: float) -> tuple[list[float], list[float], list[float]]:
@@ -101,7 +109,7 @@ def _at(steps: Steps, cost: float) -> float:
     return max(y for x, y in steps if x <= cost)
 
 
-def _gap(points: Sequence[Point], axis: str, title: str, quality: Quality, path: Path) -> None:
+def _gap(points: Sequence[Point], axis: str, title: str, quality: Quality) -> Figure:
     label = f"{quality.title} on training clips − on validation clips"
     figure, axes = _plot(title, AXIS_LABELS[axis], label, quality)
     axes.axhline(0, color="#9aa1a9", linewidth=1)
@@ -110,7 +118,7 @@ def _gap(points: Sequence[Point], axis: str, title: str, quality: Quality, path:
         own = [p for p in known if p.precision == precision]
         if own:
             _series(axes, own, axis, lambda p: (p.gap or 0.0, 0.0, 0.0), mark, precision)
-    save(figure, axes, path)
+    return _finished(figure, axes)
 
 
 def _plot(title: str, x: str, y: str, quality: Quality) -> tuple[Figure, Axes]:
@@ -132,8 +140,8 @@ def plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save(figure: Figure, axes: Axes, path: Path) -> None:
-    """With a logarithmic cost and a legend; the same bytes each time."""
+def _finished(figure: Figure, axes: Axes) -> Figure:
+    """With a logarithmic cost and a legend."""
     # Set before the marks are there, a single cost leaves no range.
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -141,7 +149,7 @@ def save(figure: Figure, axes: Axes, path: Path) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9, loc="best")
-    figure.savefig(path, dpi=120, metadata={"Software": ""})
+    return figure
 
 
 def escaped(text: str) -> str:

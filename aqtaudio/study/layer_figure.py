@@ -13,6 +13,7 @@ from aqtaudio.study.figures import escaped
 from aqtaudio.study.layers import LayerFacts, layers_of
 from aqtaudio.study.measures import Row
 from aqtaudio.study.pareto import Point, front_points
+from aqtaudio.study.pen import ANEW, Pen
 
 BIT_COLOURS = ((2, "#fbe3c8"), (4, "#f2b36b"), (6, "#b5cfe8"), (8, "#6ba3d6"), (32, "#2b5f99"))
 """Up to so many weight bits: the colour of a cell; grey where only a rank is known."""
@@ -20,7 +21,9 @@ _AXES = ("file_bytes", "bitops", "linear_cost")
 _MOST_ROWS = 24
 
 
-def write_layer_figures(rows: Sequence[Row], points: Sequence[Point], folder: Path) -> list[Path]:
+def write_layer_figures(
+    rows: Sequence[Row], points: Sequence[Point], folder: Path, pen: Pen = ANEW
+) -> list[Path]:
     """`layers_<family>.png` per family that has bits or ranks; the paths written.
 
     Settings on the family's fronts (file, bit operations, linear cost; all where there is none),
@@ -38,16 +41,13 @@ def write_layer_figures(rows: Sequence[Row], points: Sequence[Point], folder: Pa
             cells = {point.run_id: layers_of(by_id[point.run_id]) for point in shown}
             name = re.sub(r"\W+", "_", family)[:60] or "model"
             written.append(folder / f"layers_{name}.png")
-            _draw(family, shown[:_MOST_ROWS], cells, written[-1])
+            pen.draw(written[-1], _figure, family, shown[:_MOST_ROWS], cells)
     return written
 
 
-def _draw(
-    family: str,
-    shown: Sequence[Point],
-    cells: Mapping[str, Mapping[str, LayerFacts]],
-    path: Path,
-) -> None:
+def _figure(
+    family: str, shown: Sequence[Point], cells: Mapping[str, Mapping[str, LayerFacts]]
+) -> Figure:
     layers = list(dict.fromkeys(layer for point in shown for layer in cells[point.run_id]))
     size = (max(6.8, 3.4 + 0.46 * len(layers)), 1.9 + 0.27 * len(shown))
     figure = Figure(figsize=size, layout="constrained")
@@ -67,7 +67,7 @@ def _draw(
     axes.spines[:].set_visible(False)
     title = f"{_label(family)}: weight / activation bits, rank; front settings, best first"
     axes.set_title(title, loc="left", fontsize=9)
-    figure.savefig(path, dpi=120, metadata={"Software": ""})
+    return figure
 
 
 def _label(text: str) -> str:

@@ -17,15 +17,19 @@ from aqtaudio.study.measures import COSTS, metrics, require_more_is_better
 from aqtaudio.study.page import page
 from aqtaudio.study.page_data import Part
 from aqtaudio.study.pareto import points
+from aqtaudio.study.pen import ANEW, Pen
 from aqtaudio.study.reference import Reference, kept_reference, reference_point, seen_from
 from aqtaudio.study.store import Row, Store
 from aqtaudio.study.summary import summary
-from aqtaudio.study.time_figure import write_time_figure
+from aqtaudio.study.time_figure import time_figure
 from aqtaudio.study.timeline import timeline
 
 
 def write_report(
-    study_dir: Path, metric: str | None = None, heard: Sequence[Mapping[str, object]] = ()
+    study_dir: Path,
+    metric: str | None = None,
+    heard: Sequence[Mapping[str, object]] = (),
+    pen: Pen = ANEW,
 ) -> Path:
     """Writes `report.html`, `summary.md`, `tables/*.csv`, `figures/*.png` and `rows.csv`.
 
@@ -33,7 +37,8 @@ def write_report(
     metric: the key under `metrics.float` and `metrics.integer` that is the quality (the more the
     better); default: the rows' main one. reference.json: the fixed point that hypervolumes are
     measured from; it is made from the rows of the first report and kept. A run links to
-    `artifacts/<run_id>/` where that exists. heard: clips for the page (`sweep.listening`).
+    `artifacts/<run_id>/` where that exists. heard: clips for the page (`sweep.listening`). pen:
+    draws the figures.
     """
     study_dir = Path(study_dir)
     rows = read_rows(study_dir, metric)
@@ -44,7 +49,7 @@ def write_report(
     name = study_dir.resolve().name
     write_csv(study_dir / "rows.csv", tables.row_lines(rows))
     write(study_dir / "summary.md", summary(rows, metric))
-    write_tables_and_figures(rows, reference, study_dir, name, metric)
+    write_tables_and_figures(rows, reference, study_dir, name, metric, pen)
     report = study_dir / "report.html"
     write(report, page([Part(name, rows, links(study_dir, ""))], reference, metric, heard))
     return report
@@ -71,7 +76,12 @@ def links(study_dir: Path, prefix: str) -> dict[str, str]:
 
 
 def write_tables_and_figures(
-    rows: list[Row], reference: Reference, out: Path, name: str, metric: str
+    rows: list[Row],
+    reference: Reference,
+    out: Path,
+    name: str,
+    metric: str,
+    pen: Pen = ANEW,
 ) -> None:
     """`tables/*.csv` and `figures/*.png`; of layers and commits where the study has any."""
     settings = points(rows, metric)
@@ -91,9 +101,10 @@ def write_tables_and_figures(
         if lines:
             write_csv(folder / f"{stem}.csv", lines)
     figures = out / "figures"
-    write_figures(settings, attained, figures, name, shown(rows, metric))
+    write_figures(settings, attained, figures, name, shown(rows, metric), pen)
     for other in headlines(rows).other_fronts(metric):
-        write_pareto(points(rows, other), "file_bytes", figures, name, shown(rows, other))
-    write_layer_figures(rows, settings, figures)
+        how = figures, name, shown(rows, other), pen
+        write_pareto(points(rows, other), "file_bytes", *how)
+    write_layer_figures(rows, settings, figures, pen)
     if len(moments) > 1:
-        write_time_figure(moments, figures / "commits.png", name, shown(rows, metric))
+        pen.draw(figures / "commits.png", time_figure, moments, name, shown(rows, metric))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -16,7 +15,7 @@ from aqtaudio.study.timeline import Moment
 _LINE = "#0072B2"
 
 
-def write_time_figure(moments: Sequence[Moment], path: Path, title: str, quality: Quality) -> None:
+def time_figure(moments: Sequence[Moment], title: str, quality: Quality) -> Figure:
     """Dots: the commit's runs alone; line: all runs so far. Needs two commits or more."""
     axis = next(iter(moments[-1].areas_so_far), None)
     figure = Figure(figsize=(7.2, 5.2 if axis else 3.0), layout="constrained")
@@ -38,4 +37,4 @@ def write_time_figure(moments: Sequence[Moment], path: Path, title: str, quality
     plots[-1].set_xlabel("commit and its runs")
     for axes in plots:
         plain(axes)
-    figure.savefig(path, dpi=120, metadata={"Software": ""})
+    return figure

@@ -12,6 +12,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.study.comparison import write_comparison
 from aqtaudio.study.marks import marks
 from aqtaudio.study.pareto import front_runs, groups, points
+from aqtaudio.study.pen import Pen
 from aqtaudio.study.report import write_report
 from aqtaudio.study.store import Store
 
@@ -157,6 +158,27 @@ def test_the_report_depends_on_rows_alone(tmp_path):
     kept = shutil.ignore_patterns("report.html", "*.csv", "*.png")
     shutil.copytree(folder, again, ignore=kept)
     assert write_report(again).read_text() == text
+
+
+def test_what_was_drawn_before_is_copied(tmp_path, monkeypatch):
+    folder = study_of(tmp_path, detailed(cheap(fake_rows(widths=(24, 32)))))
+    pen = Pen(tmp_path / "kept")
+
+    def figures():
+        return {path.name: path.read_bytes() for path in sorted((folder / "figures").iterdir())}
+
+    write_report(folder)
+    anew = figures()
+    write_report(folder, pen=pen)
+    assert figures() == anew and len(list(pen.kept.iterdir())) == len(anew) > 2
+    with monkeypatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: pytest.fail("drawn"))
+        shutil.rmtree(folder / "figures")
+        write_report(folder, pen=pen)
+    assert figures() == anew
+    Store(folder).append(fake_row("w4a4", 48, 7))  # other facts, other figures
+    write_report(folder, pen=pen)
+    assert figures()["pareto_file_bytes.png"] != anew["pareto_file_bytes.png"]
 
 
 def test_the_reference_is_kept_when_better_and_worse_runs_come(tmp_path):
