@@ -63,7 +63,7 @@ HELD = {
     "tflite_micro": {"program/micro_worker.py"},
     "ai_edge_litert": {"program/micro_worker.py", "program/flatbuffer.py"},
     "matplotlib": {
-        *("study/figures.py", "study/layer_figure.py", "study/time_figure.py"),
+        *("study/figures.py", "study/layer_figure.py", "study/pen.py", "study/time_figure.py"),
         "adaptation/compare_figures.py",
         "tasks/spectrogram.py",
     },
