@@ -10,6 +10,7 @@ first answer that is timed.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -162,7 +163,8 @@ def first_answer_s(process: subprocess.Popen, started: float) -> float | None:
             time.sleep(0.005)
             if answered is None and process.stdout.read(1):
                 answered = time.monotonic() - started
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
     os.set_blocking(process.stdout.fileno(), True)
     while part := process.stdout.read(1 << 16):
         if answered is None and part:
