@@ -36,7 +36,8 @@ class Command:
 
     Attributes:
       name: for people.
-      line: arguments; {data}, {wav}, {out}, {study} (a copy) are filled in, paths are in the tree.
+      line: arguments, paths in the tree; {data}, {wav}, {narrow} (8 kHz), {out} and {study} (a
+        copy) are filled in.
       piped: whether sound comes through a pipe and the first answer is what counts.
       says: whether what it tells people is an answer, too.
       status: that it ends with.
@@ -66,7 +67,7 @@ COMMANDS = (
     Command("listen RUN -: first line", f"listen {STREAM} -", piped=True, says=True),
     Command("enhance FILE (2 s)", "enhance {wav} {out}.wav"),
     Command("enhance - -: first samples", "enhance - - --rate 16000", piped=True),
-    Command("extend FILE (2 s)", "extend {wav} {out}.wav"),
+    Command("extend FILE (2 s)", "extend {narrow} {out}.wav"),
     Command("a folder that is not there", f"evaluate {CLIPS} --data gone", status=2),
     Command(
         "a setting that is not there",
@@ -120,12 +121,14 @@ def once(
 ) -> tuple[float, float] | None:
     """Seconds of wall and processor time; None where the tree cannot do it."""
     wav, out = folder / "sound.wav", folder / f"out_{number}"
+    narrow = folder / "narrow.wav"
     if not wav.exists():
         soundfile.write(wav, noise(2.0), RATE_HZ)
+        soundfile.write(narrow, noise(2.0)[::2], RATE_HZ // 2)
     study = folder / "study"
     if "{study}" in command.line and not study.exists():
         shutil.copytree(tree / "results/kws_ds_cnn", study)
-    known = {"data": data, "wav": wav, "out": out, "study": study}
+    known = {"data": data, "wav": wav, "narrow": narrow, "out": out, "study": study}
     arguments = [part.format(**known) for part in command.line.split()]
     environment = os.environ | {"AQTAUDIO_CACHE": str(folder / "cache"), "PYTHONPATH": str(tree)}
     before, started = os.times(), time.monotonic()
