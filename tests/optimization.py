@@ -20,8 +20,11 @@ USUAL = "not slow"
 SETTING = "jax_disable_most_optimizations"
 # XLA reads its variable once per process. Ours starts with the short way, and says of each program
 # that is to be as users have it what they have; child processes read it themselves.
-LESS = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-USERS = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+LESS: dict[str, bool | int] = {"xla_cpu_parallel_codegen_split_count": 1}
+USERS: dict[str, bool | int] = {"xla_cpu_parallel_codegen_split_count": 32}
+if jax.__version_info__ < (0, 12):  # jaxlib 0.12 has no other emitter, and ends at the flag's name
+    LESS["xla_cpu_use_fusion_emitters"] = False
+    USERS["xla_cpu_use_fusion_emitters"] = True
 LEAST = LESS | {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 FEW = 4
 """Operations of a program, the return among them, that is an operation called by itself."""
