@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aqtaudio.study.columns import columns, flat, packed_numbers
@@ -42,6 +42,8 @@ def rows_of(packed, count):
     return rows
 
 
+# The first text on a machine waits for hypothesis's table of characters.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables)
 def test_rows_come_back_from_their_columns(table):
     packed = json.loads(json.dumps(columns(table)))
