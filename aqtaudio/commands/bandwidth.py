@@ -4,7 +4,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer, say
@@ -19,9 +19,6 @@ from aqtaudio.commands.arguments import (
     require_there,
 )
 from aqtaudio.errors import BadInput
-
-if TYPE_CHECKING:
-    pass
 
 FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
 """Of a checkout: what extends where no run is named, 16x8, for the ear."""
@@ -45,6 +42,7 @@ def _add_extend(verbs: Verbs) -> None:
 
 def extend(options: argparse.Namespace) -> int:
     """A recording with an upper band, and a picture of both."""
+    sound_files.require_source(options)
     raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)

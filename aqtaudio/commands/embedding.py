@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import answer
 from aqtaudio.commands.arguments import Verbs, add_json, add_runtime, require_there
+from aqtaudio.commands.progress import Progress
 from aqtaudio.errors import BadInput
 
 
@@ -18,8 +20,10 @@ def add(verbs: Verbs) -> None:
 def _add_embed(verbs: Verbs) -> None:
     command = verbs.add("embed", embed, "sound files to vectors, by an embedding run")
     command.add_argument("path", type=Path, metavar="RUN")
-    command.add_argument("sources", type=Path, nargs="+", metavar="IN", help="files or folders")
+    told = "files or folders; -: standard input"
+    command.add_argument("sources", type=Path, nargs="+", metavar="IN", help=told)
     command.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    sound_files.add_raw(command)
     add_runtime(command)
     add_json(command)
 
@@ -28,8 +32,9 @@ def embed(options: argparse.Namespace) -> int:
     """Writes an .npz: of every file its vectors [m, D] and when each is known."""
     require_there(options.path)
     for source in options.sources:
-        if not source.exists():
+        if str(source) != "-" and not source.exists():
             raise BadInput(f"{source}: no such file or folder")
+    raw = sound_files.raw_of(options)
     if options.out.suffix != ".npz":
         raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
     import numpy as np
@@ -45,10 +50,13 @@ def embed(options: argparse.Namespace) -> int:
     setup = run.experiment.setup
     files = embedding.sounds_in(options.sources)
     vectors: dict[str, np.ndarray] = {}
+    progress = Progress("files")
     for name, file in zip(embedding.names_of(files), files, strict=True):
-        samples = embedding.load(file, setup)
+        samples = embedding.load(file, setup, raw)
         with network(run, options.runtime) as opened:
             vectors[name] = embedding.of_recording(opened, samples, setup)
+        if len(files) > 1:
+            progress(len(vectors), len(files))
     write_arrays(options.out, embedding.written(vectors, setup))
     value = {
         "out": str(options.out),

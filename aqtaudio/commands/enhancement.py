@@ -40,6 +40,7 @@ def _add_enhance(verbs: Verbs) -> None:
 
 def enhance(options: argparse.Namespace) -> int:
     """A recording without its noise, and a picture of both."""
+    sound_files.require_source(options)
     raw = sound_files.raw_of(options)
     if options.path is not None:
         require_there(options.path)

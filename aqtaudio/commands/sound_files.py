@@ -19,21 +19,30 @@ def add(command: argparse.ArgumentParser, source: str) -> None:
     command.add_argument("target", metavar="OUT.wav|-", help="-: standard output")
     command.add_argument("path", type=Path, nargs="?", metavar="RUN", help="default: the study's")
     command.add_argument("--stream", action="store_true", help="a hop at a time, as a device")
+    add_raw(command)
+    command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
+
+
+def add_raw(command: argparse.ArgumentParser) -> None:
+    """What samples without a header are."""
     command.add_argument(
         "--rate", type=positive, metavar="HZ", help="of raw 16-bit samples: IN.raw, -"
     )
     command.add_argument("--channels", type=positive, metavar="N", help="of raw samples (1)")
-    command.add_argument("--png", type=Path, help="spectrograms; default: OUT.png")
 
 
-def raw_of(options: argparse.Namespace) -> "Raw | None":
-    """What raw samples are, where it is said. Raises BadInput for what cannot go together."""
-    from aqtaudio.data.pipes import Raw
-
+def require_source(options: argparse.Namespace) -> None:
+    """Raises BadInput for a source and a target that cannot be."""
     if options.json and options.target == "-":
         raise BadInput("--json: standard output is the sound's; name a file")
     if options.source != "-" and not Path(options.source).is_file():
         raise BadInput(f"{options.source}: no such file")
+
+
+def raw_of(options: argparse.Namespace) -> "Raw | None":
+    """What raw samples are, where it is said. Raises BadInput for channels of no known rate."""
+    from aqtaudio.data.pipes import Raw
+
     if options.channels and not options.rate:
         raise BadInput("--channels is of raw samples; needed: --rate HZ too")
     return Raw(options.rate, options.channels or 1) if options.rate else None

@@ -1,8 +1,6 @@
 """aqtaudio data synth: recordings of synthetic voices, a keyword corpus or texts."""
 
 import argparse
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING
 from aqtaudio.commands.answers import say
 from aqtaudio.commands.arguments import Verbs, given, names, positive
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
+from aqtaudio.commands.progress import Progress
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ _OF_TEXTS = (
     *("voices", "takes", "clip_ms", "label", "voice_files", "voice_names", "jobs"),
     *("neighbours", "dictionary"),
 )
-_EVERY_S = 30.0
 
 
 def add(verbs: Verbs) -> None:
@@ -80,7 +78,7 @@ def _speak(options: argparse.Namespace) -> Path:
     neighbour_of = _neighbours(options, texts, settings.languages)
     every = [*texts, *neighbour_of]
     return speak_corpus(
-        options.out, every, engine, settings, options.jobs or 0, Progress(), neighbour_of
+        options.out, every, engine, settings, options.jobs or 0, Progress("clips"), neighbour_of
     )
 
 
@@ -128,29 +126,3 @@ def _engine(options: argparse.Namespace, language: str) -> "Engine":
 
         return Piper(Path(file), chosen)
     raise BadInput(f"voices {options.voices!r}; allowed: espeak, kokoro, piper:FILE.onnx")
-
-
-class Progress:
-    """Clips done, clips per second and time left, on standard error: one line on a terminal,
-    elsewhere a line every half minute and at the end.
-    """
-
-    def __init__(self) -> None:
-        self._start, self._said = time.monotonic(), float("-inf")
-
-    def __call__(self, done: int, total: int, before: int) -> None:
-        """Shows it, where it is time to."""
-        now, live = time.monotonic(), sys.stderr.isatty()
-        if now - self._said < (0.2 if live else _EVERY_S) and done < total:
-            return
-        self._said = now
-        speed = max(0, done - before) / max(now - self._start, 1e-9)
-        left = f", {_duration((total - done) / speed)} left" if speed and done < total else ""
-        line = f"{done} of {total} clips ({before} were there), {speed:.2f} clips/s{left}"
-        end = "" if live and done < total else "\n"
-        print(f"\r\033[K{line}" if live else line, end=end, file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

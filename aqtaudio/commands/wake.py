@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aqtaudio.commands.answers import say
 from aqtaudio.commands.arguments import Verbs, add_json, names, positive, require_there, size
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
-from aqtaudio.commands.synthesis import Progress
+from aqtaudio.commands.progress import Progress
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def wake(options: argparse.Namespace) -> int:
     if options.size is not None:
         settings = dataclasses.replace(settings, file_bytes=options.size)
         alone = load_config(options.config_alone)
-    run, value = made.wake(sources, experiment, options.out, settings, say, Progress(), alone)
+    progress = Progress("clips")
+    run, value = made.wake(sources, experiment, options.out, settings, say, progress, alone)
     if options.json:
         print(json.dumps(value))
     else:

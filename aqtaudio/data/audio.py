@@ -110,15 +110,23 @@ def _read(file: soundfile.SoundFile, path: Path, dtype: str, frames: int = -1) -
 
 
 def _floats(file: soundfile.SoundFile, path: Path, sample_rate_hz: int) -> np.ndarray:
-    samples = _mono(_read(file, path, "float32"), path)
-    if file.samplerate != sample_rate_hz:
-        samples = soxr.resample(samples, file.samplerate, sample_rate_hz)
+    return at_rate(_read(file, path, "float32"), path, file.samplerate, sample_rate_hz)
+
+
+def at_rate(samples: np.ndarray, name: Path | str, from_hz: int, sample_rate_hz: int) -> np.ndarray:
+    """float32 [N] in [-1, 1), mono and at a rate, of samples [n] or [n, channels].
+
+    Raises BadInput where they are not finite, or none are left; `name` is what they are called.
+    """
+    samples = _mono(samples, name)
+    if from_hz != sample_rate_hz:
+        samples = soxr.resample(samples, from_hz, sample_rate_hz)
         if not samples.size:
-            raise BadInput(f"{path} holds no samples at {sample_rate_hz} Hz")
+            raise BadInput(f"{name} holds no samples at {sample_rate_hz} Hz")
     return np.clip(samples, -1.0, 1.0 - 1.0 / FULL_SCALE).astype(np.float32)
 
 
-def _mono(samples: np.ndarray, path: Path) -> np.ndarray:
+def _mono(samples: np.ndarray, path: Path | str) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise BadInput(f"{path} holds samples that are NaN or infinite")
     return samples.mean(axis=1) if samples.ndim == 2 else samples

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -88,9 +89,9 @@ def names(texts: Iterable[SpokenText]) -> list[str]:
     """A folder name for each text: its words, and where that is cut or shared, a hash too."""
     texts = list(texts)
     short = [re.sub(r"\W+", "_", each.text.lower()).strip("_") for each in texts]
-    found = []
+    times, found = Counter(short), []
     for each, name in zip(texts, short, strict=True):
-        if short.count(name) > 1 or len(name) > _NAME_CHARACTERS:
+        if times[name] > 1 or len(name) > _NAME_CHARACTERS:
             digest = f"{crops.hash_order(each.text, each.phones):016x}"[:8]
             name = f"{name[:_NAME_CHARACTERS].strip('_')}_{digest}"
         found.append(name)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -174,8 +175,9 @@ def _check_settings(settings: SynthSettings) -> None:
     words = _words(settings)
     if not settings.words:
         raise BadInput("no words; allowed: at least one")
+    times = Counter(words)
     for word in words:
-        if words.count(word) > 1:
+        if times[word] > 1:
             raise BadInput(f"word {word!r} is there twice")
         if not word or not all(part.isalpha() for part in word.replace("'", " ").split(" ")):
             raise BadInput(f"word {word!r}; allowed: letters, with single spaces or ' between")

@@ -55,8 +55,10 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
         if raw is not None:
             yield _raw("standard input", sys.stdin.buffer, raw, None)
             return
-        content = io.BytesIO(sys.stdin.buffer.read())
-        with _file("standard input", content) as file:
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise BadInput("standard input holds no samples")
+        with _file("standard input", io.BytesIO(content)) as file:
             yield file
         return
     if not Path(source).is_file():
@@ -81,6 +83,11 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
 def _file(name: str, content: str | BinaryIO) -> Iterator[Source]:
     try:
         file = soundfile.SoundFile(content)
+    except soundfile.LibsndfileError as error:
+        told = f"{name} cannot be read as sound: {error.error_string}"
+        if not isinstance(content, str):
+            told += "; raw samples have no header: --rate HZ (and --channels N) tells what they are"
+        raise BadInput(told) from error
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise BadInput(f"{name} cannot be read as sound: {error}") from error
     with file:

@@ -6,6 +6,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import soundfile
 from corpus import EXPERIMENT, RATE_HZ, TONES_HZ
 
 from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate, recalibrated
@@ -193,7 +194,7 @@ def test_recalibration_to_a_dump(answer, cli, refused, dump, tiny_run, tmp_path)
     assert (out / "run" / "model.tflite").read_bytes() == before
     # What only audio can do is refused.
     assert answer("evaluate", out / "run", "--data", dump)[1]["metrics"] == value["after"]
-    (tmp_path / "a.wav").touch()
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16000)
     assert "takes no audio" in refused("listen", out / "run", tmp_path / "a.wav")
 
 

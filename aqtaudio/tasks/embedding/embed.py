@@ -1,16 +1,21 @@
 """Vectors of sound files by a run, or by its teacher, for who goes on with them."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from aqtaudio.data import audio
+from aqtaudio.data.pipes import Raw
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks import sound_source
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
 from aqtaudio.tasks.task import Network
+
+STANDARD_INPUT = "standard input"
 
 
 def of_recording(network: Network, samples: np.ndarray, setup: Setup) -> np.ndarray:
@@ -78,8 +83,8 @@ def ends_ms(count: int, setup: Setup) -> np.ndarray:
 
 def names_of(files: Sequence[Path]) -> list[str]:
     """What the vectors of each file are called: its name. BadInput where two are alike."""
-    names = [file.name for file in files]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names = [STANDARD_INPUT if str(file) == "-" else file.name for file in files]
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise BadInput(f"two files are called {twice[0]}; allowed: files of different names")
     return names
@@ -100,12 +105,22 @@ def sounds_in(inputs: Sequence[Path]) -> list[Path]:
     return found
 
 
-def load(file: Path, setup: Setup) -> np.ndarray:
-    """int16 samples at the run's rate. BadInput where there are too few for a vector."""
-    samples = audio.load_int16(file, setup.frontend.sample_rate_hz)
+def load(file: Path, setup: Setup, raw: Raw | None = None) -> np.ndarray:
+    """int16 samples at the run's rate, of a file or of standard input, "-", to its end.
+
+    `raw`: what samples without a header are. BadInput where there are too few for a vector.
+    """
+    rate_hz = setup.frontend.sample_rate_hz
+    if str(file) != "-" and raw is None:
+        samples = audio.load_int16(file, rate_hz)
+    else:
+        with sound_source.opened(str(file), raw) as source:
+            parts = np.concatenate([part for part, _ in source.chunks(source.rate_hz)])
+            samples = audio.to_int16(audio.at_rate(parts, source.name, source.rate_hz, rate_hz))
     least = setup.block_frames * setup.frontend.hop_samples + setup.frontend.window_samples
     if setup.streams and len(samples) < least:
-        raise BadInput(f"{file} is {len(samples)} samples long; a vector needs {least}")
+        name = STANDARD_INPUT if str(file) == "-" else file
+        raise BadInput(f"{name} is {len(samples)} samples long; a vector needs {least}")
     return samples
 
 

@@ -1,7 +1,9 @@
 """A small student learns a small teacher: trained, resumed, exported, told of; and bad input."""
 
 import dataclasses
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -67,7 +69,28 @@ def test_embed(run, corpus, tmp_path, capsys):
             assert ends_ms[-1] <= 1000 * len(samples) / 16_000
 
 
-def test_embed_of_bad_input(run, tmp_path, capsys):
+def test_a_pipe_gives_the_files_vectors(run, corpus, tmp_path, monkeypatch):
+    """A sound file, and raw samples of two channels at another rate."""
+    file = min((corpus / "speech/val_0").iterdir())
+    samples, _ = soundfile.read(file, dtype="int16")
+    twice = np.stack([samples, samples], 1)
+    soundfile.write(tmp_path / "wide.wav", twice, 8_000)
+    cases = (
+        (file, file.read_bytes(), []),
+        (tmp_path / "wide.wav", twice.astype("<i2").tobytes(), ["--rate", "8000"]),
+    )
+    for named, piped, told in cases:
+        outs = [tmp_path / "file.npz", tmp_path / "pipe.npz"]
+        assert main(["embed", str(run.path), str(named), "--out", str(outs[0])]) == 0
+        channels = ["--channels", "2"] if told else []
+        pipe = io.TextIOWrapper(io.BytesIO(piped))
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert main(["embed", str(run.path), "-", *told, *channels, "--out", str(outs[1])]) == 0
+        with np.load(outs[0]) as found, np.load(outs[1]) as again:
+            np.testing.assert_array_equal(found[named.name], again["standard input"])
+
+
+def test_embed_of_bad_input(run, tmp_path, capsys, monkeypatch):
     wave = tmp_path / "short.wav"
     soundfile.write(wave, np.zeros(100, np.int16), 16_000)
     cases = (
@@ -75,7 +98,10 @@ def test_embed_of_bad_input(run, tmp_path, capsys):
         ([str(wave), "--out", str(tmp_path / "x.txt")], "ends in .npz"),
         ([str(tmp_path / "none.wav"), "--out", str(tmp_path / "x.npz")], "none.wav"),
         ([str(wave), str(wave), "--out", str(tmp_path / "x.npz")], "short.wav"),
+        (["-", "--out", str(tmp_path / "x.npz")], "standard input holds no samples"),
+        ([str(wave), "--channels", "2", "--out", str(tmp_path / "x.npz")], "--rate HZ"),
     )
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     for arguments, message in cases:
         assert main(["embed", str(run.path), *arguments]) == 2
         error = capsys.readouterr().err
