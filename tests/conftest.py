@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from aqtaudio.commands.command_line import COLLECTED_AFTER_OBJECTS
+
 pytest_plugins = (
     "sharing",
     "sampled",
@@ -20,9 +22,12 @@ pytest_plugins = (
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded stays: the garbage collector need not go through it again and again."""
+    """What is loaded stays: the garbage collector need not go through it again and again, nor often
+    through what tracing makes.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER_OBJECTS)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.adaptation.text_encoder import TextEncoder
+from aqtaudio.adaptation.text_encoder import LEAST_PHONES, TextEncoder
 from aqtaudio.data import phones
 from aqtaudio.data.phones import INVENTORY, Phones
 from aqtaudio.program.compiler import compiled
@@ -28,6 +28,8 @@ PER_CLIP = 12
 """Phrases of a clip of training's length."""
 SCORES = FILTER, CTC, SUM = "filter", "ctc", "sum"
 KINDS = "easy", "hard"
+PHRASES = 1500
+"""At most, drawn of all: each is compared with each."""
 AT_ONCE = 64
 """Filters that are applied together."""
 
@@ -103,10 +105,13 @@ def spoken(
     rng, found = np.random.default_rng(seed), []
     for number, clip in enumerate(clips):
         for first, end in sorted(set(queries.spans(clip, PER_CLIP, rng))):
+            if end - first < LEAST_PHONES:
+                continue  # a recording of a short word
             at = frames[number]
             said = tuple(int(x) for x in clip.labels[first:end])
             found.append(Spoken(number, int(at[first]), int(at[end - 1]) + LATE_FRAMES, said))
-    return found
+    kept = np.sort(rng.permutation(len(found))[:PHRASES])
+    return [found[number] for number in kept]
 
 
 def rates(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
@@ -115,8 +120,8 @@ def rates(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
     missed = np.searchsorted(np.sort(positives), every, "left") / len(positives)
     rang = 1 - np.searchsorted(np.sort(negatives), every, "left") / len(negatives)
     at = int(np.argmin(np.abs(missed - rang)))
-    over = positives[:, None] - negatives[None]
-    return float((missed[at] + rang[at]) / 2), float(np.mean(over > 0) + np.mean(over == 0) / 2)
+    below = [np.searchsorted(np.sort(negatives), positives, side) for side in ("left", "right")]
+    return float((missed[at] + rang[at]) / 2), float(np.mean(below) / len(negatives))
 
 
 def _filtered(

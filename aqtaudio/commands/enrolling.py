@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from aqtaudio.commands.answers import answer, say
-from aqtaudio.commands.arguments import Verbs, add_data, add_json, add_run, require_there
+from aqtaudio.commands.arguments import (
+    Verbs,
+    add_data,
+    add_json,
+    add_run,
+    positive,
+    require_there,
+)
 from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.errors import BadInput
 
@@ -45,7 +52,7 @@ def _add_negatives(verbs: Verbs) -> None:
     command = verbs.add("negatives", negatives, text)
     add_run(command)
     command.add_argument("--negatives", type=Path, action="append", required=True, metavar="DIR")
-    command.add_argument("--hours", type=float, default=1.0, help="at most (1)")
+    command.add_argument("--hours", type=float, default=1.0, help="at most, beyond split val (1)")
 
 
 def _add_verification(verbs: Verbs) -> None:
@@ -54,6 +61,9 @@ def _add_verification(verbs: Verbs) -> None:
     add_run(command)
     add_data(command)
     command.add_argument("--runtime", choices=("float", "integer"), default="integer")
+    command.add_argument(
+        "--limit", type=positive, default=1000, metavar="N", help="clips, at most (1000)"
+    )
     add_json(command)
 
 
@@ -69,7 +79,7 @@ def verification(options: argparse.Namespace) -> int:
     encoder = text_encoder(run)
     with network(run, options.runtime) as opened:
         data = run.data(options.data, ("val",))
-        items = run.listed(data, "val").items
+        items = run.listed(data, "val").items[: options.limit]
         value = {"runtime": options.runtime, **measured.verification(encoder, opened, data, items)}
 
     def show(value: dict[str, Any]) -> None:
