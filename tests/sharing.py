@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-COMPILED = "JAX_COMPILATION_CACHE_DIR"
+COMPILED, CACHE = "JAX_COMPILATION_CACHE_DIR", "AQTAUDIO_CACHE"
 
-# The first process makes the folder, and takes it away when it ends; those that it starts inherit
-# the variable. Nothing outlives the run, so a test never meets a program that an older run left,
-# nor one that an older run left half-written; who wants that sets the variable.
-if COMPILED not in os.environ:
-    _compiled = tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)
-    os.environ[COMPILED] = _compiled.name
+# The first process makes the folders, and takes them away when it ends; those that it starts
+# inherit the variables. Nothing outlives the run, so a test never meets a program that an older run
+# left, nor one that it left half-written, nor writes where people keep theirs; who wants that
+# sets the variable.
+_kept = []
+for _variable in (COMPILED, CACHE):
+    if _variable not in os.environ:
+        _kept.append(tempfile.TemporaryDirectory(prefix="kept-", ignore_cleanup_errors=True))
+        os.environ[_variable] = _kept[-1].name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Where in the source an operation of a program is from: it is looked up for each, and never read.

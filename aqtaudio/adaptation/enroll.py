@@ -1,8 +1,9 @@
-"""From text to a detector, in seconds: no recordings of the phrases, no training.
+"""From text to a detector, in seconds: no recordings of the phrases, no training; or in minutes.
 
 The network of filters makes a filter of each phrase's phones; hours of other sound, as the encoder
 puts them out, tell how often it would ring, and so its scale and threshold. What comes out is an
 ordinary keyword run (`tasks.keywords.spotting`): the encoder's program and the filters' as one.
+Where voices or people say the phrases, the filters are trained on that, from those of the text on.
 """
 
 import contextlib
@@ -18,8 +19,17 @@ import numpy as np
 
 from aqtaudio.adaptation import enroll_scaling as scaling
 from aqtaudio.adaptation import negative_codes
+from aqtaudio.adaptation.enroll_examples import (
+    Examples,
+    Progress,
+    Sayings,
+    examples,
+    require_said,
+    spoken_folders,
+)
 from aqtaudio.adaptation.enroll_page import markdown
 from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program, filter_bank
+from aqtaudio.adaptation.enroll_refining import refined
 from aqtaudio.adaptation.negative_codes import NegativeCodes, in_windows
 from aqtaudio.adaptation.text_encoder import CONFIG, ENROLLED, TextEncoder, text_encoder
 from aqtaudio.data import dictionary
@@ -59,6 +69,7 @@ class Keyword:
       answer: what tells it.
       settings: of its detector.
       found: what its threshold was found on.
+      refined: what its training brought, where it was trained: recall without and with, clips.
     """
 
     text: str
@@ -67,6 +78,7 @@ class Keyword:
     answer: Answer
     settings: DetectorSettings
     found: dict[str, Any]
+    refined: dict[str, Any] | None = None
 
 
 def enroll(
@@ -80,7 +92,9 @@ def enroll(
     hours: float = negative_codes.HOURS,
     known: Dictionary | None = None,
     language: str = "en-us",
+    sayings: Sayings | None = None,
     say: Say = lambda text: None,
+    progress: Progress = None,
 ) -> tuple[Run, dict[str, Any]]:
     """Makes the artifact `out`: `source` with the keywords.
 
@@ -94,7 +108,9 @@ def enroll(
       hours: of them, at most.
       known: pronouncing dictionary; None: the installed one.
       language: of espeak-ng, for words that the dictionary lacks.
+      sayings: who says the phrases: their filters are trained on that; None: text is all.
       say: told what was understood.
+      progress: of speaking, as `speak_corpus` calls it.
 
     Returns:
       The detector, and what its page tells.
@@ -115,6 +131,8 @@ def enroll(
     if phrases:
         filters = encoder.filters([joined(phrase.phones) for phrase in phrases])
         _require_sound(source, negatives)
+        if sayings is not None:
+            require_said([phrase.text for phrase in phrases], sayings)
         for phrase in phrases:
             say(phrase.line)
         sound = _negative_codes(source, encoder, negatives, hours, say)
@@ -128,6 +146,14 @@ def enroll(
             )
             for phrase, taps in zip(phrases, filters, strict=True)
         ]  # fmt: skip
+        if sayings is not None:
+            heard = [_heard(phrase, encoder, sayings, known, progress, say) for phrase in phrases]
+            unheard = dataclasses.replace(hours_of, sound=sound.half(1))
+            made = [
+                _trained(one, clips, hours_of, unheard)
+                for one, clips in zip(made, heard, strict=True)
+            ]
+            sound = unheard.sound
         found += _with_thresholds(made, encoder, priors, sound, false_alarms_per_hour)
     assert priors is not None
     bank = _bank(found, encoder, priors)
@@ -137,6 +163,32 @@ def enroll(
     value["seconds"] = round(time.monotonic() - begun, 1)
     write(run.path / PAGE, markdown(value))
     return run, value
+
+
+def _heard(
+    phrase: Phrase,
+    encoder: TextEncoder,
+    sayings: Sayings,
+    known: Dictionary | None,
+    progress: Progress,
+    say: Say,
+) -> Examples:
+    folders, near = spoken_folders(phrase, sayings, known, progress)
+    found = examples(encoder, phrase.text, near, folders)
+    say(f"{phrase.text}: {len(found.says)} clips, in {sum(found.says)} of them it is said")
+    return found
+
+
+def _trained(
+    one: Keyword, found: Examples, hours: scaling.Hours, unheard: scaling.Hours
+) -> Keyword:
+    """The keyword with a filter that was trained on one half of the other sound."""
+    trains = dataclasses.replace(hours, sound=hours.sound.half(0))
+    made = refined(one.answer, one.text, found, trains, unheard.sound)
+    before, after = made.recall
+    told = {"before": before, "after": after, "clips": int(sum(found.says & found.trains))}
+    answer = unheard.weighed(one.text, made.taps, one.answer.classes, made.shares)
+    return dataclasses.replace(one, answer=answer, refined=told)
 
 
 def _enrolled(source: Run) -> tuple[list[Keyword], np.ndarray | None]:
@@ -155,7 +207,7 @@ def _enrolled(source: Run) -> tuple[list[Keyword], np.ndarray | None]:
                         arrays[str(number)], tuple(classes_of(one["phones"])),
                         Line(*one["filter"]), Line(*one["path"]),
                     ),
-                    settings[one["text"]], one["found"],
+                    settings[one["text"]], one["found"], one.get("refined"),
                 )
                 for number, one in enumerate(lines)
             ], arrays[PRIORS]  # fmt: skip
@@ -273,6 +325,7 @@ def _written(
             {
                 "text": one.text, "understood": one.understood, "phones": one.phones,
                 "filter": one.answer.filter, "path": one.answer.path, "found": one.found,
+                "refined": one.refined,
             }
             for one in found
         ]  # fmt: skip
@@ -310,6 +363,7 @@ def _value(
                 "phones": len(one.phones),
                 "threshold": one.settings.threshold,
                 "found": one.found,
+                "refined": one.refined,
             }
             for one in found
         ],

@@ -1,6 +1,6 @@
 """What was enrolled, as a page of text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SURE_PHONES = 8
@@ -21,8 +21,8 @@ def markdown(value: Mapping[str, Any]) -> str:
         + "\n".join(f"- {one['understood']}" for one in value["keywords"]),
         "\n".join(rows),
         f"Thresholds are for {value['false_alarms_per_hour']:g} false alarms per hour of each "
-        "keyword. Nobody recorded the keywords, so no recall can be told here: `aqtaudio detect` "
-        "tells it of recordings.",
+        "keyword.",
+        _training(value["keywords"]),
         f"The file has {value['file_bytes']:,} bytes, {value['weight_bytes']:,} of them weights; "
         f"{value['filter_bytes']:,} are those of the keywords. It takes "
         f"{value['macs_per_s'] / 1e6:.1f} million products per second, "
@@ -43,6 +43,23 @@ def warnings(value: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _training(keywords: Sequence[Mapping[str, Any]]) -> str:
+    """What training brought, where there was any."""
+    lines = [
+        f"- {one['text']}: trained on {one['refined']['clips']} clips; of recordings that training "
+        f"did not hear, the filter of the text finds {100 * one['refined']['before']:.0f} %, this "
+        f"one {100 * one['refined']['after']:.0f} %, at few alarms in other sound"
+        for one in keywords
+        if one["refined"]
+    ]
+    if lines:
+        return "\n".join(lines)
+    return (
+        "Nobody recorded the keywords, so no recall can be told here: `aqtaudio detect` tells it "
+        "of recordings."
+    )
+
+
 def _found(found: Mapping[str, Any]) -> str:
     how = {"tail": "the tail of", "count": "alarms in", "guess": "a guess, with too little of"}
     return f"{how[found['by']]} {found['hours']:.2f} h ({found['audio']})"
@@ -58,5 +75,6 @@ def _next(value: Mapping[str, Any]) -> list[str]:
         f'- One more keyword: `aqtaudio enroll {run} --add "..." --out ARTIFACT`; the others stay '
         "as they are, to the bit.",
         "- More hours of your own sound as --negatives make thresholds surer.",
-        '- Surer by far, in minutes: `aqtaudio wake "..."` trains on synthetic voices.',
+        "- Surer, in minutes: `--refine` trains the filters on synthetic voices, `--recordings "
+        'DIR` on people; `aqtaudio wake "..."` trains a larger detector.',
     ]

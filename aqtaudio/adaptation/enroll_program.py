@@ -10,7 +10,7 @@ import numpy as np
 from aqtaudio.program.program import Program
 from aqtaudio.tasks.text_keywords import ctc
 from aqtaudio.tasks.text_keywords.filter_bank import LOGIT_STEP, MIDDLE, RECIPE, FilterBank
-from aqtaudio.tasks.text_keywords.filters import Shape
+from aqtaudio.tasks.text_keywords.filters import FILTER_BITS, Shape
 from aqtaudio.vocabulary.aqt_arithmetic import fake_quant_weights, zeros_floor
 from aqtaudio.vocabulary.best_path import START, STEP
 from aqtaudio.vocabulary.recording import record
@@ -78,7 +78,7 @@ def bank_program(
     biases = np.asarray([(one.filter.bias, one.path.bias) for one in answers], np.float32)
     slopes = np.asarray([one.path.slope for one in answers], np.float32)
     params = {
-        "parts": {"kernel": parts.transpose(1, 2, 3, 0).astype(np.float32)},
+        "parts": {"kernel": _held(parts.transpose(1, 2, 3, 0).astype(np.float32), FILTER_BITS)},
         "waits": {"kernel": _held(waits)},
         "filter_logits": {"kernel": _held(sums), "bias": biases[:, 0] + MIDDLE},
         # Less than 0, so that none leaves the grid upwards: only differences count.

@@ -20,7 +20,7 @@ from aqtaudio.program.compiler import compiled
 from aqtaudio.program.program import Edge
 from aqtaudio.tasks.text_keywords import ctc
 from aqtaudio.tasks.text_keywords.filter_bank import TOGETHER_FRAMES
-from aqtaudio.tasks.text_keywords.filters import answers
+from aqtaudio.tasks.text_keywords.filters import Shape, answers
 
 EVENT_FRAMES = 18
 """Answers nearer than this are of one event: 0.7 s."""
@@ -58,11 +58,36 @@ class Hours:
     def answer(self, text: str, taps: np.ndarray, phones: Phones) -> Answer:
         """Of a keyword: its filter float32 [taps, C] and its phones, scaled."""
         classes = tuple(int(number) for number in ctc.classes_of(phones))
-        found = [
+        found = self._heard(taps, classes)
+        both = [self._line(text, [scores[:, which] for scores in found]) for which in range(2)]
+        return self._sum(text, taps, classes, found, both)
+
+    def weighed(
+        self, text: str, taps: np.ndarray, classes: tuple[int, ...], slopes: np.ndarray
+    ) -> Answer:
+        """Of a keyword whose filter and path count so much beside each other, [2]."""
+        found, both = self._heard(taps, classes), []
+        for which, slope in enumerate(slopes):
+            alone = self._line(text, [scores[:, which] for scores in found])
+            both.append(Line(float(slope), float(slope) * alone.bias / alone.slope))
+        return self._sum(text, taps, classes, found, both)
+
+    def _heard(self, taps: np.ndarray, classes: tuple[int, ...]) -> list[np.ndarray]:
+        """Answers [N, 2] over each stream."""
+        return [
             in_windows(codes, lambda some: self._answers(some, taps, classes))
             for codes in self.sound.codes
-        ]  # of each stream [N, 2]
-        both = [self._line(text, [scores[:, which] for scores in found]) for which in range(2)]
+        ]
+
+    def _sum(
+        self,
+        text: str,
+        taps: np.ndarray,
+        classes: tuple[int, ...],
+        found: Sequence[np.ndarray],
+        both: Sequence[Line],
+    ) -> Answer:
+        """Of the sum of both answers, each of which has its line."""
         slopes = np.asarray([line.slope for line in both], np.float32)
         total = [scores @ slopes for scores in found]
         slope, bias = self._line(text, total)
@@ -79,7 +104,7 @@ class Hours:
         shape, scale = self.encoder.task.filters, np.float32(self.encoder.output.scale)
         real = codes.astype(np.float32) * scale
         priors, labels = jnp.asarray(self.priors), jnp.asarray(classes)
-        return np.asarray(_both(real, taps[None], priors, labels, shape=shape))
+        return np.asarray(_both(real, taps, priors, labels, shape=shape))
 
     def _line(self, text: str, scores: Sequence[np.ndarray]) -> Line:
         """From scores of streams [N] to logits."""
@@ -94,8 +119,7 @@ class Hours:
     def _events(self, text: str, scores: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """The largest of every `EVENT_FRAMES` scores where nobody says the phrase."""
         for stream, those in enumerate(scores):
-            ends_s = self.sound.ends_s[stream]
-            ends = np.rint(ends_s * len(those) / ends_s[-1]).astype(int)
+            ends = self.sound.ends(stream)
             said = self.sound.said(stream, (text,))
             for start, end, holds in zip([0, *ends[:-1]], ends, said, strict=True):
                 if not holds and end > start:
@@ -108,10 +132,18 @@ class Hours:
         return sum(map(len, self.sound.codes)) / self.sound.hours
 
 
+def filter_answers(real: jax.Array, taps: jax.Array, shape: Shape) -> jax.Array:
+    """Of a filter [taps, C] over vectors [n, T, C]: [n, T], the largest of the last few frames."""
+    return _together(answers(real, taps[None], shape)[:, 0])
+
+
+def path_answers(real: jax.Array, priors: jax.Array, labels: jax.Array) -> jax.Array:
+    """Of one path, labels [L], over vectors [n, T, C] without priors [P]: likewise [n, T]."""
+    return _together(ctc.path_scores(real[..., : ctc.CLASSES] - priors, labels))
+
+
 def _both_answers(real, taps, priors, labels, *, shape):
-    filtered = answers(real, taps, shape)[:, 0]
-    paths = ctc.path_scores(real[..., : ctc.CLASSES] - priors, labels)
-    return jnp.stack([_together(filtered), _together(paths)], -1)
+    return jnp.stack([filter_answers(real, taps, shape), path_answers(real, priors, labels)], -1)
 
 
 def _together(scores: jax.Array) -> jax.Array:

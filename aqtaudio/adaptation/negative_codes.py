@@ -21,7 +21,9 @@ from aqtaudio.data.manifest import fingerprint
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write_arrays
 from aqtaudio.program.execute import Executor
+from aqtaudio.runs.network import blocks_of
 from aqtaudio.tasks.keywords.negatives import WORDS, hear, negatives
+from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
 
 NAME = "negatives.npz"
@@ -54,6 +56,26 @@ class NegativeCodes:
     def said(self, stream: int, words: Sequence[str]) -> tuple[frozenset[str], ...]:
         """Which of the words each recording of a stream holds."""
         return tuple(frozenset(w for w in words if says(t, w)) for t in self.texts[stream])
+
+    def half(self, which: int) -> "NegativeCodes":
+        """Every other recording: of each stream those with even numbers (0) or odd ones (1)."""
+        streams = []
+        for number, codes in enumerate(self.codes):
+            ends = self.ends(number)
+            kept = range(which, len(ends), 2)
+            if not kept:
+                continue
+            parts = [codes[ends[one - 1] if one else 0 : ends[one]] for one in kept]
+            rate = len(codes) / self.ends_s[number][-1]
+            ends_s = np.cumsum([len(part) for part in parts]) / rate
+            texts = tuple(self.texts[number][one] for one in kept)
+            streams.append((self.kinds[number], np.concatenate(parts), ends_s, texts))
+        return NegativeCodes(*zip(*streams, strict=True)) if streams else self
+
+    def ends(self, stream: int) -> np.ndarray:
+        """Where its recordings end: numbers of frames, int [R]."""
+        ends_s = self.ends_s[stream]
+        return np.rint(ends_s * len(self.codes[stream]) / ends_s[-1]).astype(int)
 
     def write(self, file: Path) -> None:
         """Writes it."""
@@ -95,7 +117,7 @@ def encoded(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Sa
     rate_hz, streams = setup.frontend.sample_rate_hz, []
     for kind in dict.fromkeys(one.kind for one in found):
         some = [dataclasses.replace(one, trained=False) for one in found if one.kind == kind]
-        stream = Stream(_Encoding(executor), setup)
+        stream = Stream(_Encoding(executor, setup), setup)
         (it,) = hear(functools.partial(contextlib.nullcontext, stream), some, rate_hz, say)
         codes = it.logits.reshape(len(it.logits), -1).astype(np.int8)
         streams.append((kind, codes, it.ends_s, tuple(one.recording.text for one in some)))
@@ -129,16 +151,24 @@ def in_windows(codes: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np
     return found.reshape(-1, *found.shape[2:])[: len(codes)]
 
 
+def codes_of_clips(executor: Executor, features: np.ndarray, setup: Setup) -> np.ndarray:
+    """Codes [n, blocks, C] of clips' features [n, T, F], each from silence."""
+    blocks = blocks_of(features, setup.block_frames)
+    given = executor.quantize(blocks.reshape(-1, *blocks.shape[2:]))
+    codes, _ = executor.blocks(given.reshape(*blocks.shape[:2], *given.shape[1:]))
+    return codes.reshape(*blocks.shape[:2], -1).astype(np.int8)
+
+
 class _Encoding:
     """Codes of an encoder over one endless stream, as a `tasks.task.Network`."""
 
-    def __init__(self, executor: Executor):
-        self._executor = executor
+    def __init__(self, executor: Executor, setup: Setup):
+        self._executor, self._setup = executor, setup
         self._state: Any = None
 
     def whole(self, features: np.ndarray, at_once: int = 128) -> np.ndarray:
-        """A stream hears no clips."""
-        raise NotImplementedError("a stream of codes is there block by block")
+        """Codes [n, blocks, C] of clips [n, T, F]."""
+        return codes_of_clips(self._executor, features, self._setup)
 
     def endless(self, blocks: np.ndarray) -> np.ndarray:
         """Codes [n, ...] of consecutive blocks [n, t, F]."""

@@ -15,6 +15,8 @@ from aqtaudio.commands.arguments import (
     require_there,
 )
 from aqtaudio.commands.neighbours import add_dictionary
+from aqtaudio.commands.progress import Progress
+from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
 
 ARTIFACTS = Path(__file__).parents[2] / "results/text_keywords"
@@ -41,6 +43,15 @@ def add(verbs: Verbs) -> None:
         help="a manifest folder of other sound, or several; default: what RUN keeps",
     )  # fmt: skip
     command.add_argument("--language", default="en-us", metavar="NAME", help="for unknown words")
+    command.add_argument(
+        "--refine", action="store_true", help="train the filters on synthetic voices, in minutes"
+    )
+    command.add_argument(
+        "--recordings", type=Path, action="append", default=[], metavar="DIR",
+        help="a manifest folder of people who say the keywords; filters are trained on it",
+    )  # fmt: skip
+    command.add_argument("--takes", type=positive, default=120, metavar="N", help="by voices (120)")
+    add_voices(command)
     add_dictionary(command)
     add_json(command)
     _add_negatives(verbs)
@@ -116,8 +127,9 @@ def enroll(options: argparse.Namespace) -> int:
     source = options.path
     if not source.exists() and (ARTIFACTS / source).is_dir():
         source = ARTIFACTS / source
-    require_there(source, options.negatives)
+    require_there(source, [*options.negatives, *options.recordings])
     from aqtaudio.adaptation import enroll as made
+    from aqtaudio.adaptation.enroll_examples import Sayings
     from aqtaudio.adaptation.enroll_page import warnings
     from aqtaudio.data import dictionary
     from aqtaudio.runs.run import Run
@@ -130,6 +142,10 @@ def enroll(options: argparse.Namespace) -> int:
         raise BadInput(f"{source} has keywords already; allowed: --add and --remove")
     if not (options.keyword or options.add or options.remove):
         raise BadInput("no keyword; allowed: --keyword TEXT, once or several times")
+    sayings = None
+    if options.refine or options.recordings:
+        engine = engine_of(options) if options.refine else None
+        sayings = Sayings(engine, options.recordings, options.takes)
     run, value = made.enroll(
         run,
         options.keyword or options.add,
@@ -139,7 +155,9 @@ def enroll(options: argparse.Namespace) -> int:
         negatives=options.negatives,
         known=dictionary.find(options.dictionary),
         language=options.language,
+        sayings=sayings,
         say=say,
+        progress=Progress("clips"),
     )
     for line in warnings(value):
         say(f"warning: {line}")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, names, positive, require_there, size
+from aqtaudio.commands.arguments import Verbs, add_json, positive, require_there, size
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
 from aqtaudio.commands.progress import Progress
+from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
 
 if TYPE_CHECKING:
-    from aqtaudio.data.speech_engine import Engine
     from aqtaudio.data.spoken_texts import SpokenText
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -35,9 +35,7 @@ def add(verbs: Verbs) -> None:
         "--recordings", type=Path, action="append", default=[], metavar="DIR",
         help="a manifest folder of people who say the phrases, labelled with them",
     )  # fmt: skip
-    command.add_argument("--voices", choices=("kokoro", "espeak"), help="default: kokoro if there")
-    command.add_argument("--voice-files", type=Path, metavar="DIR", help="Kokoro's files")
-    command.add_argument("--voice-names", type=names, metavar="A,B,...")
+    add_voices(command)
     command.add_argument("--takes", type=positive, default=200, metavar="N", help="of each phrase")
     command.add_argument("--neighbours", type=int, default=NEIGHBOURS, metavar="N")
     add_dictionary(command)
@@ -70,7 +68,7 @@ def wake(options: argparse.Namespace) -> int:
     if options.encoder is not None:
         experiment = overlay(experiment, {"frontend.run": str(options.encoder)})
     phrases = [spoken_texts.spoken(text) for text in options.phrases]
-    engine = _engine(options)
+    engine = engine_of(options)
     near: dict[SpokenText, str] = {}
     if options.neighbours:
         known = dictionary_of(options)
@@ -91,21 +89,3 @@ def wake(options: argparse.Namespace) -> int:
         print((options.out / made.PAGE).read_text())
         print(f"run   {run.path}\npage  {options.out / made.PAGE}")
     return 0
-
-
-def _engine(options: argparse.Namespace) -> "Engine":
-    from aqtaudio.data.espeak_engine import Espeak
-    from aqtaudio.data.kokoro import Kokoro
-
-    chosen = options.voice_names or ()
-    if options.voices != "espeak":
-        try:
-            return Kokoro(options.voice_files, chosen)
-        except BadInput as error:
-            if options.voices == "kokoro" or options.voice_files:
-                raise
-            say(
-                f"no neural voices ({error}); espeak's go on: a head on them finds fewer people "
-                "(extra `voices`, --voices kokoro)"
-            )
-    return Espeak(chosen) if chosen else Espeak()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -11,10 +12,12 @@ from corpus import EXPERIMENT
 from initial import calibrated, initial
 from small_dictionary import TEXT
 
+from aqtaudio.adaptation import enroll_refining
 from aqtaudio.adaptation.enroll import enroll
+from aqtaudio.adaptation.enroll_examples import Sayings
 from aqtaudio.commands.command_line import main
 from aqtaudio.compression.fold import fold
-from aqtaudio.data import cache_folder, dictionary
+from aqtaudio.data import cache_folder, dictionary, manifest
 from aqtaudio.detection import stored
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, save_json
@@ -125,6 +128,42 @@ def test_more_keywords_change_no_other(enrolled, words, tone_corpus, tmp_path):
     for name in ("program.npz", "model.tflite"):
         assert (tmp_path / "one" / name).read_bytes() == (enrolled / name).read_bytes()
     assert json.loads((tmp_path / "one/detector.json").read_text())["words"].keys() == before.keys()
+
+
+@pytest.fixture
+def people(tone_corpus, tmp_path) -> Path:
+    """Recordings of tones that are said to be "hey jarvis"."""
+    folder = tmp_path / "people"
+    kept = [row for row in manifest.read(tone_corpus) if row.label == "low"]
+    for row in kept:
+        (folder / row.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(row.file, folder / row.path)
+    manifest.write(folder, [dataclasses.replace(row, label="hey jarvis") for row in kept])
+    return folder
+
+
+def test_a_filter_learns_from_people(enrolled, people, words, tone_corpus, tmp_path, monkeypatch):
+    """The filters that were there stay; it is exact, and its page tells what training brought."""
+    monkeypatch.setattr(enroll_refining, "STEPS", 12)
+    run, value = enroll(
+        Run(enrolled), ["hey jarvis"], tmp_path / "two", negatives=[tone_corpus],
+        known=dictionary.read(words), false_alarms_per_hour=30.0, sayings=Sayings(None, [people]),
+    )  # fmt: skip
+    before, after = (value["keywords"][1]["refined"][when] for when in ("before", "after"))
+    assert 0 <= before <= after <= 1 and value["keywords"][0]["refined"] is None
+    assert parity(run, n=64)["mismatches"] == 0
+    codes = np.random.default_rng(0).integers(-128, 128, (60, 1, 1, FEATURES)).astype(np.int8)
+    assert np.array_equal(Run(enrolled).executor(codes)[:, 0], run.executor(codes)[:, 0])
+    assert "recordings" in (run.path / "enroll.md").read_text()
+    again, _ = enroll(run, [], tmp_path / "again", remove=["computer glass"])
+    kept = json.loads((again.path / "enrolled.json").read_text())["keywords"]
+    assert kept[0]["refined"] == value["keywords"][1]["refined"]
+
+
+def test_nobody_says_it(encoder, words, tone_corpus, tmp_path, refused):
+    how = ("--negatives", tone_corpus, "--recordings", tone_corpus, "--dictionary", words)
+    line = refused("enroll", encoder, "--keyword", "computer", *how, "--out", tmp_path / "x")
+    assert "nobody says 'computer'" in line
 
 
 @pytest.mark.parametrize(
