@@ -32,9 +32,10 @@ NEIGHBOUR_TAKES = 6
 LEAD_MS, TAIL_MS = 800, 600
 LONGEST_MS = 6000
 """Of a recording."""
-SCENES = 2
+SCENES = 3
 """That each recording is heard in."""
 NOISE_MS, NOISES_PER_KIND = 10_000, 4
+TALKS, WORDS_PER_TALK = 20, 8
 CHOOSES_OF = 4
 """Where all recordings are of one split, every so many chooses."""
 Progress = Callable[[int, int, int], None] | None
@@ -98,14 +99,17 @@ def examples(
 ) -> Examples:
     """Of a phrase: recordings of folders whose label or transcript it is, or one of `near`.
 
-    Noises of these folders are heard beside them, or made ones where there are none.
+    Noises of these folders are heard beside them, or made ones where there are none, and what else
+    is said in the folders.
     """
     rate_hz = encoder.experiment.frontend.sample_rate_hz
     rows = manifest.read_all(folders)
     said = [(row, words) for row in rows if (words := _said(row))]
     kept = [(row, words == text) for row, words in said if words == text or words in near]
     sounds = [audio.load_int16(row.file, rate_hz) for row, _ in kept]
-    around = Surroundings(_noises(rows, rate_hz), HEARD, rate_hz)
+    others = [row for row, words in said if words != text]
+    beside = [*_noises(rows, rate_hz), *_talk(others, rate_hz)]
+    around = Surroundings(beside, HEARD, rate_hz)
     length = max(map(len, sounds)) + (LEAD_MS + TAIL_MS) * rate_hz // 1000
     length += -length % (rate_hz // 2)  # few lengths, few compilations
     clips = [
@@ -162,6 +166,14 @@ def _noises(rows: Sequence[Recording], rate_hz: int) -> list[np.ndarray]:
         for kind in kinds
         for _ in range(NOISES_PER_KIND)
     ]
+
+
+def _talk(rows: Sequence[Recording], rate_hz: int) -> list[np.ndarray]:
+    """Other words one after the other: people talk beside whoever says the phrase."""
+    order = sorted(rows, key=lambda row: hash_order("talk", row.path))
+    sounds = [audio.load_int16(row.file, rate_hz) for row in order[: TALKS * WORDS_PER_TALK]]
+    firsts = range(0, len(sounds), WORDS_PER_TALK)
+    return [np.concatenate(sounds[first : first + WORDS_PER_TALK]) for first in firsts]
 
 
 def _clip(sound: np.ndarray, length: int, rate_hz: int, key: int) -> Clip:

@@ -18,6 +18,11 @@ from aqtaudio.vocabulary.recording import record
 PART_STEP = 0.125
 """Of the codes of a part's answers, in units of the logits. Fixed, as `LOGIT_STEP`."""
 
+LARGEST = 2 ** (FILTER_BITS - 1) - 1
+END = (LARGEST + 0.5) / LARGEST
+"""A grid ends half a step beyond its largest code, which is the largest tap of a part: so much
+larger, taps get the codes that they have, and these say what the taps say."""
+
 
 class Line(NamedTuple):
     """slope * x + bias, in units of the logit."""
@@ -78,7 +83,7 @@ def bank_program(
     biases = np.asarray([(one.filter.bias, one.path.bias) for one in answers], np.float32)
     slopes = np.asarray([one.path.slope for one in answers], np.float32)
     params = {
-        "parts": {"kernel": _held(parts.transpose(1, 2, 3, 0).astype(np.float32), FILTER_BITS)},
+        "parts": {"kernel": (END * parts.transpose(1, 2, 3, 0)).astype(np.float32)},
         "waits": {"kernel": _held(waits)},
         "filter_logits": {"kernel": _held(sums), "bias": biases[:, 0] + MIDDLE},
         # Less than 0, so that none leaves the grid upwards: only differences count.

@@ -12,9 +12,10 @@ from corpus import EXPERIMENT
 from initial import calibrated, initial
 from small_dictionary import TEXT
 
-from aqtaudio.adaptation import enroll_refining
+from aqtaudio.adaptation import enroll_refining, negative_codes
 from aqtaudio.adaptation.enroll import enroll
 from aqtaudio.adaptation.enroll_examples import Sayings
+from aqtaudio.adaptation.text_encoder import text_encoder
 from aqtaudio.commands.command_line import main
 from aqtaudio.compression.fold import fold
 from aqtaudio.data import cache_folder, dictionary, manifest
@@ -24,6 +25,7 @@ from aqtaudio.experiment import Experiment, save_json
 from aqtaudio.files import write_arrays
 from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.program import program as programs
+from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import Recipe
 from aqtaudio.runs.parity import parity
 from aqtaudio.runs.run import COMPANIONS, Run
@@ -195,6 +197,32 @@ def test_other_bad_input(encoder, enrolled, tiny_run, words, tmp_path, refused):
     twice = ("--add", "computer glass")
     assert "there twice" in refused("enroll", enrolled, *twice, *out)
     assert "no such run" in refused("enroll", tmp_path / "none", "--keyword", "computer", *out)
+
+
+ENGLISH = Path(__file__).parents[2] / "results/text_keywords/english"
+
+
+def test_the_committed_encoder_has_all_that_it_takes():
+    """Its file is its program's, and it keeps filters' network and sound for thresholds."""
+    encoder = text_encoder(Run(ENGLISH))
+    assert to_tflite(encoder.program) == (ENGLISH / "model.tflite").read_bytes()
+    (taps,) = encoder.filters([("HH", "EH", "L", "OW")])
+    assert taps.shape == (encoder.task.filters.total, encoder.task.channels)
+    sound = negative_codes.read(ENGLISH / negative_codes.NAME)
+    assert sound.hours > 1 and {len(codes[0]) for codes in sound.codes} == {taps.shape[1]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3, 32])
+def test_the_committed_encoder_takes_keywords_by_name(count, cli, words, tmp_path):
+    """Exact with few keywords and with as many as there may be."""
+    said = [f"/HH {a}/ /{b} ER/" for a in ("EH", "OW", "IY", "AA") for b in "LMNBDGKT"][:count]
+    given = [part for text in said for part in ("--keyword", text)]
+    status, _, err = cli(
+        "enroll", "english", *given, "--dictionary", words, "--out", tmp_path / "x"
+    )
+    assert status == 0, err
+    assert parity(Run(tmp_path / "x"), n=300)["mismatches"] == 0
 
 
 def test_settings_are_checked():

@@ -8,7 +8,7 @@ from test_enroll import ENCODER
 
 from aqtaudio.adaptation import enroll_refining as refining
 from aqtaudio.adaptation.enroll_examples import Examples
-from aqtaudio.adaptation.enroll_program import Answer, Line
+from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program
 from aqtaudio.adaptation.enroll_scaling import Hours
 from aqtaudio.adaptation.negative_codes import NegativeCodes
 from aqtaudio.adaptation.text_encoder import TextEncoder
@@ -85,3 +85,16 @@ def test_a_worse_filter_is_not_taken(made):
         patch.setattr(refining, "LEARNING_RATE", 0.0)
         same = refining.refined(dataclasses.replace(answer), "x", found, hours, other)
     assert same.recall[0] == same.recall[1]
+
+
+def test_a_device_has_the_taps(made):
+    """To the last code: what training and scaling heard is what the program multiplies with."""
+    found, answer = made
+    program = bank_program(
+        [dataclasses.replace(answer, taps=found.taps, filter=Line(0.3, 0.0))],
+        ENCODER.task.filters, 0.05, np.zeros(ctc.CLASSES, np.float32),
+    )  # fmt: skip
+    (parts,) = (op for op in program.operations if (op.kind, op.output) == ("conv2d", "parts"))
+    real = parts.constants["weights"] * parts.constants["weight_scale"]
+    expected = 0.3 * np.moveaxis(found.taps.reshape(*real.shape[::-1][:1], *real.shape[:3]), 0, -1)
+    np.testing.assert_allclose(real, expected, rtol=1e-5, atol=1e-7)
