@@ -9,6 +9,7 @@ from aqtaudio.frontends import deep_filter
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.c_text import lines, literal
 from aqtaudio.program.program import Edge
+from aqtaudio.tasks.enhancement import changing
 from aqtaudio.tasks.enhancement import filtering as filters
 from aqtaudio.tasks.enhancement.filtering import Filtering
 
@@ -118,7 +119,7 @@ def _results(filtering: Filtering) -> dict[str, object]:
         "GAINS_OF_ALL_BINS": int(filtering.gains == "all"),
         "HAS_POST_FILTER": int(filtering.post_filter > 0),
         "POST_FILTER": literal(filtering.post_filter),
-        "TINY": literal(filters.TINY),
+        "TINY": literal(changing.TINY),
         "HAS_ATTENUATION_LIMIT": int(limit is not None),
     }
     if limit is not None:
