@@ -63,6 +63,11 @@ class GTCRN(nn.Module):
     dilations: tuple[int, ...] = (1, 2, 5)
     paths: int = 2
 
+    @property
+    def outputs(self) -> int:
+        """Results per frame."""
+        return MASKS * self.bands
+
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape

@@ -89,6 +89,11 @@ class ULUNAS(nn.Module):
     blocks: tuple[Block, ...] = FOUND
     paths: int = 2
 
+    @property
+    def outputs(self) -> int:
+        """Results per frame."""
+        return self.bands
+
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape

@@ -10,6 +10,7 @@ from cases import (
     SMALL_ENHANCERS,
     SMALL_GENERATORS,
     SMALL_KEYWORDS,
+    SMALL_MASKERS,
     SMALL_STREAMED_EMBEDDINGS,
     Case,
     denoising_recipe,
@@ -44,7 +45,7 @@ TINY_ENHANCER = Case(
 CASES = {
     case.name: case
     for case in (
-        *(*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER),
+        *(*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER, *SMALL_MASKERS),
         *(*SMALL_STREAMED_EMBEDDINGS, *SMALL_GENERATORS),
     )
 }
@@ -62,6 +63,8 @@ BLOCKS = {
     "deep_filter_small": 1,
     "deep_filter_small_compact": 1,
     "deep_filter_tiny": 1,
+    "gtcrn_small": 1,
+    "ul_unas_small": 1,
     "speech_embedding_small": 8,
     "speech_embedding_small_dense": 4,
     "speech_embedding_small_relu": 8,

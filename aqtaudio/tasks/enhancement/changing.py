@@ -35,6 +35,14 @@ class Changing(abc.ABC):
     ahead: int
     tells_snr: ClassVar[bool] = False
 
+    @property
+    def flushed_hops(self) -> int:
+        """Of silence, behind the last sample, until all sound has come out.
+
+        At least one: half of a sample's windows begin with the hop behind it.
+        """
+        return max(self.ahead, 1)
+
     def require_listeners_settings(self) -> None:
         """Raises BadInput where post-filter or limit are none."""
         limit = self.attenuation_limit_db

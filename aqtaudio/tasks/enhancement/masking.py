@@ -44,19 +44,20 @@ class Masking(Changing):
             )
 
     def values(self, frontend: BandSpectrum) -> int:  # noqa: D102
-        return frontend.bands * self._parts
+        return frontend.bands * self.parts
 
     def told(self) -> str:  # noqa: D102
         return f"a {self.kind} mask"
 
     @property
-    def _parts(self) -> int:
+    def parts(self) -> int:
+        """Numbers of a band's mask."""
         return 2 if self.kind == "complex" else 1
 
     def results(self, outputs: jax.Array, frontend: BandSpectrum) -> jax.Array:
         """The mask of bins [B, T, bins], of bands [B, T, bands or 2 bands]."""
-        bands = outputs.reshape(*outputs.shape[:2], frontend.bands, self._parts)
-        parts = [frontend.spread(bands[..., part]) for part in range(self._parts)]
+        bands = outputs.reshape(*outputs.shape[:2], frontend.bands, self.parts)
+        parts = [frontend.spread(bands[..., part]) for part in range(self.parts)]
         return parts[0] if self.kind == "real" else jax.lax.complex(*parts)
 
     def changed(  # noqa: D102

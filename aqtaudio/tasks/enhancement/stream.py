@@ -76,7 +76,7 @@ class Enhancer:
     def finish_with_gain(self) -> Clip:
         """The rest, [n, 2]."""
         hop, filtering = self.frontend.hop_samples, self._filtering
-        missing = -self._samples_in % hop + hop * filtering.ahead
+        missing = -self._samples_in % hop + hop * filtering.flushed_hops
         parts = [self._push(np.zeros(missing, np.float32))]
         nothing = np.zeros((self._block_frames, self.frontend.features), np.float32)
         empty = jnp.zeros((1, self._block_frames, self.frontend.bins), jnp.complex64)

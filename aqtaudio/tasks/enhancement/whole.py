@@ -67,16 +67,16 @@ def of_audio(
 def _steps(filtering: Changing, frontend: SpectrumFrontend) -> tuple[Callable, Callable]:
     """Compiled: clips to features and spectra; these and answers to sound."""
     return (
-        compiled(functools.partial(analysed_to_the_end, frontend=frontend)),
+        compiled(functools.partial(analysed_to_the_end, filtering=filtering, frontend=frontend)),
         compiled(functools.partial(synthesised, filtering=filtering, frontend=frontend)),
     )
 
 
 def analysed_to_the_end(
-    audio: jax.Array, frontend: SpectrumFrontend
+    audio: jax.Array, filtering: Changing, frontend: SpectrumFrontend
 ) -> tuple[jax.Array, jax.Array]:
     """As `analysed`, with what a stream is given behind its end, so that all sound comes out."""
     hop, ahead = frontend.hop_samples, frontend.skipped_frames
-    more = -audio.shape[1] % hop + ahead * hop
+    more = -audio.shape[1] % hop + filtering.flushed_hops * hop
     features, spectrum = analysed(jnp.pad(audio, ((0, 0), (0, more))), frontend)
     return jnp.pad(features, ((0, 0), (0, ahead), (0, 0))), spectrum
