@@ -38,6 +38,7 @@ class Case:
       features: (frames, features) of one input.
       params: once batch norm is folded; from the literature for published models.
       macs: of one input.
+      zeros: weights that a program holds and no model trains.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case:
     features: tuple[int, int]
     params: int
     macs: int
+    zeros: int = 0
 
     @property
     def classes(self) -> int:
@@ -147,9 +149,9 @@ SMALL_ENHANCERS = (
 )
 
 # Noise suppression by masks of bands: every kind of block, with and without strides.
-_GTCRN = GTCRN(bands=9, channels=4, dilations=(1, 2), paths=1)
+_GTCRN = GTCRN(bands=5, channels=4, dilations=(2,), paths=1)
 _UL_UNAS = ULUNAS(
-    9,
+    5,
     (
         Block("conv", 4, (3, 3), stride=2, groups=1),
         Block("inverted", 4, (2, 3), stride=2),
@@ -158,8 +160,8 @@ _UL_UNAS = ULUNAS(
     1,
 )
 SMALL_MASKERS = (
-    Case("gtcrn_small", _GTCRN, (3, 27), 0, 0),
-    Case("ul_unas_small", _UL_UNAS, (3, 9), 0, 0),
+    Case("gtcrn_small", _GTCRN, (3, 15), 893, 0),
+    Case("ul_unas_small", _UL_UNAS, (3, 5), 4210, 0),
 )
 
 _SPEECH = SpeechEmbedding((2, 3, 3, 4, 4), 5)

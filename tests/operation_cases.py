@@ -202,17 +202,17 @@ CONVOLUTIONS |= {
 }
 
 
-
 def block_dense(blocks: int, parts: int):
     """Block by block; each makes its share of every part."""
 
     def function(p: Params, x: jax.Array) -> jax.Array:
         made = [
-            part @ kernel
-            for part, kernel in zip(jnp.split(x, blocks, -1), p["taps"], strict=True)
+            part @ kernel for part, kernel in zip(jnp.split(x, blocks, -1), p["taps"], strict=True)
         ]
         shares = [jnp.split(y, parts, -1) for y in made]
-        return jnp.concatenate([y for part in zip(*shares, strict=True) for y in part], -1) + p["bias"]
+        return (
+            jnp.concatenate([y for part in zip(*shares, strict=True) for y in part], -1) + p["bias"]
+        )
 
     return function
 
@@ -448,9 +448,7 @@ SEQUENCES = {
         op(L.GRU, 4, reverse=True), lambda p, x: gru(p, x[:, ::-1])[:, ::-1], ("w8a8",), (3, 3)
     ),
     "gru_last": image(op(L.GRU, 4, last=True), lambda p, x: gru(p, x)[:, -1], ("w8a8",), (3, 3)),
-    "gru_grouped": image(
-        op(L.GroupedGRU, 4, 2), grouped_gru(2, "frames"), WEIGHTED, (3, 2, 4)
-    ),
+    "gru_grouped": image(op(L.GroupedGRU, 4, 2), grouped_gru(2, "frames"), WEIGHTED, (3, 2, 4)),
     "gru_bands": image(
         op(L.GroupedGRU, 4, 2, "bands"), grouped_gru(2, "bands"), WEIGHTED, (2, 3, 4)
     ),

@@ -42,7 +42,9 @@ class _Reader(TorchArrays):
     def block_of(self, name: str, block: Block, is_up: bool, is_outer: bool) -> dict[str, dict]:
         """Of the encoder, or of the decoder (`is_up`); `is_outer`: the first or the last."""
         if block.kind == "conv":
-            layers = {"conv": self._over_bands(f"{name}.ops.1", f"{name}.ops.2", block, is_up, False)}
+            layers = {
+                "conv": self._over_bands(f"{name}.ops.1", f"{name}.ops.2", block, is_up, False)
+            }
             if not (is_up and is_outer):
                 layers["conv_act"] = self.affine(f"{name}.ops.3")
             return layers | self.gates(f"{name}.ops.4")

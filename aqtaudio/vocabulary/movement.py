@@ -123,9 +123,7 @@ class Unfold(Layer):
         rows, reach = x.shape[1], self.taps // 2
         widths = {"widths": ((0, 0), (reach, self.taps - 1 - reach), (0, 0))}
         x = x.reading.operation(self, "padded", "pad", (x,), widths, Same())
-        parts = tuple(
-            cut(self, f"tap_{tap}", x, 1, tap, tap + rows) for tap in range(self.taps)
-        )
+        parts = tuple(cut(self, f"tap_{tap}", x, 1, tap, tap + rows) for tap in range(self.taps))
         return joined(self, "output", parts, 2)
 
 

@@ -88,7 +88,7 @@ class DoubledDepthwise(Weighted):
 class DoubledConv2D(Weighted):
     """Transposed convolution over W of stride 2: [H, W, C] to [H, 2 W - 1, channels]; with bias.
 
-    `kernel` is (frames, taps): output w is the sum over j of tap j on input (w + taps // 2 - j) / 2,
+    `kernel` is (frames, taps): output w is the sum over j of tap j on input (w + taps // 2 - j) / 2
     where that is whole; causal along H. Two phases of a convolution of three taps, side by side.
     `depthwise`: each channel on its own.
     """

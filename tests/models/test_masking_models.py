@@ -126,9 +126,7 @@ def test_the_spectrum_is_the_reference(name: str):
     np.testing.assert_allclose(found[0, 1:], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", ["gtcrn", pytest.param("ul_unas", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["gtcrn", pytest.param("ul_unas", marks=pytest.mark.slow)])
 def test_a_stream_is_the_reference(name: str):
     """Hop by hop, states zero at the start, from the first frame to the last."""
     case, arrays = CASES[name], reference(name)

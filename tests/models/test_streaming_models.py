@@ -25,7 +25,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
-from aqtaudio.recipe import W8A8, Recipe
+from aqtaudio.recipe import W8A8, W8A16, Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
@@ -82,6 +82,8 @@ def recipe(name: str) -> Recipe:
     """Some of the models mix widths."""
     if name in ("deep_filter_small", "deep_filter_tiny"):
         return denoising_recipe()
+    if name == "ul_unas_small":  # squares of squares, without training, leave what int8 can do
+        return W8A16
     return extending_recipe() if name == "seanet_small_patched" else W8A8
 
 

@@ -77,9 +77,7 @@ class Changing(abc.ABC):
         """[B, T] local signal-to-noise ratio, where a network tells it."""
         raise NotImplementedError
 
-    def apply(
-        self, results: Any, spectrum: jax.Array, frontend: SpectrumFrontend
-    ) -> jax.Array:
+    def apply(self, results: Any, spectrum: jax.Array, frontend: SpectrumFrontend) -> jax.Array:
         """The enhanced spectrum [B, T, bins].
 
         Args:

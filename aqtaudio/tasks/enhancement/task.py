@@ -175,9 +175,7 @@ class Enhancement(Task):
         spectral = self.loss(ours, theirs, setup.frontend.sample_rate_hz)
         return spectral + jnp.mean(jnp.square(answers - taught))
 
-    def _enhanced(
-        self, answers: jax.Array, targets: Tree, setup: Setup
-    ) -> tuple[jax.Array, Any]:
+    def _enhanced(self, answers: jax.Array, targets: Tree, setup: Setup) -> tuple[jax.Array, Any]:
         """Enhanced clips at the nominal level, and the results behind them."""
         frontend, filtering = frontend_of(setup), self._unfiltered
         enhanced = whole.synthesised(answers, targets["spectrum"], filtering, frontend)

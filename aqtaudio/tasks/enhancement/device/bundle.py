@@ -12,12 +12,14 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.band_spectrum import BandSpectrum
+from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.c_text import array
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Edge
 from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.device import header, masking_header, masking_readme, readme
+from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.masking import Masking
 from aqtaudio.tasks.enhancement.whole import analysed, synthesised
 
@@ -45,10 +47,13 @@ def files(frontend: SpectrumFrontend, filtering: Changing, executor: Executor) -
         sources = MASKING_SOURCES
         constants = masking_header.constants(frontend, filtering, given, made)
         section = masking_readme.section(frontend, filtering, masking_header.state_bytes(frontend))
-    else:
+    elif isinstance(filtering, Filtering) and isinstance(frontend, DeepFilterFeatures):
         sources = SOURCES
         constants = header.constants(frontend, filtering, given, made)
         section = readme.section(frontend, filtering, header.state_bytes(frontend, filtering))
+    else:
+        names = type(filtering).__name__, type(frontend).__name__
+        raise BadInput(f"{names[0]} behind {names[1]} has no form in C")
     folder = resources.files("aqtaudio.tasks.enhancement.device")
     texts = [(folder / name).read_text() for name in sources]
     found = dict(zip(SOURCES, texts, strict=True)) | {
