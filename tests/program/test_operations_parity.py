@@ -44,6 +44,7 @@ QUICK = (
     "sigmoid",
     "tanh",
     "l2_normalize",
+    "band_norm",
     "relu6",
     "leaky_relu",
     "prelu",
