@@ -12,6 +12,7 @@ from jax import lax
 
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary import layers as L
+from aqtaudio.vocabulary.edges import SIGNED_TWO
 from aqtaudio.vocabulary.signal import Signal
 
 Params = dict[str, Any]
@@ -245,6 +246,12 @@ ELEMENTWISE = {
     "add": binary(op(L.Add), lambda a, b: a + b),
     "add_relu": binary(op(L.Add, relu=True), lambda a, b: jax.nn.relu(a + b), ("w8a8",)),
     "sub": binary(op(L.Sub), lambda a, b: a - b),
+    "sub_of_units": binary(
+        lambda a, b: L.Sub(edge=SIGNED_TWO, name="op")(
+            L.Tanh(name="first")(a), L.Tanh(name="second")(b)
+        ),
+        lambda a, b: jnp.tanh(a) - jnp.tanh(b),
+    ),
     "mul": binary(op(L.Mul), lambda a, b: a * b),
     "mul_gate": binary(
         lambda a, b: L.Mul(name="op")(a, L.Mean((0,), keep=True, name="mean")(b)),

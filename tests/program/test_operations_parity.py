@@ -39,6 +39,7 @@ QUICK = (
     "max_pool",
     "sum",
     "mean",
+    "sub_of_units",
     "mul",
     "slice",
     "sigmoid",
