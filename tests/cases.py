@@ -160,8 +160,8 @@ _UL_UNAS = ULUNAS(
     1,
 )
 SMALL_MASKERS = (
-    Case("gtcrn_small", _GTCRN, (3, 15), 893, 0),
-    Case("ul_unas_small", _UL_UNAS, (3, 5), 4210, 0),
+    Case("gtcrn_small", _GTCRN, (3, 15), 893, 5508, 193),
+    Case("ul_unas_small", _UL_UNAS, (3, 5), 4210, 17_208, 1368),
 )
 
 _SPEECH = SpeechEmbedding((2, 3, 3, 4, 4), 5)
