@@ -14,6 +14,7 @@ from aqtaudio.models.crnn import CRNN
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
 from aqtaudio.models.ds_cnn import DSCNN
 from aqtaudio.models.gru import KeywordGRU
+from aqtaudio.models.gtcrn import GTCRN
 from aqtaudio.models.l3_net import L3Net
 from aqtaudio.models.matchbox_net import MatchboxNet
 from aqtaudio.models.mhatt_rnn import MHAttRNN
@@ -23,6 +24,7 @@ from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.models.streaming_attention import StreamingAttention
 from aqtaudio.models.svdf import SVDF
 from aqtaudio.models.tc_resnet import TCResNet
+from aqtaudio.models.ul_unas import ULUNAS, Block
 from aqtaudio.recipe import LowRank, Recipe, Rule
 
 
@@ -36,6 +38,7 @@ class Case:
       features: (frames, features) of one input.
       params: once batch norm is folded; from the literature for published models.
       macs: of one input.
+      zeros: weights that a program holds and no model trains.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Case:
     features: tuple[int, int]
     params: int
     macs: int
+    zeros: int = 0
 
     @property
     def classes(self) -> int:
@@ -144,6 +148,22 @@ SMALL_ENHANCERS = (
     Case("deep_filter_small_compact", _DEEP_FILTER.clone(**_COMPACT), (3, 24), 6906, 29_568),
 )
 
+# Noise suppression by masks of bands: every kind of block, with and without strides.
+_GTCRN = GTCRN(bands=5, channels=4, dilations=(2,), paths=1)
+_UL_UNAS = ULUNAS(
+    5,
+    (
+        Block("conv", 4, (3, 3), stride=2, groups=1),
+        Block("inverted", 4, (2, 3), stride=2),
+        Block("separable", 4, (1, 5)),
+    ),
+    1,
+)
+SMALL_MASKERS = (
+    Case("gtcrn_small", _GTCRN, (3, 15), 893, 5508, 193),
+    Case("ul_unas_small", _UL_UNAS, (3, 5), 4210, 17_208, 1368),
+)
+
 _SPEECH = SpeechEmbedding((2, 3, 3, 4, 4), 5)
 
 # Embeddings of a stream: as many outputs per stride.
@@ -198,6 +218,7 @@ MODELS = (
     *SMALL_KEYWORDS,
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
+    *SMALL_MASKERS,
     *SMALL_STREAMED_EMBEDDINGS,
     *SMALL_EMBEDDINGS,
     *SMALL_GENERATORS,

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kMostVariables = 256;
 
-using Resolver = tflite::MicroMutableOpResolver<30>;
+using Resolver = tflite::MicroMutableOpResolver<31>;
 
 void Register(Resolver& resolver) {
   resolver.AddAdd();
@@ -40,6 +40,7 @@ void Register(Resolver& resolver) {
   resolver.AddReadVariable();
   resolver.AddRelu();
   resolver.AddReshape();
+  resolver.AddRsqrt();
   resolver.AddSoftmax();
   resolver.AddStridedSlice();
   resolver.AddSub();

@@ -12,6 +12,7 @@ from jax import lax
 
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary import layers as L
+from aqtaudio.vocabulary.edges import SIGNED_TWO
 from aqtaudio.vocabulary.signal import Signal
 
 Params = dict[str, Any]
@@ -201,10 +202,56 @@ CONVOLUTIONS |= {
     "doubled_depthwise_tied": image(op(L.DoubledDepthwise, tied=True), doubled),
 }
 
+
+def block_dense(blocks: int, parts: int):
+    """Block by block; each makes its share of every part."""
+
+    def function(p: Params, x: jax.Array) -> jax.Array:
+        made = [
+            part @ kernel for part, kernel in zip(jnp.split(x, blocks, -1), p["taps"], strict=True)
+        ]
+        shares = [jnp.split(y, parts, -1) for y in made]
+        return (
+            jnp.concatenate([y for part in zip(*shares, strict=True) for y in part], -1) + p["bias"]
+        )
+
+    return function
+
+
+def transposed(p: Params, x: jax.Array, groups: int = 1) -> jax.Array:
+    """A transposed convolution of stride 2 over W, as gradients of convolutions are computed."""
+    taps = p["taps"] if p["taps"].ndim == 4 else p["taps"][:, :, None]
+    rows, columns = taps.shape[0] - 1, taps.shape[1] // 2
+    y = lax.conv_general_dilated(
+        x,
+        taps[:, ::-1],
+        (1, 1),
+        ((rows, 0), (columns, columns)),
+        lhs_dilation=(1, 2),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+    return y + p["bias"]
+
+
+CONVOLUTIONS |= {
+    "block_dense": image(op(L.BlockDense, 12, 2, 3), block_dense(2, 3), WEIGHTED, (3, 4, 6)),
+    "doubled_conv": image(op(L.DoubledConv2D, 3, (2, 5)), transposed),
+    "doubled_depthwise_conv": image(
+        op(L.DoubledConv2D, 4, (2, 3), True), lambda p, x: transposed(p, x, 4), PLAIN
+    ),
+}
+
 ELEMENTWISE = {
     "add": binary(op(L.Add), lambda a, b: a + b),
     "add_relu": binary(op(L.Add, relu=True), lambda a, b: jax.nn.relu(a + b), ("w8a8",)),
     "sub": binary(op(L.Sub), lambda a, b: a - b),
+    "sub_of_units": binary(
+        lambda a, b: L.Sub(edge=SIGNED_TWO, name="op")(
+            L.Tanh(name="first")(a), L.Tanh(name="second")(b)
+        ),
+        lambda a, b: jnp.tanh(a) - jnp.tanh(b),
+    ),
     "mul": binary(op(L.Mul), lambda a, b: a * b),
     "mul_gate": binary(
         lambda a, b: L.Mul(name="op")(a, L.Mean((0,), keep=True, name="mean")(b)),
@@ -252,6 +299,19 @@ MOVEMENT = {
     "regrid": unary(
         lambda x: L.Regrid(name="op")(L.Slice(1, 0, 2, name="part")(x)), lambda p, x: x[:, :, :2]
     ),
+    "flip": unary(op(L.Flip, 1), lambda p, x: x[:, :, ::-1]),
+    "channel_shuffle": unary(
+        op(L.ChannelShuffle, 2),
+        lambda p, x: jnp.stack(jnp.split(x, 2, -1), -1).reshape(x.shape),
+        shape=(2, 3, 4),
+    ),
+    "unfold": unary(
+        op(L.Unfold),
+        lambda p, x: jnp.concatenate(
+            [jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))[:, :, i : i + 3] for i in range(3)], -1
+        ),
+        shape=(2, 3, 4),
+    ),
     "reshape": unary(op(L.Reshape, (-1, 8)), lambda p, x: x.reshape(-1, 3, 8), ("w8a8",)),
 }
 
@@ -291,11 +351,25 @@ def rms_norm(p: Params, x: jax.Array) -> jax.Array:
     return x / jnp.sqrt(jnp.mean(jnp.square(x), -1, keepdims=True)) * p["scale"]
 
 
+def band_norm(p: Params, x: jax.Array) -> jax.Array:
+    x = x - x.mean((2, 3), keepdims=True)
+    x = x / jnp.sqrt(jnp.mean(jnp.square(x), (2, 3), keepdims=True))
+    return x * p["scale"] + p["offset"]
+
+
 FUNCTIONS = {
     "relu": unary(op(L.Relu), lambda p, x: jax.nn.relu(x)),
     "relu6": unary(op(L.Relu6), lambda p, x: relu6(x), channels=12),
     "leaky_relu": unary(op(L.LeakyRelu, 0.3), lambda p, x: jnp.where(x > 0, x, 0.3 * x)),
     "prelu": unary(op(L.PRelu), lambda p, x: jnp.where(x > 0, x, p["slope"] * x)),
+    "prelu_shared": unary(
+        op(L.PRelu, shared=True), lambda p, x: jnp.where(x > 0, x, p["slope"] * x), ("w8a8",)
+    ),
+    "affine_prelu": unary(
+        op(L.AffinePRelu),
+        lambda p, x: x * p["scale"] + p["offset"] + jnp.where(x > 0, x, p["slope"] * x),
+        shape=(2, 3, 4),
+    ),
     "hard_swish": unary(op(L.HardSwish), lambda p, x: x * relu6(x + 3) / 6, ("w8a8",)),
     "elu": unary(op(L.Elu), lambda p, x: jax.nn.elu(x), ("w8a8",)),
     "sigmoid": unary(op(L.Sigmoid), lambda p, x: jax.nn.sigmoid(x)),
@@ -305,6 +379,7 @@ FUNCTIONS = {
     "l2_normalize": unary(op(L.L2Normalize), lambda p, x: l2(x), NARROW),
     "layer_norm": unary(op(L.LayerNorm), layer_norm, NARROW),
     "rms_norm": unary(op(L.RMSNorm), rms_norm, NARROW),
+    "band_norm": unary(op(L.BandNorm), band_norm, shape=(2, 5, 4)),
 }
 
 
@@ -334,6 +409,28 @@ def lstm(p: Params, x: jax.Array) -> jax.Array:
     return jnp.stack(states, 1)
 
 
+def grouped_gru(groups: int, along: str):
+    """Each group on its own, over each row or each column."""
+
+    def function(p: Params, x: jax.Array) -> jax.Array:
+        x = x if along == "bands" else x.swapaxes(1, 2)
+        kernel, recurrent = p["kernel"], p["cell"]["recurrent_kernel"]
+        given = block_dense(groups, 3)(kernel, x)
+        units = given.shape[-1] // 3
+        h, states = jnp.zeros((*x.shape[:2], units)), []
+        for step in jnp.unstack(given, axis=2):
+            a = jnp.split(step, 3, -1)
+            b = jnp.split(block_dense(groups, 3)(recurrent, h), 3, -1)
+            z, r = (jax.nn.sigmoid(a[i] + b[i]) for i in range(2))
+            n = jnp.tanh(a[2] + r * b[2])
+            h = (1 - z) * n + z * h
+            states.append(h)
+        found = jnp.stack(states, 2)
+        return found if along == "bands" else found.swapaxes(1, 2)
+
+    return function
+
+
 def attention(heads: int, window: tuple[int, int] | None):
     def function(p: Params, x: jax.Array) -> jax.Array:
         frames, channels = x.shape[1:]
@@ -358,6 +455,10 @@ SEQUENCES = {
         op(L.GRU, 4, reverse=True), lambda p, x: gru(p, x[:, ::-1])[:, ::-1], ("w8a8",), (3, 3)
     ),
     "gru_last": image(op(L.GRU, 4, last=True), lambda p, x: gru(p, x)[:, -1], ("w8a8",), (3, 3)),
+    "gru_grouped": image(op(L.GroupedGRU, 4, 2), grouped_gru(2, "frames"), WEIGHTED, (3, 2, 4)),
+    "gru_bands": image(
+        op(L.GroupedGRU, 4, 2, "bands"), grouped_gru(2, "bands"), WEIGHTED, (2, 3, 4)
+    ),
     "lstm": image(op(L.LSTM, 4), lstm, (*WEIGHTED, "memory_16"), (3, 3)),
     "attention": image(op(L.Attention, 2), attention(2, None), (*WEIGHTED, "mixed_16"), (5, 6)),
     "attention_causal": image(

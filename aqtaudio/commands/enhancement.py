@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def enhance(options: argparse.Namespace) -> int:
     from aqtaudio.runs.network import network, quickest
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.stream import Enhancer
-    from aqtaudio.tasks.enhancement.task import Enhancement, frontend_of
+    from aqtaudio.tasks.enhancement.task import Enhancement, for_listeners, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
     run = Run(options.path or sound_files.best_of(STUDY))
@@ -57,7 +56,7 @@ def enhance(options: argparse.Namespace) -> int:
     changes = {"post_filter": options.post_filter}
     changes |= {"attenuation_limit_db": options.attenuation_limit_db}
     changes = {name: value for name, value in changes.items() if value is not None}
-    filtering = dataclasses.replace(filtering, **changes)
+    filtering = for_listeners(filtering, **changes)
 
     @contextlib.contextmanager
     def enhancers() -> Iterator[Enhancer]:

@@ -37,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.frontend import Frontend
+from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.settings import added
 
 POWER_FLOOR = 1e-10
@@ -96,7 +96,7 @@ class DeepFilterState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DeepFilterFeatures(Frontend):
+class DeepFilterFeatures(SpectrumFrontend):
     """Audio to [T, bands + 2 filtered_bins]: levels, then (re, im) of each low bin.
 
     There is a frame for every whole hop; what a window needs before the first is zeros.
@@ -125,11 +125,7 @@ class DeepFilterFeatures(Frontend):
     skipped_frames: ClassVar[int] = 2
 
     def __post_init__(self):
-        if self.window_ms != self.hop_ms:
-            raise BadInput(
-                f"frontend: window_ms is {self.window_ms}; allowed: hop_ms, {self.hop_ms}: what is "
-                "new in a frame; its window is twice as long"
-            )
+        super().__post_init__()
         if not 0 < self.bands_to_hz < math.inf or not 0 < self.mean_ms < math.inf:
             raise BadInput("frontend: bands_to_hz and mean_ms must be above 0")
         if not 0 <= self.fall_db < math.inf or (self.fall_db and not self.level_invariant):
@@ -157,14 +153,9 @@ class DeepFilterFeatures(Frontend):
         return self.bands + 2 * self.filtered_bins
 
     @property
-    def fft_samples(self) -> int:
-        """Of a window."""
-        return 2 * self.hop_samples
-
-    @property
-    def bins(self) -> int:
-        """Of the spectrum."""
-        return self.hop_samples + 1
+    def spectrum_scale(self) -> float:
+        """The window's length."""
+        return float(self.fft_samples)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -214,24 +205,12 @@ class DeepFilterFeatures(Frontend):
             jnp.zeros((clips,), bool),
         )
 
-    def push(  # noqa: D102
-        self, audio: jax.Array, state: DeepFilterState
-    ) -> tuple[jax.Array, DeepFilterState]:
-        features, _, state = self.push_with_spectrum(audio, state)
-        return features, state
-
-    def push_with_spectrum(
+    def push_with_spectrum(  # noqa: D102
         self, audio: jax.Array, state: DeepFilterState
     ) -> tuple[jax.Array, jax.Array, DeepFilterState]:
-        """As `push`; features [B, T, F], spectrum complex64 [B, T, bins], state."""
-        whole = audio.shape[1] // self.hop_samples * self.hop_samples
-        audio = jnp.concatenate([state.before, audio[:, :whole].astype(jnp.float32)], 1)
-        state = state._replace(before=audio[:, -self.hop_samples :])
-        hops = audio.reshape(len(audio), -1, self.hop_samples)
         with jax.enable_x64(True):
-            windows = jnp.concatenate([hops[:, :-1], hops[:, 1:]], -1).astype(jnp.float64)
-            spectrum = jnp.fft.rfft(windows * self.window()) / self.fft_samples
-            features, state = self._normalised(spectrum, state)
+            spectrum, before = self.analysed(audio, state.before)
+            features, state = self._normalised(spectrum, state._replace(before=before))
             return features.astype(jnp.float32), spectrum.astype(jnp.complex64), state
 
     def _normalised(

@@ -111,6 +111,7 @@ class _Graph:
         model.subgraphs.append(self._graph)
         self._tensors: dict[str, int] = {}
         self._handles: dict[str, int] = {}
+        self._valued: dict[Any, int] = {}
         self.flattened = _flattened(program)
         self._constants = {op.output: op for op in program.operations if op.kind == "constant"}
         self._kept = {op.output: op.inputs[0] for op in program.operations if _writes(op)}
@@ -203,6 +204,19 @@ class _Graph:
         return self._tensor("", shape, constant.kind, constant.values, scale, zeros, constant.axis)
 
     def _tensor(self, name, shape, kind, values, scale, zeros, axis=0) -> int:
+        """A new tensor; of equal values one: the frames of a recurrent layer have the same weights,
+        and each tensor of weights says the scales of all channels.
+        """
+        if values is None:
+            return self._new_tensor(name, shape, kind, values, scale, zeros, axis)
+        grid = None if scale is None else (scale.tobytes(), zeros.tobytes(), axis)
+        key = kind, tuple(shape), values.dtype.str, values.tobytes(), grid
+        if key not in self._valued:
+            new = self._new_tensor(name, shape, kind, values, scale, zeros, axis)
+            self._valued[key] = new
+        return self._valued[key]
+
+    def _new_tensor(self, name, shape, kind, values, scale, zeros, axis) -> int:
         tensor = schema.TensorT()
         tensor.name, tensor.shape = name, int32(shape)
         tensor.type = getattr(schema.TensorType, kind)

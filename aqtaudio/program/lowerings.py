@@ -226,6 +226,7 @@ LOWERINGS: dict[str, Callable[[Operation, Edge, Edge], Operator]] = {
     "tanh": _plain("TANH", (2, 3)),
     "softmax": _softmax,
     "l2_norm": _plain("L2_NORMALIZATION", (2, 2), schema.L2NormOptionsT),
+    "rsqrt": _plain("RSQRT", (2, 3)),
     "average_pool": _pool("AVERAGE_POOL_2D"),
     "max_pool": _pool("MAX_POOL_2D"),
     "mean": _reduce("MEAN", (2, 3)),

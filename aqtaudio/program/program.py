@@ -77,7 +77,7 @@ class Operation:
     | dense | weight_bits, clip | weights IO |
     | batch_matmul | transpose_a, transpose_b | |
     | add, sub, mul | clip | |
-    | requantize, relu, hard_swish, elu, logistic, tanh, l2_norm | | |
+    | requantize, relu, hard_swish, elu, logistic, tanh, l2_norm, rsqrt | | |
     | leaky_relu | alpha | |
     | prelu | | (the second input is the slope) |
     | softmax | beta | |
@@ -85,7 +85,7 @@ class Operation:
     | mean, sum | axes (after the batch, from 0), keep | |
     | reshape | shape | |
     | transpose | permutation (after the batch, from 0) | |
-    | slice | begin, end, strides, per axis after the batch | |
+    | slice | begin, end, strides, per axis after the batch; backwards: end -size - 1 | |
     | concat | axis | |
     | pad | widths, (before, after) per axis after the batch | |
 

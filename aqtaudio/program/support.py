@@ -29,7 +29,7 @@ FIXED = {
     "l2_norm": ((1 / 128, 0), None),
 }
 """Output (scale, zero point) that a kind must have in int8 and in int16."""
-NOT_WIDE = ("hard_swish", "l2_norm", "elu")
+NOT_WIDE = ("hard_swish", "l2_norm", "elu", "rsqrt")
 MOST_TAPS = EXACT // (255 * 127) - 1
 BROADCAST_AXES = 4
 LAYOUT_AXES = 5

@@ -1,6 +1,7 @@
 """Functions of one signal. Sigmoid, tanh and softmax have the output grid that TFLite demands."""
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own
 from aqtaudio.vocabulary.layer import Layer
@@ -41,15 +42,39 @@ class LeakyRelu(Layer):
 
 
 class PRelu(Layer):
-    """x [..., C], or below zero x times a trained slope per channel."""
+    """x [..., C], or below zero x times a trained slope per channel, or of all (`shared`)."""
 
     initial: float = 0.25
+    shared: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        value = self.parameter("slope", nn.initializers.constant(self.initial), (x.shape[-1],))
+        slopes = 1 if self.shared else x.shape[-1]
+        value = self.parameter("slope", nn.initializers.constant(self.initial), (slopes,))
+        value = jnp.broadcast_to(value, (x.shape[-1],))
         slope = x.reading.constant(self, "slope", value, narrow=True)
         return x.reading.operation(self, "output", "prelu", (x, slope), {}, Own())
+
+
+class AffinePRelu(Layer):
+    """[T, F, C]: x times a gain per band and channel, plus an offset, plus its PReLU.
+
+    Rong et al., "UL-UNAS", arXiv:2503.00340. MUL, PRELU, ADD, ADD.
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        operation, shape = x.reading.operation, x.shape[1:]
+        gain = self.parameter("scale", nn.initializers.ones, shape)
+        gain = x.reading.constant(self, "scale", gain)
+        slope = self.parameter("slope", nn.initializers.constant(0.25), shape[-1:])
+        slope = x.reading.constant(self, "slope", slope, narrow=True)
+        offset = self.parameter("offset", nn.initializers.zeros, shape)
+        offset = x.reading.constant(self, "offset", offset)
+        straight = operation(self, "scaled", "mul", (x, gain), {}, Own())
+        bent = operation(self, "bent", "prelu", (x, slope), {}, Own())
+        total = operation(self, "sum", "add", (straight, bent), {}, Own())
+        return operation(self, "output", "add", (total, offset), {}, Own())
 
 
 class HardSwish(Layer):

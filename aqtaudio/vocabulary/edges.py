@@ -85,3 +85,5 @@ UNSIGNED_UNIT = Fixed(1 / 256, -128, 1 / 32768)
 """0 to 1: what sigmoid and softmax put out."""
 SIGNED_UNIT = Fixed(1 / 128, 0, 1 / 32768)
 """-1 to 1: what tanh and L2 normalisation put out."""
+SIGNED_TWO = Fixed(1 / 64, 0, 1 / 16384)
+"""-2 to 2: sums and differences of two of these."""

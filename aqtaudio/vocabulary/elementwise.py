@@ -4,7 +4,7 @@ import math
 
 import flax.linen as nn
 
-from aqtaudio.vocabulary.edges import Own
+from aqtaudio.vocabulary.edges import Fixed, Own
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.signal import Signal
 
@@ -21,14 +21,19 @@ class Add(Layer):
 
 
 class Sub(Layer):
-    """a - b; shapes (without the batch) broadcast. Optional relu, which ends at `most`."""
+    """a - b; shapes (without the batch) broadcast. Optional relu, which ends at `most`.
+
+    `edge` is the output's grid, where the model prescribes it.
+    """
 
     relu: bool = False
     most: float = math.inf
+    edge: Fixed | None = None
 
     @nn.compact
     def __call__(self, a: Signal, b: Signal) -> Signal:  # noqa: D102
-        return a.reading.operation(self, "output", "sub", (a, b), {}, Own(self.relu, self.most))
+        edge = self.edge or Own(self.relu, self.most)
+        return a.reading.operation(self, "output", "sub", (a, b), {}, edge)
 
 
 class Mul(Layer):

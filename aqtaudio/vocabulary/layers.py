@@ -9,6 +9,7 @@ nothing is frozen. Shapes in docstrings exclude the batch axis.
 """
 
 from aqtaudio.vocabulary.activation import (
+    AffinePRelu,
     Elu,
     HardSwish,
     LeakyRelu,
@@ -24,39 +25,62 @@ from aqtaudio.vocabulary.attention import Attention, BatchMatMul
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import Input, Layer
 from aqtaudio.vocabulary.movement import (
+    ChannelShuffle,
     Concat,
+    Flip,
     Pad,
     Regrid,
     Reshape,
     Slice,
     Transpose,
+    Unfold,
     Whole,
     split,
 )
-from aqtaudio.vocabulary.normalisation import L2Normalize, LayerNorm, RMSNorm, SubSpectralNorm
+from aqtaudio.vocabulary.normalisation import (
+    BandNorm,
+    L2Normalize,
+    LayerNorm,
+    RMSNorm,
+    SubSpectralNorm,
+)
 from aqtaudio.vocabulary.owner import EPSILON
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
-from aqtaudio.vocabulary.recurrent import GRU, LSTM, GRUCell, LSTMCell
-from aqtaudio.vocabulary.upsampling import DoubledDepthwise, SubPixelConv1D
-from aqtaudio.vocabulary.weighted import Conv2D, Dense, DepthwiseConv2D, GroupedDense, Weighted
+from aqtaudio.vocabulary.recurrent import GRU, LSTM, GroupedGRU, GRUCell, LSTMCell
+from aqtaudio.vocabulary.upsampling import DoubledConv2D, DoubledDepthwise, SubPixelConv1D
+from aqtaudio.vocabulary.weighted import (
+    BlockDense,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    GroupedDense,
+    Weighted,
+)
 
 __all__ = [
     "EPSILON",
     "GRU",
     "LSTM",
     "Add",
+    "AffinePRelu",
     "Attention",
     "AveragePool",
+    "BandNorm",
     "BatchMatMul",
+    "BlockDense",
+    "ChannelShuffle",
     "Concat",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
+    "DoubledConv2D",
     "DoubledDepthwise",
     "Elu",
+    "Flip",
     "GRUCell",
     "GlobalAveragePool",
     "GroupedDense",
+    "GroupedGRU",
     "HardSwish",
     "Input",
     "L2Normalize",
@@ -86,6 +110,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "Transpose",
+    "Unfold",
     "Whole",
     "Weighted",
     "split",

@@ -61,6 +61,72 @@ def cut(
     return x.reading.operation(layer, part, "slice", (x,), attributes, Same())
 
 
+def flipped(layer: Layer, part: str, x: Signal, axis: int) -> Signal:
+    """x from its last to its first along an axis, as an operation of `layer`."""
+    begin, end, strides = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
+    size = x.shape[axis]
+    # -size - 1: before the first, which no other end says.
+    begin[axis], end[axis], strides[axis] = size - 1, -size - 1, -1
+    attributes = {"begin": tuple(begin), "end": tuple(end), "strides": tuple(strides)}
+    return x.reading.operation(layer, part, "slice", (x,), attributes, Same())
+
+
+class Flip(Layer):
+    """x from its last to its first along one axis, which is not that of frames."""
+
+    axis: int
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        if not 0 < self.axis < len(x.shape):
+            raise ValueError(
+                f"layer {self.label}: axis {self.axis} of {len(x.shape)}; frames have an order"
+            )
+        return flipped(self, "output", x, self.axis)
+
+
+class ChannelShuffle(Layer):
+    """[T, F, C] with channels of `groups` by turns: the first of each, then the second.
+
+    Zhang et al., "ShuffleNet", arXiv:1707.01083.
+    """
+
+    groups: int = 2
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        frames, rows, channels = x.shape
+        if channels % self.groups:
+            raise ValueError(
+                f"layer {self.label}: {self.groups} groups do not divide {channels} channels"
+            )
+        operation = x.reading.operation
+        shape = {"shape": (frames * rows, self.groups, channels // self.groups)}
+        x = operation(self, "grouped", "reshape", (x,), shape, Same())
+        turns = {"permutation": (0, 2, 1)}
+        x = operation(self, "by_turns", "transpose", (x,), turns, Same())
+        return operation(
+            self, "output", "reshape", (x,), {"shape": (frames, rows, channels)}, Same()
+        )
+
+
+class Unfold(Layer):
+    """[T, F, C] with the neighbours of each row: [T, F, taps C]; zeros beyond the ends.
+
+    Channels of the row `taps // 2` below come first.
+    """
+
+    taps: int = 3
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        rows, reach = x.shape[1], self.taps // 2
+        widths = {"widths": ((0, 0), (reach, self.taps - 1 - reach), (0, 0))}
+        x = x.reading.operation(self, "padded", "pad", (x,), widths, Same())
+        parts = tuple(cut(self, f"tap_{tap}", x, 1, tap, tap + rows) for tap in range(self.taps))
+        return joined(self, "output", parts, 2)
+
+
 def split(x: Signal, parts: int, axis: int, name: str) -> tuple[Signal, ...]:
     """Equal parts of x along an axis, by `Slice` layers called `name`_0, `name`_1, ..."""
     size, left = divmod(x.shape[axis], parts)

@@ -6,12 +6,16 @@ the row over its length. The usual form, RSQRT of a variance, would put the vari
 grid, where quiet frames lose it; L2_NORMALIZATION keeps the sum of squares in 32 bits. What it
 costs: there is no epsilon, the unit vector is rounded to 1/128 (a typical element of C channels has
 128 / sqrt(C) steps), and 16-bit activations have no such operation.
+
+`BandNorm`, over all of a frame, has the usual form: a row of hundreds would have a step or two, and
+a mean over so many varies little.
 """
 
 import math
 from typing import Any
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from aqtaudio.errors import BadInput
 from aqtaudio.vocabulary.edges import SIGNED_UNIT, Own, Same
@@ -55,6 +59,44 @@ class RMSNorm(Layer):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         return _scaled(self, "output", _unit(self, "unit", x))
+
+
+class BandNorm(Layer):
+    """[T, F, C] less a frame's mean, over its standard deviation, times gain, plus offset.
+
+    Gain and offset are [F, C]: layer norm (arXiv:1607.06450) over bands and channels. MEAN, SUB,
+    MUL, MEAN, RSQRT, MUL, and a product and a sum with constants. RSQRT has int8 codes, a few in a
+    hundred of which are the step of its value; one step of Newton's brings that to the square, in
+    the layer's width. No epsilon: of a variance whose code is zero the root is the largest there
+    is, and what it multiplies is zero.
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        operation, axes = x.reading.operation, {"axes": (1, 2), "keep": True}
+        mean = operation(self, "mean", "mean", (x,), axes, Own())
+        centred = operation(self, "centred", "sub", (x, mean), {}, Own())
+        square = operation(self, "square", "mul", (centred, centred), {}, Own())
+        variance = operation(self, "variance", "mean", (square,), axes, Own())
+        over = self._refined(operation(self, "seed", "rsqrt", (variance,), {}, Own()), variance)
+        y = operation(self, "normed", "mul", (centred, over), {}, Own())
+        gain = self.parameter("scale", nn.initializers.ones, x.shape[1:])
+        gain = x.reading.constant(self, "scale", gain)
+        y = operation(self, "scaled", "mul", (y, gain), {}, Own())
+        offset = self.parameter("offset", nn.initializers.zeros, x.shape[1:])
+        offset = x.reading.constant(self, "offset", offset)
+        return operation(self, "output", "add", (y, offset), {}, Own())
+
+    def _refined(self, seed: Signal, x: Signal) -> Signal:
+        """1 / sqrt(x) from a value y near it: y (1.5 - 0.5 x y^2)."""
+        operation, constant = x.reading.operation, x.reading.constant
+        square = operation(self, "seed_square", "mul", (seed, seed), {}, Own())
+        one = operation(self, "seed_one", "mul", (x, square), {}, Own())
+        half = constant(self, "minus_half", jnp.full((1, 1, 1), -0.5), trained=False)
+        rest = operation(self, "seed_rest", "mul", (one, half), {}, Own())
+        most = constant(self, "one_and_half", jnp.full((1, 1, 1), 1.5), trained=False)
+        factor = operation(self, "seed_factor", "add", (rest, most), {}, Own())
+        return operation(self, "over_deviation", "mul", (seed, factor), {}, Own())
 
 
 class SubSpectralNorm(Weighted):

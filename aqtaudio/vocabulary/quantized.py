@@ -36,6 +36,8 @@ from aqtaudio.vocabulary.signal import Signal
 
 BIAS_LIMIT = 2.0**30
 """Bias codes stay below this, so that int32 accumulators cannot overflow in a dead channel."""
+NARROW_KINDS = ("rsqrt",)
+"""Operations that are int8 even among int16 activations: no other form is right everywhere."""
 NARROW = ("prelu", 1)
 """An input that is int8 even among int16 activations: slopes (tflite-micro, prelu.cc)."""
 
@@ -191,7 +193,8 @@ class Quantized:
                 grid, owner = grid._replace(scale=grid.scale + step), layer.edge_name(part)
             return self._run(layer, part, kind, inputs, grid, owner, attributes, {})
         rule = self.recipe.rule(layer.label)
-        wide = rule.activation_bits == 16
+        narrowed = rule.activation_bits == 16 and kind in NARROW_KINDS
+        wide = rule.activation_bits == 16 and not narrowed
         inputs = tuple(
             x
             if kind == "requantize" or (kind, i) == NARROW
@@ -199,14 +202,18 @@ class Quantized:
             for i, x in enumerate(inputs)
         )
         output = self._grid(layer, part, edge)
+        if narrowed:
+            output = Grid(output.scale * np.float32(32767 / 127), 0, 8)
         if isinstance(edge, Own):
-            codes = edge_grid(edge.relu, bits_of(layer, rule).activations)
+            bits = 8 if narrowed else bits_of(layer, rule).activations
+            codes = edge_grid(edge.relu, bits)
             attributes = attributes | {"low": codes.low, "high": codes.high}
             if edge.most < math.inf:
                 attributes["most"] = edge.most
             scale = kernels.safe_scale(kind, tuple(x.grid for x in inputs), output.scale)
             output = output._replace(scale=scale)
-        owner, step = layer.owner_name(part, edge), self._step(layer, part, edge)
+        owner = layer.owner_name(part, edge)
+        step = None if narrowed else self._step(layer, part, edge)
         if kind == "sub" and wide and self._everywhere:
             inputs = inputs[0], _negatable(inputs[1])
         if kind == "concat":

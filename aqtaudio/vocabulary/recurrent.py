@@ -7,18 +7,25 @@ a program the edges of frame 3 are called ".../t3".
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.core.lift import Out
 
-from aqtaudio.vocabulary.edges import SIGNED_UNIT, UNSIGNED_UNIT, Fixed, Own, Same
+from aqtaudio.vocabulary.edges import (
+    SIGNED_TWO,
+    SIGNED_UNIT,
+    UNSIGNED_UNIT,
+    Fixed,
+    Own,
+    Same,
+)
 from aqtaudio.vocabulary.layer import Layer
 from aqtaudio.vocabulary.movement import cut, joined
 from aqtaudio.vocabulary.signal import Reading, Signal
-from aqtaudio.vocabulary.weighted import Dense
+from aqtaudio.vocabulary.weighted import BlockDense, Dense
 
 SCAN = {
     "variable_broadcast": ("params", "ranges", "bits"),
@@ -76,29 +83,80 @@ class GRUCell(Cell):
     h' = n + z (h - n). The state is on tanh's grid.
     """
 
+    difference: ClassVar[Own | Fixed] = Own()
+    """The edge of h - n."""
+
     @nn.compact
     def __call__(self, projected: Signal, states: tuple[State, ...]) -> tuple[Signal, ...]:
-        """The state [1, units] after a frame, from p and the state before it."""
-        operation = projected.reading.operation
+        """The state [1, ..., units] after a frame, from p and the state before it."""
+        operation, axis = projected.reading.operation, len(projected.shape) - 1
         (before,) = states or (None,)
-        h = carried(self, projected.reading, "output", (1, self.units), SIGNED_UNIT, before)
-        q = Dense(3 * self.units, gain=1.0, name="recurrent_kernel")(h)
+        shape = (*projected.shape[:-1], self.units)
+        h = carried(self, projected.reading, "output", shape, SIGNED_UNIT, before)
+        q = self.product(h)
         gates = (
-            cut(self, "input_gates", projected, 1, 0, 2 * self.units),
-            cut(self, "state_gates", q, 1, 0, 2 * self.units),
+            cut(self, "input_gates", projected, axis, 0, 2 * self.units),
+            cut(self, "state_gates", q, axis, 0, 2 * self.units),
         )
         total = operation(self, "gates", "add", gates, {}, Own())
         opened = operation(self, "opened", "logistic", (total,), {}, UNSIGNED_UNIT)
-        update = cut(self, "update", opened, 1, 0, self.units)
-        reset = cut(self, "reset", opened, 1, self.units, 2 * self.units)
-        new = cut(self, "input_candidate", projected, 1, 2 * self.units, 3 * self.units)
-        old = cut(self, "state_candidate", q, 1, 2 * self.units, 3 * self.units)
+        update = cut(self, "update", opened, axis, 0, self.units)
+        reset = cut(self, "reset", opened, axis, self.units, 2 * self.units)
+        new = cut(self, "input_candidate", projected, axis, 2 * self.units, 3 * self.units)
+        old = cut(self, "state_candidate", q, axis, 2 * self.units, 3 * self.units)
         old = operation(self, "kept", "mul", (reset, old), {}, Own())
         total = operation(self, "candidate_sum", "add", (new, old), {}, Own())
         n = operation(self, "candidate", "tanh", (total,), {}, SIGNED_UNIT)
-        away = operation(self, "away", "sub", (h, n), {}, Own())
+        away = operation(self, "away", "sub", (h, n), {}, self.difference)
         held = operation(self, "held", "mul", (update, away), {}, Own())
         return (remembered(self, operation(self, "output", "add", (n, held), {}, SIGNED_UNIT)),)
+
+    def product(self, h: Signal) -> Signal:
+        """q, of a state."""
+        return Dense(3 * self.units, gain=1.0, name="recurrent_kernel")(h)
+
+
+class GroupedGRU(Layer):
+    """GRUs in `groups` that do not see each other, over [T, F, C]: their states, [T, F, units].
+
+    Each group has its own share of channels and of units. All are one cell, and all rows that do
+    not follow each other are one product.
+
+    Attributes:
+      units: of all groups.
+      along: "frames": each band is a sequence of frames, all with the same weights; "bands": each
+        frame is a sequence of bands, from the first, and remembers nothing of other frames.
+    """
+
+    units: int
+    groups: int = 1
+    along: Literal["frames", "bands"] = "frames"
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        projected = BlockDense(3 * self.units, self.groups, 3, name="kernel")(x)
+        if self.along == "bands":
+            return over_bands(self, BandCell(self.units, self.groups, name="cell"), projected)
+        return over_frames(self, GroupedCell(self.units, self.groups, name="cell"), projected)
+
+
+class GroupedCell(GRUCell):
+    """As `GRUCell`, of [1, F, 3 units], in groups.
+
+    h - n is on a grid of a power of two, so that all kernels compute one difference.
+    """
+
+    difference: ClassVar[Own | Fixed] = SIGNED_TWO
+    groups: int = 1
+
+    def product(self, h: Signal) -> Signal:  # noqa: D102
+        return BlockDense(3 * self.units, self.groups, 3, name="recurrent_kernel")(h)
+
+
+class BandCell(GroupedCell):
+    """As `GroupedCell`, of one band [T, 1, 3 units]: its states are of this block alone."""
+
+    streams: ClassVar[bool] = False  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class LSTM(Layer):
@@ -218,6 +276,26 @@ def over_frames(
     return states[0] if len(states) == 1 else joined(layer, "output", states, 0)
 
 
+def over_bands(layer: Layer, cell: Cell, projected: Signal) -> Signal:
+    """First states of a cell over the bands of its projected input [T, F, ...]: [T, F, H]."""
+    reading = projected.reading
+    if reading.scans or reading.unobserved:
+        # Frames do not see each other: they are clips of a batch, and bands their frames.
+        values = projected.values
+        batch, frames, bands, depth = values.shape
+        flat = values.reshape(batch * frames, bands, 1, depth)
+        each = dataclasses.replace(projected, values=flat)
+        states = _scanned(cell, each, False)[0] if reading.scans else _observed(cell, each, False)
+        return dataclasses.replace(states, values=states.values.reshape(batch, frames, bands, -1))
+    before: tuple[Signal, ...] = ()
+    outputs = []
+    for number in range(projected.shape[1]):
+        now = dataclasses.replace(projected, reading=reading.frame(number))
+        before = cell(cut(layer, "band", now, 1, number, number + 1), before)
+        outputs.append(dataclasses.replace(before[0], reading=reading))
+    return outputs[0] if len(outputs) == 1 else joined(layer, "output", tuple(outputs), 1)
+
+
 def _last(states: Signal, reverse: bool) -> Signal:
     """[H] of states [T, H] that were not noted: the one after the frame read last."""
     return dataclasses.replace(states, values=states.values[:, 0 if reverse else -1])
@@ -227,19 +305,20 @@ def _observed(cell: Cell, projected: Signal, reverse: bool) -> Signal:
     """States of a scan that observes nothing; then all frames at once, from the states before."""
     unobserved = dataclasses.replace(projected, reading=projected.reading.unobserved)
     states = _scanned(cell, unobserved, reverse)
-    batch, frames = projected.values.shape[:2]
+    batch, frames, *inner = projected.values.shape
 
     def one_each(values: jax.Array) -> jax.Array:
-        return values.reshape(batch * frames, 1, -1)
+        return values.reshape(batch * frames, 1, *inner[:-1], -1)
 
     def before(state: Signal) -> jax.Array:
-        widths = ((0, 0), (0, 1) if reverse else (1, 0), (0, 0))
+        widths = ((0, 0), (0, 1) if reverse else (1, 0), *((0, 0) for _ in inner))
         padded = jnp.pad(state.values, widths)
         return one_each(padded[:, 1:] if reverse else padded[:, :-1])
 
     frame = dataclasses.replace(projected, values=one_each(projected.values))
     after = cell(frame, tuple(before(state) for state in states))[0]
-    return dataclasses.replace(after, values=after.values.reshape(batch, frames, -1))
+    values = after.values.reshape(batch, frames, *inner[:-1], -1)
+    return dataclasses.replace(after, values=values)
 
 
 def _scanned(cell: Cell, projected: Signal, reverse: bool) -> tuple[Signal, ...]:
@@ -249,7 +328,8 @@ def _scanned(cell: Cell, projected: Signal, reverse: bool) -> tuple[Signal, ...]
 
     scan = nn.scan(body, **SCAN, reverse=reverse)
     # Both states are on signed grids, whose zero is the code 0.
-    zeros = jnp.zeros((projected.values.shape[0], 1, cell.units))
+    batch, _, *inner = projected.values.shape
+    zeros = jnp.zeros((batch, 1, *inner[:-1], cell.units))
     before = (zeros,) * cell.states
     _, outs = scan(cell, before, projected.values)
 
@@ -276,5 +356,5 @@ def _streamed(layer: Layer, cell: Cell, projected: Signal) -> Signal:
 
 
 def _frames_second(values: jax.Array) -> jax.Array:
-    """[T, B, 1, H] as [B, T, H]."""
+    """[T, B, 1, ...] as [B, T, ...]."""
     return jnp.swapaxes(values[:, :, 0], 0, 1)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from aqtaudio.vocabulary.edges import Same
-from aqtaudio.vocabulary.linear import Linear
+from aqtaudio.vocabulary.linear import Linear, Pair
+from aqtaudio.vocabulary.movement import cut
 from aqtaudio.vocabulary.signal import Signal
 from aqtaudio.vocabulary.weighted import Weighted, kernel_init
 
@@ -82,6 +83,60 @@ class DoubledDepthwise(Weighted):
     def kernel_init(self) -> Any:
         """Fan-in of one channel: the taps."""
         return nn.initializers.truncated_normal((2.0 / 3) ** 0.5)
+
+
+class DoubledConv2D(Weighted):
+    """Transposed convolution over W of stride 2: [H, W, C] to [H, 2 W - 1, channels]; with bias.
+
+    `kernel` is (frames, taps): output w is the sum over j of tap j on input (w + taps // 2 - j) / 2
+    where that is whole; causal along H. Two phases of a convolution of three taps, side by side.
+    `depthwise`: each channel on its own.
+    """
+
+    channels: int
+    kernel: Pair = (1, 3)
+    depthwise: bool = False
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        rows, columns, depth = x.shape
+        operation, wide = x.reading.operation, self.channels
+        shape = (*self.kernel, wide) if self.depthwise else (*self.kernel, depth, wide)
+        taps = self.parameter("taps", self.kernel_init(), shape)
+        bias = self.parameter("bias", nn.initializers.zeros, (wide,))
+        if self.depthwise:
+            x = operation(self, "twice", "concat", (x, x), {"axis": 2}, Same())
+        x, padding = self.padded(x, (self.kernel[0], 3), (1, 1), (1, 1), "CAUSAL")
+        linear = Linear("depthwise_conv2d" if self.depthwise else "conv2d", padding=padding)
+        bias = jnp.concatenate([bias, bias])
+        x = x.reading.linear(self, "output", x, doubling(taps), bias, linear)
+        shape = {"shape": (rows, 2 * columns, wide)}
+        x = operation(self, "doubled", "reshape", (x,), shape, Same())
+        return cut(self, "without_last", x, 1, 0, 2 * columns - 1)
+
+    def kernel_init(self) -> Any:
+        """Fan-in: half of the taps fall on inputs."""
+        fan_in = self.kernel[0] * self.kernel[1] / 2
+        if not self.depthwise:
+            return kernel_init(2.0)
+        return nn.initializers.truncated_normal((2.0 / fan_in) ** 0.5)
+
+
+def doubling(taps: jax.Array) -> jax.Array:
+    """Kernel [T, 3, ..., 2 C] of a convolution that doubles, from `taps` [T, K, ..., C].
+
+    Phase r of output 2 w + r sees input w + d through tap r + K // 2 - 2 d.
+    """
+    count = taps.shape[1]
+    nothing = jnp.zeros_like(taps[:, 0])
+
+    def tap(number: int) -> jax.Array:
+        return taps[:, number] if 0 <= number < count else nothing
+
+    phases = [
+        jnp.stack([tap(phase + count // 2 - 2 * d) for d in (-1, 0, 1)], 1) for phase in (0, 1)
+    ]
+    return jnp.concatenate(phases, -1)
 
 
 def phases_of(taps: jax.Array) -> jax.Array:

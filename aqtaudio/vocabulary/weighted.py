@@ -215,6 +215,47 @@ class Dense(Weighted):
         return kernel_init(self.gain)
 
 
+class BlockDense(Weighted):
+    """Dense layer of [H, W, K] in `blocks` that do not see each other, with bias.
+
+    Block b of the inputs makes block b of each of `parts` of the outputs: with parts P and blocks
+    B, channel (p, b, i) sees inputs (b, ...). It is one 1x1 convolution whose other weights are
+    zeros, exactly: a recurrent product is small, and operations cost more than zeros.
+    """
+
+    channels: int
+    blocks: int
+    parts: int = 1
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        depth, places = x.shape[-1], self.blocks * self.parts
+        if depth % self.blocks or self.channels % places:
+            raise ValueError(
+                f"layer {self.label}: {self.blocks} blocks do not divide {depth} inputs, or with "
+                f"{self.parts} parts {self.channels} outputs"
+            )
+        shape = (self.blocks, depth // self.blocks, self.channels // self.blocks)
+        kernel = block_diagonal(self.parameter("taps", self.kernel_init(), shape), self.parts)
+        bias = self.parameter("bias", nn.initializers.zeros, (self.channels,))
+        return x.reading.linear(self, "output", x, kernel[None, None], bias, Linear("conv2d"))
+
+    def kernel_init(self) -> Any:
+        """Fan-in of one block."""
+        return nn.initializers.variance_scaling(
+            1.0, "fan_in", "truncated_normal", in_axis=1, out_axis=2, batch_axis=0
+        )
+
+
+def block_diagonal(taps: jax.Array, parts: int) -> jax.Array:
+    """Kernel [B K, P B C] of blocks [B, K, P C] that see their own inputs."""
+    blocks, depth, channels = taps.shape
+    taps = taps.reshape(blocks, depth, parts, channels // parts)
+    own = jnp.eye(blocks, dtype=taps.dtype)[:, None, None, :, None]
+    kernel = taps[:, :, :, None] * own  # block, input, part, block, output
+    return kernel.reshape(blocks * depth, blocks * channels)
+
+
 class GroupedDense(Weighted):
     """Dense layer of [T, K] in `groups`, without bias; optional relu.
 

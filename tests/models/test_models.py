@@ -16,6 +16,7 @@ from cases import (
     SMALL_ENHANCERS,
     SMALL_GENERATORS,
     SMALL_KEYWORDS,
+    SMALL_MASKERS,
     SMALL_STREAMED_EMBEDDINGS,
     Case,
 )
@@ -28,7 +29,7 @@ from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.models.speech_embedding import SpeechEmbedding
 from aqtaudio.program.cost import FRAME, cost
 from aqtaudio.program.support import WEIGHTED
-from aqtaudio.recipe import Recipe
+from aqtaudio.recipe import W8A16, Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layer_tree import flatten
 from aqtaudio.vocabulary.recording import record
@@ -41,6 +42,7 @@ SLOW = (
     *SMALL_KEYWORDS,
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
+    *SMALL_MASKERS,
     *SMALL_EMBEDDINGS,
     *SMALL_STREAMED_EMBEDDINGS,
     *SMALL_GENERATORS,
@@ -66,7 +68,7 @@ def test_parameters_are_the_published_ones(case: Case):
 
 def output_shape(case: Case) -> tuple[int, ...]:
     """Per clip, per frame, or per stride of a stream of embeddings."""
-    per_frame = (*SMALL_ENHANCERS, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
+    per_frame = (*SMALL_ENHANCERS, *SMALL_MASKERS, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
     each = case in per_frame or isinstance(case.model, PhoneEncoder)
     frames = (case.features[0],) if each else ()
     if isinstance(case.model, SpeechEmbedding):
@@ -89,15 +91,16 @@ def variables(case: Case) -> dict:
 @pytest.mark.parametrize("case", RECORDED, ids=lambda case: case.name)
 def test_recorded_costs(case: Case):
     params = fold(variables(case)["params"], variables(case).get("batch_stats", {}))
-    ranges = calibrate(case.model, params, [random_features(case, 2)], Recipe())
-    program = record(case.model, {"params": params, "ranges": ranges}, case.features, Recipe())
+    recipe = W8A16 if case in SMALL_MASKERS else Recipe()  # squares of squares, without training
+    ranges = calibrate(case.model, params, [random_features(case, 2)], recipe)
+    program = record(case.model, {"params": params, "ranges": ranges}, case.features, recipe)
     costs = cost(program)
     tied = 2 * 24 if getattr(case.model, "tied_upsampling", False) else 0
     # A layer without a bias has one of zeros in a program; frames share their layer's.
     weighted = [op for op in program.operations if op.kind in WEIGHTED]
     biases = sum({FRAME.sub("", op.name): op.constants["bias"].size for op in weighted}.values())
     trained = sum(x["bias"].size for x in flatten(params).values() if "bias" in x)
-    assert costs.total("params") == case.params + tied + biases - trained
+    assert costs.total("params") == case.params + case.zeros + tied + biases - trained
     assert costs.total("macs") == case.macs
     assert program.edges[program.outputs[0]].shape == output_shape(case)
 

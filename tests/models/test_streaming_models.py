@@ -10,6 +10,7 @@ from cases import (
     SMALL_ENHANCERS,
     SMALL_GENERATORS,
     SMALL_KEYWORDS,
+    SMALL_MASKERS,
     SMALL_STREAMED_EMBEDDINGS,
     Case,
     denoising_recipe,
@@ -24,7 +25,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_tflite
-from aqtaudio.recipe import W8A8, Recipe
+from aqtaudio.recipe import W8A8, W8A16, Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
@@ -44,7 +45,7 @@ TINY_ENHANCER = Case(
 CASES = {
     case.name: case
     for case in (
-        *(*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER),
+        *(*SMALL_KEYWORDS, *SMALL_ENHANCERS, TINY_ENHANCER, *SMALL_MASKERS),
         *(*SMALL_STREAMED_EMBEDDINGS, *SMALL_GENERATORS),
     )
 }
@@ -62,6 +63,8 @@ BLOCKS = {
     "deep_filter_small": 1,
     "deep_filter_small_compact": 1,
     "deep_filter_tiny": 1,
+    "gtcrn_small": 1,
+    "ul_unas_small": 1,
     "speech_embedding_small": 8,
     "speech_embedding_small_dense": 4,
     "speech_embedding_small_relu": 8,
@@ -79,6 +82,8 @@ def recipe(name: str) -> Recipe:
     """Some of the models mix widths."""
     if name in ("deep_filter_small", "deep_filter_tiny"):
         return denoising_recipe()
+    if name == "ul_unas_small":  # squares of squares, without training, leave what int8 can do
+        return W8A16
     return extending_recipe() if name == "seanet_small_patched" else W8A8
 
 

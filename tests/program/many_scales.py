@@ -23,6 +23,7 @@ OPERATORS = {
     "elu": ("ELU", None),
     "softmax": ("SOFTMAX", "SoftmaxOptions"),
     "l2_norm": ("L2_NORMALIZATION", "L2NormOptions"),
+    "rsqrt": ("RSQRT", None),
 }
 FIXED_OUTPUTS = {
     ("logistic", 8): (1 / 256, -128),

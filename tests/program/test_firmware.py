@@ -57,6 +57,7 @@ METHODS = {
     "READ_VARIABLE": "AddReadVariable",
     "RELU": "AddRelu",
     "RESHAPE": "AddReshape",
+    "RSQRT": "AddRsqrt",
     "SOFTMAX": "AddSoftmax",
     "STRIDED_SLICE": "AddStridedSlice",
     "SUB": "AddSub",

@@ -5,6 +5,7 @@ import os
 
 import exports
 import numpy as np
+import operation_programs
 import programs
 import pytest
 import reference
@@ -111,6 +112,21 @@ def test_size(variant: str, file_bytes: int, arena_bytes: int):
     assert len(exports.model(variant)) <= file_bytes
     with Micro(exports.model(variant)) as micro:
         assert micro.arena_used_bytes <= arena_bytes
+
+
+def test_equal_constants_are_one_tensor():
+    """Of the frames of a recurrent layer too: weights with their scales, and where to cut."""
+    graph = flatbuffer.read(operation_programs.tflite("gru", "w8a8")).subgraphs[0]
+    tensors = [graph.tensors[i] for op in graph.operators for i in op.inputs]
+    constants = {id(tensor): tensor for tensor in tensors if tensor.buffer}
+
+    def what(tensor) -> tuple:
+        scale = None if tensor.quantization is None else tensor.quantization.scale
+        known = None if scale is None else tuple(scale)
+        return tensor.buffer, tensor.type, tuple(tensor.shape), known
+
+    kinds = [what(tensor) for tensor in constants.values()]
+    assert len(kinds) == len(set(kinds)) < len(tensors)
 
 
 def test_slimming_twice_changes_nothing():

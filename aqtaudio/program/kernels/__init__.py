@@ -16,6 +16,7 @@ from jax import lax
 
 from aqtaudio.program.kernels import (
     elementwise,
+    inverse_roots,
     l2_norm,
     matmul,
     movement,
@@ -36,6 +37,7 @@ KINDS: dict[str, Kind] = (
     | transcendental.KINDS
     | softmax.KINDS
     | l2_norm.KINDS
+    | inverse_roots.KINDS
 )
 
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.execute import CHUNK_BLOCKS
-from aqtaudio.tasks.enhancement.filtering import Filtering, synthesise
+from aqtaudio.tasks.enhancement.changing import Changing, synthesise
 from aqtaudio.tasks.task import Network
 
 Clip = np.ndarray
@@ -31,8 +31,8 @@ class Enhancer:
         self,
         network: Network,
         block_frames: int,
-        frontend: DeepFilterFeatures,
-        filtering: Filtering,
+        frontend: SpectrumFrontend,
+        filtering: Changing,
     ):
         """It has the network's one stream, of blocks of so many frames."""
         self.frontend, self._filtering, self._block_frames = frontend, filtering, block_frames
@@ -40,7 +40,7 @@ class Enhancer:
         self._answer = network.endless
         self._analyse, self._apply = _steps(self.frontend, self._filtering)
         self._state = self.frontend.initial_state(1)
-        frames, bins = self._filtering.taps - 1, self.frontend.bins
+        frames, bins = self._filtering.behind + self._filtering.ahead, self.frontend.bins
         self._spectra = np.zeros((1, frames, bins), np.complex64)
         self._tail = jnp.zeros((1, self.frontend.hop_samples))
         self._gain = jnp.ones(1)
@@ -76,7 +76,7 @@ class Enhancer:
     def finish_with_gain(self) -> Clip:
         """The rest, [n, 2]."""
         hop, filtering = self.frontend.hop_samples, self._filtering
-        missing = -self._samples_in % hop + hop * filtering.ahead
+        missing = -self._samples_in % hop + hop * filtering.flushed_hops
         parts = [self._push(np.zeros(missing, np.float32))]
         nothing = np.zeros((self._block_frames, self.frontend.features), np.float32)
         empty = jnp.zeros((1, self._block_frames, self.frontend.bins), jnp.complex64)
@@ -120,7 +120,7 @@ class Enhancer:
 
 
 @functools.cache
-def _steps(frontend: DeepFilterFeatures, filtering: Filtering) -> tuple[Callable, Callable]:
+def _steps(frontend: SpectrumFrontend, filtering: Changing) -> tuple[Callable, Callable]:
     """Compiled: samples to features and spectrum, and results to samples."""
 
     def apply(outputs: jax.Array, spectra: jax.Array, tail: jax.Array, gain: jax.Array):

@@ -15,14 +15,15 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks import sound_quality
 from aqtaudio.tasks.enhancement import clean_targets, robustness, whole
+from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
-from aqtaudio.tasks.enhancement.filtering import Filtering, Results
+from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.loss import SpectralLoss, local_snr_db
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.setup import Setup
@@ -66,9 +67,9 @@ class Enhancement(Task):
     Attributes:
       clip_ms: of a training clip.
       mixing: how clips are mixed.
-      filtering: what results do to the noisy spectrum.
+      filtering: what results do to the noisy spectrum: `Filtering`, or `masking.Masking`.
       loss: what the enhanced clip is compared by.
-      snr_weight: of the squared error of the local SNR, in dB.
+      snr_weight: of the squared error of the local SNR, in dB, where the model tells it.
       cleaned_by: published weights (.npz); the training speech goes through their model once, so
         that the noise of its own recording is not learned as a part of the target.
     """
@@ -81,7 +82,7 @@ class Enhancement(Task):
 
     clip_ms: int = 3000
     mixing: Mixing = Mixing()
-    filtering: Filtering = Filtering()
+    filtering: Changing = Filtering()
     loss: SpectralLoss = SpectralLoss()
     snr_weight: float = 1e-3
     cleaned_by: str | None = added(None)
@@ -102,16 +103,7 @@ class Enhancement(Task):
 
     def require_fit(self, setup: Setup) -> None:
         """Its front end, the front end's look-ahead, streams that are trained from silence."""
-        frontend = setup.frontend
-        if not isinstance(frontend, DeepFilterFeatures):
-            raise BadInput(
-                f"an enhancement task has no {type(frontend).__name__}; allowed: DeepFilterFeatures"
-            )
-        if self.filtering.ahead != frontend.skipped_frames:
-            raise BadInput(
-                f"task.filtering.ahead is {self.filtering.ahead}; allowed: "
-                f"{frontend.skipped_frames}, the look-ahead of the front end"
-            )
+        self.filtering.require_fit(setup.frontend)
         if not setup.streams or setup.clips_before:
             raise BadInput(
                 "an enhancement run is a stream that is trained from silence: "
@@ -119,12 +111,12 @@ class Enhancement(Task):
             )
 
     def require_answers(self, shape: tuple[int, ...], setup: Setup) -> None:
-        """Gains, filters and SNR of every frame."""
+        """What results are made of, of every frame."""
         wanted = setup.feature_shape[0], self.filtering.values(frontend_of(setup))
         if shape[1:] != wanted:
             raise BadInput(
                 f"the model's outputs are {list(shape[1:])} (frames, values); task.filtering and "
-                f"the front end ask for {list(wanted)}: gains, {self.filtering.taps} taps, SNR"
+                f"the front end ask for {list(wanted)}: {self.filtering.told()}"
             )
 
     def notice(self) -> str:
@@ -157,10 +149,11 @@ class Enhancement(Task):
         speech, noises = (to_float(x) for x in batch)
         mixture = mix(key, speech, noises, self.mixing, frontend.sample_rate_hz)
         features, spectrum = whole.analysed(mixture.noisy, frontend)
-        parts = (whole.analysed(x, frontend)[1] for x in (mixture.clean, mixture.noise))
-        snr_db = local_snr_db(*parts)[:, : features.shape[1]]
-        targets = {"clean": mixture.clean, "gain": mixture.gain, "snr_db": snr_db}
-        return features, targets | {"spectrum": spectrum}
+        targets = {"clean": mixture.clean, "gain": mixture.gain, "spectrum": spectrum}
+        if self.filtering.tells_snr:
+            parts = (whole.analysed(x, frontend)[1] for x in (mixture.clean, mixture.noise))
+            targets["snr_db"] = local_snr_db(*parts)[:, : features.shape[1]]
+        return features, targets
 
     def objective(
         self, answers: jax.Array, targets: Tree, setup: Setup, beside: Beside, label_smoothing: Any
@@ -169,7 +162,9 @@ class Enhancement(Task):
         enhanced, results = self._enhanced(answers, targets, setup)
         clean = (targets["clean"] / targets["gain"])[:, : enhanced.shape[1]]
         spectral = self.loss(enhanced, clean, setup.frontend.sample_rate_hz)
-        error = jnp.mean(jnp.square(results.snr_db - targets["snr_db"]))
+        if not self.filtering.tells_snr:
+            return spectral, {}
+        error = jnp.mean(jnp.square(self.filtering.snr_db(results) - targets["snr_db"]))
         return spectral + self.snr_weight * error, {"snr_error_db": jnp.sqrt(error)}
 
     def divergence(
@@ -180,9 +175,7 @@ class Enhancement(Task):
         spectral = self.loss(ours, theirs, setup.frontend.sample_rate_hz)
         return spectral + jnp.mean(jnp.square(answers - taught))
 
-    def _enhanced(
-        self, answers: jax.Array, targets: Tree, setup: Setup
-    ) -> tuple[jax.Array, Results]:
+    def _enhanced(self, answers: jax.Array, targets: Tree, setup: Setup) -> tuple[jax.Array, Any]:
         """Enhanced clips at the nominal level, and the results behind them."""
         frontend, filtering = frontend_of(setup), self._unfiltered
         enhanced = whole.synthesised(answers, targets["spectrum"], filtering, frontend)
@@ -190,9 +183,9 @@ class Enhancement(Task):
         return enhanced / gain, filtering.results(answers, frontend)
 
     @property
-    def _unfiltered(self) -> Filtering:
+    def _unfiltered(self) -> Changing:
         """What only listeners want is not trained against."""
-        return dataclasses.replace(self.filtering, post_filter=0.0, attenuation_limit_db=None)
+        return for_listeners(self.filtering, post_filter=0.0, attenuation_limit_db=None)
 
     # Figures.
 
@@ -342,10 +335,15 @@ class Enhancement(Task):
         return bundle.files(frontend_of(setup), self.filtering, executor)
 
 
-def frontend_of(setup: Setup) -> DeepFilterFeatures:
+def frontend_of(setup: Setup) -> SpectrumFrontend:
     """The front end of an enhancement run: `require_fit` allows no other."""
-    assert isinstance(setup.frontend, DeepFilterFeatures)
+    assert isinstance(setup.frontend, SpectrumFrontend)
     return setup.frontend
+
+
+def for_listeners(filtering: Changing, **settings: Any) -> Changing:
+    """With another post-filter or limit."""
+    return dataclasses.replace(filtering, **settings)  # type: ignore[type-var]
 
 
 def _with_details(summary: Scores) -> Scores:

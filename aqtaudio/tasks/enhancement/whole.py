@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.data.audio import to_float
-from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.compiler import compiled
-from aqtaudio.tasks.enhancement.filtering import Filtering, synthesise
+from aqtaudio.tasks.enhancement.changing import Changing, synthesise
 from aqtaudio.tasks.task import Network
 
 CLIPS_AT_ONCE = 15
 """That are enhanced side by side."""
 
 
-def analysed(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array, jax.Array]:
+def analysed(audio: jax.Array, frontend: SpectrumFrontend) -> tuple[jax.Array, jax.Array]:
     """What a model sees of clips [B, N], [B, T - ahead, F], and their spectra [B, T, bins]."""
     state = frontend.initial_state(len(audio))
     features, spectrum, _ = frontend.push_with_spectrum(audio, state)
@@ -28,10 +28,10 @@ def analysed(audio: jax.Array, frontend: DeepFilterFeatures) -> tuple[jax.Array,
 
 
 def synthesised(
-    outputs: jax.Array, spectrum: jax.Array, filtering: Filtering, frontend: DeepFilterFeatures
+    outputs: jax.Array, spectrum: jax.Array, filtering: Changing, frontend: SpectrumFrontend
 ) -> jax.Array:
     """Sound [B, (T - 1) hop] of a model's outputs for the first T frames of a spectrum."""
-    frames, before = outputs.shape[1], filtering.taps - 1 - filtering.ahead
+    frames, before = outputs.shape[1], filtering.behind
     missing = max(frames + filtering.ahead - spectrum.shape[1], 0)
     spectrum = spectrum[:, : frames + filtering.ahead]
     spectrum = jnp.pad(spectrum, ((0, 0), (before, missing), (0, 0)))
@@ -42,14 +42,14 @@ def synthesised(
 
 
 def enhanced(
-    network: Network, clips: np.ndarray, filtering: Filtering, frontend: DeepFilterFeatures
+    network: Network, clips: np.ndarray, filtering: Changing, frontend: SpectrumFrontend
 ) -> np.ndarray:
     """Clips float32 [n, N] of int16 clips [n, N] without their noise, each from silence."""
     return of_audio(network, to_float(clips), filtering, frontend)
 
 
 def of_audio(
-    network: Network, audio: np.ndarray, filtering: Filtering, frontend: DeepFilterFeatures
+    network: Network, audio: np.ndarray, filtering: Changing, frontend: SpectrumFrontend
 ) -> np.ndarray:
     """The same of float32 clips [n, N], full scale 1."""
     parts = range(0, len(audio), CLIPS_AT_ONCE)
@@ -64,19 +64,19 @@ def of_audio(
 
 
 @functools.cache
-def _steps(filtering: Filtering, frontend: DeepFilterFeatures) -> tuple[Callable, Callable]:
+def _steps(filtering: Changing, frontend: SpectrumFrontend) -> tuple[Callable, Callable]:
     """Compiled: clips to features and spectra; these and answers to sound."""
     return (
-        compiled(functools.partial(analysed_to_the_end, frontend=frontend)),
+        compiled(functools.partial(analysed_to_the_end, filtering=filtering, frontend=frontend)),
         compiled(functools.partial(synthesised, filtering=filtering, frontend=frontend)),
     )
 
 
 def analysed_to_the_end(
-    audio: jax.Array, frontend: DeepFilterFeatures
+    audio: jax.Array, filtering: Changing, frontend: SpectrumFrontend
 ) -> tuple[jax.Array, jax.Array]:
     """As `analysed`, with what a stream is given behind its end, so that all sound comes out."""
     hop, ahead = frontend.hop_samples, frontend.skipped_frames
-    more = -audio.shape[1] % hop + ahead * hop
+    more = -audio.shape[1] % hop + filtering.flushed_hops * hop
     features, spectrum = analysed(jnp.pad(audio, ((0, 0), (0, more))), frontend)
     return jnp.pad(features, ((0, 0), (0, ahead), (0, 0))), spectrum

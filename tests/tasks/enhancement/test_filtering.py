@@ -12,7 +12,8 @@ import pytest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.models.deep_filter_net import DeepFilterNet3
-from aqtaudio.tasks.enhancement.filtering import Filtering, Results, synthesise
+from aqtaudio.tasks.enhancement.changing import synthesise
+from aqtaudio.tasks.enhancement.filtering import Filtering, Results
 from aqtaudio.tasks.enhancement.whole import analysed, of_audio, synthesised
 from aqtaudio.tasks.model_network import ModelNetwork
 from aqtaudio.tasks.setup import Setup

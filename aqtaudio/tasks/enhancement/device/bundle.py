@@ -11,20 +11,25 @@ import numpy as np
 
 from aqtaudio.data.audio import to_float
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.band_spectrum import BandSpectrum
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.c_text import array
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.program import Edge
-from aqtaudio.tasks.enhancement.device.header import constants, state_bytes
-from aqtaudio.tasks.enhancement.device.readme import section
+from aqtaudio.tasks.enhancement.changing import Changing
+from aqtaudio.tasks.enhancement.device import header, masking_header, masking_readme, readme
 from aqtaudio.tasks.enhancement.filtering import Filtering
+from aqtaudio.tasks.enhancement.masking import Masking
 from aqtaudio.tasks.enhancement.whole import analysed, synthesised
 
 SOURCES = ("enhancement_dsp.h", "enhancement_dsp.c")
+MASKING_SOURCES = ("masking_dsp.h", "masking_dsp.c")
+"""Beside this file; in a bundle they have the names of `SOURCES`."""
 PROOF_HOPS = 16
 
 
-def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> dict[str, str]:
+def files(frontend: SpectrumFrontend, filtering: Changing, executor: Executor) -> dict[str, str]:
     """Texts by their path in an artifact: the C side, and a section of the bundle's README.
 
     Args:
@@ -38,16 +43,28 @@ def files(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor
     """
     given, made = _edges(executor)
     _require_frames(frontend, filtering, given, made)
+    if isinstance(filtering, Masking) and isinstance(frontend, BandSpectrum):
+        sources = MASKING_SOURCES
+        constants = masking_header.constants(frontend, filtering, given, made)
+        section = masking_readme.section(frontend, filtering, masking_header.state_bytes(frontend))
+    elif isinstance(filtering, Filtering) and isinstance(frontend, DeepFilterFeatures):
+        sources = SOURCES
+        constants = header.constants(frontend, filtering, given, made)
+        section = readme.section(frontend, filtering, header.state_bytes(frontend, filtering))
+    else:
+        names = type(filtering).__name__, type(frontend).__name__
+        raise BadInput(f"{names[0]} behind {names[1]} has no form in C")
     folder = resources.files("aqtaudio.tasks.enhancement.device")
-    found = {name: (folder / name).read_text() for name in SOURCES} | {
-        "enhancement_constants.h": constants(frontend, filtering, given, made),
+    texts = [(folder / name).read_text() for name in sources]
+    found = dict(zip(SOURCES, texts, strict=True)) | {
+        "enhancement_constants.h": constants,
         "enhancement_golden.h": golden_header(frontend, filtering, executor),
-        "README.md": section(frontend, filtering, state_bytes(frontend, filtering)),
+        "README.md": section,
     }
     return {f"firmware/{name}": text for name, text in found.items()}
 
 
-def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: Executor) -> str:
+def golden_header(frontend: SpectrumFrontend, filtering: Changing, executor: Executor) -> str:
     """C text: samples, input codes of them, the network's output codes, the sound of these."""
     samples = golden_samples(frontend)
     features, spectrum = analysed(jnp.asarray(to_float(samples))[None], frontend)
@@ -78,7 +95,7 @@ def golden_header(frontend: DeepFilterFeatures, filtering: Filtering, executor: 
 """
 
 
-def golden_samples(frontend: DeepFilterFeatures) -> np.ndarray:
+def golden_samples(frontend: SpectrumFrontend) -> np.ndarray:
     """int16 harmonics in noise, three quarters of the hops loud, the rest 40 dB quieter."""
     count = PROOF_HOPS * frontend.hop_samples
     places = np.arange(count)
@@ -96,7 +113,7 @@ def _edges(executor: Executor) -> tuple[Edge, Edge]:
 
 
 def _require_frames(
-    frontend: DeepFilterFeatures, filtering: Filtering, given: Edge, made: Edge
+    frontend: SpectrumFrontend, filtering: Changing, given: Edge, made: Edge
 ) -> None:
     results = filtering.values(frontend)
     for edge, does, values in (given, "takes", frontend.features), (made, "gives", results):

@@ -9,7 +9,9 @@ from aqtaudio.frontends import deep_filter
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
 from aqtaudio.program.c_text import lines, literal
 from aqtaudio.program.program import Edge
+from aqtaudio.tasks.enhancement import changing
 from aqtaudio.tasks.enhancement import filtering as filters
+from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.filtering import Filtering
 
 INVARIANCE = (
@@ -35,23 +37,23 @@ def constants(frontend: DeepFilterFeatures, filtering: Filtering, given: Edge, m
 /* Into the network: {frontend.bands} levels of bands; (re, im) of each of
    {frontend.filtered_bins} low bins.
    code = round(value / scale) + zero point, clipped. */
-{_edge("INPUT", given)}
+{edge_macros("INPUT", given)}
 
 /* Out of it: {frontend.bands} gains of bands; (re, im) of {filtering.taps} taps, the oldest frame's
    first, of each of {frontend.filtered_bins} low bins; the local signal-to-noise ratio as 0 to 1.
    value = (code - zero point) * scale. */
-{_edge("OUTPUT", made)}
+{edge_macros("OUTPUT", made)}
 
 /* Bins of bands from the lowest; band i has those from edge i to before edge i + 1. */
-{_table("BAND_WIDTHS", map(str, frontend.widths))}
-{_table("BAND_EDGES", map(str, edges))}
+{table("BAND_WIDTHS", map(str, frontend.widths))}
+{table("BAND_EDGES", map(str, edges))}
 
 /* Running means before the first frame: of band levels in dB, of magnitudes of low bins. */
-{_table("LEVEL_STARTS", map(literal, np.asarray(start.levels[0])))}
-{_table("MAGNITUDE_STARTS", map(literal, np.asarray(start.magnitudes[0])))}
+{table("LEVEL_STARTS", map(literal, np.asarray(start.levels[0])))}
+{table("MAGNITUDE_STARTS", map(literal, np.asarray(start.magnitudes[0])))}
 
 /* Of analysis and synthesis. */
-{_table("WINDOW", map(literal, frontend.window()))}
+{table("WINDOW", map(literal, frontend.window()))}
 
 #endif
 """
@@ -111,14 +113,20 @@ def _numbers(frontend: DeepFilterFeatures) -> dict[str, str]:
 
 def _results(filtering: Filtering) -> dict[str, object]:
     """What results do."""
-    limit = filtering.attenuation_limit_db
-    results: dict[str, object] = {
+    return {
         "LEAST_SNR_DB": literal(filters.LEAST_SNR_DB),
         "MOST_SNR_DB": literal(filters.MOST_SNR_DB),
         "GAINS_OF_ALL_BINS": int(filtering.gains == "all"),
+    } | for_listeners(filtering)
+
+
+def for_listeners(filtering: Changing) -> dict[str, object]:
+    """Post-filter and limit."""
+    limit = filtering.attenuation_limit_db
+    results: dict[str, object] = {
         "HAS_POST_FILTER": int(filtering.post_filter > 0),
         "POST_FILTER": literal(filtering.post_filter),
-        "TINY": literal(filters.TINY),
+        "TINY": literal(changing.TINY),
         "HAS_ATTENUATION_LIMIT": int(limit is not None),
     }
     if limit is not None:
@@ -127,7 +135,8 @@ def _results(filtering: Filtering) -> dict[str, object]:
     return results
 
 
-def _edge(name: str, edge: Edge) -> str:
+def edge_macros(name: str, edge: Edge) -> str:
+    """Size, type and grid of what goes into a network or comes out of it."""
     grid = edge.grid
     return f"""\
 #define ENHANCEMENT_{name}_VALUES {math.prod(edge.shape)}
@@ -138,6 +147,6 @@ def _edge(name: str, edge: Edge) -> str:
 #define ENHANCEMENT_{name}_HIGHEST ({int(grid.highest)})"""
 
 
-def _table(name: str, values: Iterable[str]) -> str:
-    """An initialiser."""
+def table(name: str, values: Iterable[str]) -> str:
+    """An initialiser, as a macro."""
     return f"#define ENHANCEMENT_{name} " + "{ \\\n" + lines(values, end=" \\") + " \\\n}"

@@ -1,13 +1,38 @@
 """The part of a firmware bundle's README that tells how to suppress noise with it."""
 
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
+from aqtaudio.frontends.spectrum import SpectrumFrontend
+from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.filtering import Filtering
 
 
 def section(frontend: DeepFilterFeatures, filtering: Filtering, state_bytes: int) -> str:
     """Markdown: what runs where, the order of calls, memory, proof."""
-    hop, rate = frontend.hop_samples, frontend.sample_rate_hz
     delay = frontend.skipped_frames + 1
+    return using(
+        frontend,
+        f"{frontend.bands} band levels, {frontend.filtered_bins} low bins, "
+        f"{_normalisation(frontend)}",
+        _results(filtering),
+        state_bytes,
+        _table_bytes(frontend),
+        f"The model is not shown the first {frontend.skipped_frames} hops of a stream: so far it "
+        f"looks ahead.\nWhat comes out lies {delay} hops ({delay * frontend.hop_ms:g} ms) before "
+        "what went in; the first one\nlies before the stream: drop it. After the last samples, "
+        f"{delay} hops of silence bring out the rest.",
+    )
+
+
+def using(
+    frontend: SpectrumFrontend,
+    seen: str,
+    done: str,
+    state_bytes: int,
+    table_bytes: int,
+    order: str,
+) -> str:
+    """The same, of what a network sees, what is done with its results, and when."""
+    hop, rate = frontend.hop_samples, frontend.sample_rate_hz
     return f"""\
 # Noise suppression
 
@@ -15,10 +40,9 @@ Hop by hop, {hop} samples ({frontend.hop_ms:g} ms) at {rate} Hz:
 
 | where | what |
 |---|---|
-| `enhancement_analyse()`, float32 | window, transform, {frontend.bands} band levels, \
-{frontend.filtered_bins} low bins, {_normalisation(frontend)}, input codes |
+| `enhancement_analyse()`, float32 | window, transform, {seen}, input codes |
 | the model, integers | one `Invoke()`: a frame of codes in, a frame of codes out |
-| `enhancement_apply()`, float32 | {_results(filtering)}, transform back, window, overlap |
+| `enhancement_apply()`, float32 | {done}, transform back, window, overlap |
 
 `enhancement_dsp.c` and `.h` are C99, also C++, and need nothing but `math.h` and `string.h`: no
 allocation, no file-scope state. `enhancement_constants.h` holds this run's settings. The transform
@@ -41,13 +65,11 @@ for (;;) {{
 }}
 ```
 
-The model is not shown the first {frontend.skipped_frames} hops of a stream: so far it looks ahead.
-What comes out lies {delay} hops ({delay * frontend.hop_ms:g} ms) before what went in; the first one
-lies before the stream: drop it. After the last samples, {delay} hops of silence bring out the rest.
+{order}
 `given` and `made` may be the model's own tensors.
 
 - `EnhancementState`: {state_bytes:,} bytes per stream.
-- Tables in flash: {_table_bytes(frontend):,} bytes.
+- Tables in flash: {table_bytes:,} bytes.
 - Stack: less than 1 KiB, without your transform.
 - The model's memory (`kArenaBytes`) and code come on top.
 
@@ -70,14 +92,18 @@ def _normalisation(frontend: DeepFilterFeatures) -> str:
 
 
 def _results(filtering: Filtering) -> str:
-    limit = filtering.attenuation_limit_db
     parts = [
         f"complex filters over {filtering.taps} frames, {filtering.ahead} of them ahead",
         "band gains" + (" of all bins" if filtering.gains == "all" else " above the low bins"),
-        f"post-filter ({filtering.post_filter:g})" if filtering.post_filter else "",
-        f"at most {limit:g} dB of attenuation" if limit is not None else "",
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(parts + listeners_text(filtering))
+
+
+def listeners_text(filtering: Changing) -> list[str]:
+    """Post-filter and limit, where there are any."""
+    limit = filtering.attenuation_limit_db
+    found = [f"post-filter ({filtering.post_filter:g})"] if filtering.post_filter else []
+    return found + ([f"at most {limit:g} dB of attenuation"] if limit is not None else [])
 
 
 def _table_bytes(frontend: DeepFilterFeatures) -> int:

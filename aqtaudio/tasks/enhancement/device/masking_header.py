@@ -1,0 +1,77 @@
+"""enhancement_constants.h of a noise suppressor whose network puts out a mask of bands."""
+
+import numpy as np
+
+from aqtaudio.frontends import band_spectrum
+from aqtaudio.frontends.band_spectrum import BandSpectrum
+from aqtaudio.program.c_text import literal
+from aqtaudio.program.program import Edge
+from aqtaudio.tasks.enhancement.device.header import edge_macros, for_listeners, table
+from aqtaudio.tasks.enhancement.masking import Masking
+
+
+def constants(frontend: BandSpectrum, masking: Masking, given: Edge, made: Edge) -> str:
+    """C text: macros, which take no memory. `given` goes into the network, `made` comes out."""
+    settings = _sizes(frontend, masking) | for_listeners(masking)
+    lines = "\n".join(f"#define ENHANCEMENT_{name} {value}" for name, value in settings.items())
+    bands, shares = bands_of_bins(frontend)
+    seen = "log10 of the magnitude" if frontend.kind == "log" else "(magnitude, re, im)"
+    mask = "(re, im) of the mask" if masking.parts == 2 else "the mask"
+    return f"""\
+/* Of this run; enhancement_dsp.c reads them. */
+#ifndef ENHANCEMENT_CONSTANTS_H
+#define ENHANCEMENT_CONSTANTS_H
+
+{lines}
+
+/* Into the network: {seen} of each of {frontend.bands} bands.
+   code = round(value / scale) + zero point, clipped. */
+{edge_macros("INPUT", given)}
+
+/* Out of it: {mask} of each band.
+   value = (code - zero point) * scale. */
+{edge_macros("OUTPUT", made)}
+
+/* Of every bin above the low ones: its band, counted from the first that is not a bin, and the
+   share that the band after it has. */
+{table("BAND_OF", map(str, bands))}
+{table("NEXT_SHARE", map(literal, shares))}
+
+/* Of analysis and synthesis. */
+{table("WINDOW", map(literal, frontend.window()))}
+
+#endif
+"""
+
+
+def bands_of_bins(frontend: BandSpectrum) -> tuple[np.ndarray, np.ndarray]:
+    """Of every bin above the low ones: its (first) band, and the next band's share, float32."""
+    triangles = frontend.triangles()
+    bands = (triangles > 0).argmax(1)
+    after = np.pad(triangles, ((0, 0), (0, 1)))[np.arange(len(bands)), bands + 1]
+    return bands, after
+
+
+def state_bytes(frontend: BandSpectrum) -> int:
+    """Of EnhancementState, which holds values of four bytes."""
+    spectrum = 2 * frontend.bins
+    scratch = max(frontend.features, spectrum + frontend.fft_samples)
+    return 4 * (2 * frontend.hop_samples + spectrum + scratch)
+
+
+def _sizes(frontend: BandSpectrum, masking: Masking) -> dict[str, object]:
+    return {
+        "SAMPLE_RATE_HZ": frontend.sample_rate_hz,
+        "HOP_SAMPLES": frontend.hop_samples,
+        "FFT_SAMPLES": frontend.fft_samples,
+        "BINS": frontend.bins,
+        "LOW_BINS": frontend.low_bins,
+        "BANDS": frontend.bands,
+        "BAND_PARTS": frontend.features // frontend.bands,
+        "MASK_PARTS": masking.parts,
+        "LOG": int(frontend.kind == "log"),
+        "SMALLEST": literal(band_spectrum.SMALLEST),
+        "SKIPPED_FRAMES": frontend.skipped_frames,
+        "DELAY_HOPS": frontend.skipped_frames + 1,
+        "STATE_BYTES": state_bytes(frontend),
+    }

@@ -1,0 +1,93 @@
+"""Bands of a spectrum: laws of windows, triangles and streams."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aqtaudio.errors import BadInput
+from aqtaudio.frontends.band_spectrum import BandSpectrum
+from aqtaudio.settings import from_json, to_json
+
+pytestmark = pytest.mark.optimized(False)
+
+KINDS = {"spectrum": BandSpectrum(), "log": BandSpectrum(kind="log")}
+EACH = pytest.mark.parametrize("frontend", KINDS.values(), ids=KINDS)
+
+
+def noise(samples: int, clips: int = 1) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).normal(size=(clips, samples)).astype(np.float32)
+
+
+@EACH
+@pytest.mark.parametrize("hops", [(1, 1, 1, 5), (3, 5), (8,)])
+def test_streams_are_clips(frontend: BandSpectrum, hops: tuple[int, ...]):
+    """To the last bit, however many hops come at once."""
+    push = jax.jit(frontend.push_with_spectrum)
+    audio = noise(sum(hops) * frontend.hop_samples, 2)
+    expected = push(audio, frontend.initial_state(2))
+    state, parts = frontend.initial_state(2), []
+    for count in hops:
+        taken, audio = np.split(audio, [count * frontend.hop_samples], 1)
+        *found, state = push(taken, state)
+        parts.append(found)
+    for index in range(2):
+        whole = np.concatenate([part[index] for part in parts], 1)
+        np.testing.assert_array_equal(whole, expected[index])
+    np.testing.assert_array_equal(state, expected[2])
+
+
+def test_windows_sum_to_one():
+    rising, falling = np.square(BandSpectrum().window()).reshape(2, -1)
+    np.testing.assert_allclose(rising + falling, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("low_bins", "high_bands"), [(65, 64), (33, 20), (200, 3)])
+def test_every_bin_is_shared_out(low_bins: int, high_bands: int):
+    """So a mask of ones is one at every bin; each band has a bin that is its own."""
+    frontend = BandSpectrum(low_bins=low_bins, high_bands=high_bands)
+    triangles = frontend.triangles()
+    np.testing.assert_allclose(triangles.sum(1), 1, atol=1e-6)
+    assert ((triangles > 0).sum(1) <= 2).all() and (triangles.max(0) == 1).all()
+    ones = np.ones((2, frontend.bands), np.float32)
+    np.testing.assert_allclose(frontend.spread(jnp.asarray(ones)), 1, atol=1e-6)
+
+
+def test_bands_and_masks_are_linear_where_they_say():
+    """Bands of a spectrum that is constant above the low bins are sums of triangles."""
+    frontend = BandSpectrum()
+    spectrum = np.full((1, frontend.bins), 2 - 1j, np.complex64)
+    found = np.asarray(frontend.seen(jnp.asarray(spectrum))).reshape(frontend.bands, 3)
+    widths = np.concatenate([np.ones(frontend.low_bins), frontend.triangles().sum(0)])
+    np.testing.assert_allclose(found[:, 0], np.sqrt(5) * widths, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 1], 2 * widths, rtol=1e-5)
+    np.testing.assert_allclose(found[:, 2], -widths, rtol=1e-5)
+
+
+@EACH
+def test_silence_is_finite(frontend: BandSpectrum):
+    push = jax.jit(frontend.push_with_spectrum)
+    features, spectrum, _ = push(np.zeros((1, 2048), np.float32), frontend.initial_state(1))
+    assert np.isfinite(features).all() and not np.abs(spectrum).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "mel"}, "allowed: spectrum, log"),
+        ({"window_ms": 32.0}, "allowed: hop_ms"),
+        ({"low_bins": 0}, "at least 1 and 3"),
+        ({"low_bins": 200, "high_bands": 57}, "fewer bands than bins"),
+        ({"high_bands": 2}, "at least 1 and 3"),
+        ({"low_bins": 5, "high_bands": 200}, "narrower than a bin"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit(settings: dict, message: str):
+    with pytest.raises(BadInput, match=message):
+        BandSpectrum(**settings)
+
+
+@EACH
+def test_it_is_kept_as_json(frontend: BandSpectrum):
+    assert from_json(to_json(frontend)) == frontend
