@@ -46,11 +46,11 @@ def warnings(value: Mapping[str, Any]) -> list[str]:
 def _training(keywords: Sequence[Mapping[str, Any]]) -> str:
     """What training brought, where there was any."""
     lines = [
-        f"- {one['text']}: trained on {one['refined']['clips']} clips; of recordings that training "
-        f"did not hear, the filter of the text finds {100 * one['refined']['before']:.0f} %, this "
-        f"one {100 * one['refined']['after']:.0f} %, at few alarms in other sound"
+        f"- {one['text']}: trained on {told['clips']} clips. Of recordings that training did not "
+        f"hear, at few alarms in other sound, the filter of the text finds {_rates(told['before'])}; "
+        f"this one {_rates(told['after'])}."
         for one in keywords
-        if one["refined"]
+        if (told := one["refined"])
     ]
     if lines:
         return "\n".join(lines)
@@ -58,6 +58,10 @@ def _training(keywords: Sequence[Mapping[str, Any]]) -> str:
         "Nobody recorded the keywords, so no recall can be told here: `aqtaudio detect` tells it "
         "of recordings."
     )
+
+
+def _rates(told: Mapping[str, float]) -> str:
+    return f"{100 * told['found']:.0f} % (and rings on {100 * told['wrong']:.0f} % of neighbours)"
 
 
 def _found(found: Mapping[str, Any]) -> str:

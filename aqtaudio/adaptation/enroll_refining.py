@@ -46,13 +46,30 @@ class Refined:
     Attributes:
       taps: float32 [taps, C], on the device's grid.
       shares: how much filter and path count, [2].
-      recall: of clips that training did not hear, at few alarms in sound that it did not hear: with
-        the filter of the phones, and with this one.
+      before, after: how the filter of the phones does, and this one.
     """
 
     taps: np.ndarray
     shares: np.ndarray
-    recall: tuple[float, float]
+    before: "Rates"
+    after: "Rates"
+
+
+class Rates(NamedTuple):
+    """Shares of clips that training did not hear, at few alarms in sound that it did not hear.
+
+    Attributes:
+      found: of those that say the phrase.
+      wrong: of those that only sound like it.
+    """
+
+    found: float
+    wrong: float
+
+    @property
+    def worth(self) -> float:
+        """By which filters are chosen."""
+        return self.found - NEAR_WEIGHT * self.wrong
 
 
 def refined(
@@ -104,10 +121,10 @@ def refined(
     before = judged(state)
     state = _trained(state, loss, run, own, near, trains)
     after = judged(state)
-    if after < before:  # what was not heard is what counts
-        return Refined(answer.taps, np.asarray(slopes), (before, before))
+    if after.worth < before.worth:  # what was not heard is what counts
+        return Refined(answer.taps, np.asarray(slopes), before, before)
     shares = np.asarray(slopes * jnp.exp(state["shares"]), np.float32)
-    return Refined(np.asarray(taps_of(state)), shares, (before, after))
+    return Refined(np.asarray(taps_of(state)), shares, before, after)
 
 
 def _real(codes: np.ndarray, scale: np.float32) -> jax.Array:
@@ -137,13 +154,13 @@ def _of_all(run: Callable, state: Any, heard: Heard) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _judge(run: Callable, own: Heard, near: Heard, other: Heard) -> Callable[[Any], float]:
-    """Recall of clips, the mean over thresholds of few alarms."""
+def _judge(run: Callable, own: Heard, near: Heard, other: Heard) -> Callable[[Any], Rates]:
+    """Rates of clips, the means over thresholds of few alarms."""
 
-    def judged(state: Any) -> float:
-        alarms = np.concatenate([_of_all(run, state, other), _of_all(run, state, near)])
-        thresholds = np.sort(alarms)[::-1][:ALARMS]
-        return float(np.mean(_of_all(run, state, own)[:, None] > thresholds))
+    def judged(state: Any) -> Rates:
+        thresholds = np.sort(_of_all(run, state, other))[::-1][:ALARMS]
+        rings = [_of_all(run, state, clips)[:, None] > thresholds for clips in (own, near)]
+        return Rates(*(float(np.mean(some)) if some.size else 0.0 for some in rings))
 
     return judged
 

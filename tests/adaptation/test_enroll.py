@@ -152,7 +152,7 @@ def test_a_filter_learns_from_people(enrolled, people, words, tone_corpus, tmp_p
         known=dictionary.read(words), false_alarms_per_hour=30.0, sayings=Sayings(None, [people]),
     )  # fmt: skip
     before, after = (value["keywords"][1]["refined"][when] for when in ("before", "after"))
-    assert 0 <= before <= after <= 1 and value["keywords"][0]["refined"] is None
+    assert 0 <= before["found"] <= after["found"] <= 1 and value["keywords"][0]["refined"] is None
     assert parity(run, n=64)["mismatches"] == 0
     codes = np.random.default_rng(0).integers(-128, 128, (60, 1, 1, FEATURES)).astype(np.int8)
     assert np.array_equal(Run(enrolled).executor(codes)[:, 0], run.executor(codes)[:, 0])
