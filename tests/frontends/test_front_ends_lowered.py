@@ -1,4 +1,4 @@
-"""Front ends become GPU programs on a machine without a GPU, and say what they compute in float64."""
+"""Front ends become GPU programs on a machine without a GPU; some say that they need float64."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Training steps become GPU programs on a machine without a GPU: exact in int8, no call left over."""
+"""Training steps become GPU programs on a machine without a GPU: exact, in int8."""
 
 import dataclasses
 from collections.abc import Sequence

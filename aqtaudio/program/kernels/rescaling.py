@@ -50,9 +50,9 @@ def named(
 def in_float32(compute: Callable[..., Any], *scales) -> jax.Array:
     """`compute` of scales in float32, every step rounded: products and quotients only.
 
-    Each is a float64 one, rounded, which is the float32 one: XLA's float32 quotients on a GPU may be
-    two units of the last place off. The barrier hides constants: XLA would turn a division by one
-    into a product.
+    Each is a float64 one, rounded, which is the float32 one: XLA's float32 quotients on a GPU may
+    be two units of the last place off. The barrier hides constants: XLA would turn a division by
+    one into a product.
     """
     values = [lax.stop_gradient(jnp.asarray(scale, jnp.float32)) for scale in scales]
     with jax.enable_x64(True):
