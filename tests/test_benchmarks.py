@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aqtaudio.study.store import Store
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FACTS = {"device": "a device", "commit": "1"}
 
@@ -144,6 +146,50 @@ def test_where_time_goes(phase, tiny_artifact, tone_corpus, tmp_path):
 def test_where_time_goes_in_a_stream(tiny_stream, tone_corpus):
     said = run("profile_run.py", tiny_stream, "--data", tone_corpus, "--rounds", 1, "--clips", 8)
     assert "| program |" in said
+
+
+def test_exponents_of_growth(benchmark):
+    growth = benchmark("growth")
+    found = {
+        10.0: {"processor_s": 1.0, "memory_mib": 50},
+        100.0: {"processor_s": 2.0, "memory_mib": 50},
+        1000.0: {"processor_s": 20.0, "memory_mib": 500},
+    }
+    assert growth.row("check", found) == {
+        "": "check",
+        "10": "1.0 (50)",
+        "100": "2.0 (50)",
+        "1,000": "20.0 (500)",
+        "time ~ n^": "1.00",
+        "memory ~ n^": "1.00",
+    }
+
+
+def test_rows_grow_into_a_study(benchmark, tmp_path):
+    benchmark("growth").write_study(tmp_path / "study", 200)
+    rows = Store(tmp_path / "study").rows()
+    own = len(Store(BENCHMARKS.parent / "results/kws_ds_cnn").rows())
+    assert len(rows) == 200 > own
+    best = max(rows, key=lambda row: row["metrics"]["float"]["accuracy"])
+    assert rows.index(best) < own  # its artifact is there
+
+
+def test_what_fails_is_skipped_with_its_reason(benchmark):
+    growth = benchmark("growth")
+    with pytest.raises(growth.Skipped, match="no such thing"):
+        growth.ended([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(2)"])
+    assert growth.ended([sys.executable, "-c", "x = bytes(200 << 20)"])["memory_mib"] >= 200
+
+
+@pytest.mark.slow
+def test_the_growth_benchmark(tmp_path):
+    sizes = "--sizes", 100, 200, "--minutes", 0.05, 0.1
+    said = run("growth.py", *sizes, "--out", tmp_path)
+    assert len(said.splitlines()) == 18
+    text = (tmp_path / "growth.md").read_text()
+    for action in ("import", "check", "evaluate", "report", "choose", "listen", "enhance"):
+        assert f"| {action} |" in text
+    assert "Skipped" not in text
 
 
 @pytest.mark.slow
