@@ -121,14 +121,12 @@ CASES = (
     *SMALL_EMBEDDINGS,
     *SMALL_GENERATORS,
 )
-# Seconds, not a second, of tracing alone.
-LARGE = ("bc_resnet", "mhatt", "conformer", "streaming_attention", "crnn", "deep", "seanet", "l3")
+# Of the others it takes seconds to trace the step.
+QUICK = ("ds_cnn_small", "tc_resnet_small_causal", "matchbox_net_small", "phone_encoder_small")
 FAMILIES = pytest.mark.parametrize(
     "case",
     [
-        pytest.param(
-            case, marks=pytest.mark.slow if case.name.startswith(LARGE) else (), id=case.name
-        )
+        pytest.param(case, marks=() if case.name in QUICK else pytest.mark.slow, id=case.name)
         for case in CASES
     ],
 )
