@@ -19,10 +19,13 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA is loud about programs it reads
 
 import jax
 import jax.numpy as jnp

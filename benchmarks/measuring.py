@@ -43,7 +43,6 @@ def keep_compiled() -> None:
 
     from aqtaudio.data.cache_folder import default_folder
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA is loud about programs it reads
     jax.config.update("jax_compilation_cache_dir", str(default_folder() / "benchmarks"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
