@@ -92,6 +92,8 @@ FAMILIES = (
     "gru",
     "streaming_attention",
 )
+FRAMES = {"gru": 6}
+"""At most, of clips whose recorded program has every operation once per frame."""
 LARGE = Size(512, 20, FAMILIES, 128, (1, 16, 64, 256), 4096, None)
 SMALL = Size(4, 1, ("ds_cnn", "gru"), 4, (1, 2), 16, CHUNK)
 
@@ -133,7 +135,8 @@ def step_is_program(name: str, size: Size) -> dict[str, Any]:
     """Codes of every edge inside of a compiled step, with its gradient, and of the program."""
     from step_time import MODELS
 
-    model, shape = MODELS[name]
+    model, (frames, bands) = MODELS[name]
+    shape = min(frames, FRAMES.get(name, frames)), bands
     features = np.random.default_rng(0).normal(size=(size.clips, *shape)).astype(np.float32)
     recipe = Recipe()
     variables = jax.jit(model.init)(jax.random.key(0), start(features[:1], Floating()))
