@@ -122,7 +122,7 @@ CASES = (
     *SMALL_GENERATORS,
 )
 # Of the others it takes seconds to trace the step.
-QUICK = ("ds_cnn_small", "tc_resnet_small_causal", "matchbox_net_small", "phone_encoder_small")
+QUICK = ("ds_cnn_small", "tc_resnet_small_causal", "phone_encoder_small")
 FAMILIES = pytest.mark.parametrize(
     "case",
     [
