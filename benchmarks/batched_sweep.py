@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import threading
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,14 @@ def experiments(count: int) -> list[Experiment]:
     return made
 
 
+def begin(settings: Experiment, features: np.ndarray) -> dict[str, Any]:
+    """Variables with which the quantized phase begins."""
+    floating = fresh(settings)
+    params = fold(floating["params"], floating["batch_stats"])
+    ranges = calibrate(settings.built_model(), params, [features], settings.recipe)
+    return {"params": params, "ranges": ranges}
+
+
 class Runs:
     """So many runs: one step of each, one by one and side by side."""
 
@@ -60,11 +69,12 @@ class Runs:
         classes = rng.integers(0, 8, size[:2]).astype(np.int32)
         features = rng.normal(size=(16, *all_settings[0].setup.feature_shape)).astype(np.float32)
         self.states, self.traced, bits = [], [], []
+        begun: dict[Any, Any] = {}  # of the same seed and recipe
         for settings in all_settings:
-            floating = fresh(settings)
-            params = fold(floating["params"], floating["batch_stats"])
-            ranges = calibrate(settings.built_model(), params, [features], settings.recipe)
-            variables, phase = {"params": params, "ranges": ranges}, quantized_phase(settings)
+            key = settings.seed, settings.recipe
+            if key not in begun:
+                begun[key] = begin(settings, features)
+            variables, phase = begun[key], quantized_phase(settings)
             companions = companions_of(settings, phase.optimizer)
             self.states.append(initial_state(variables, phase, companions))
             self.traced.append(traced_values(settings, phase, variables))
@@ -86,6 +96,7 @@ class Runs:
             for recipe in RECIPES[:count]
         }
         self.recipes = [settings.recipe for settings in all_settings]
+        self.alone = min(count, len(RECIPES))
         self.joint_step = make_joint_step(first, model, quantized_phase(first))
 
     def one_by_one(self) -> None:
@@ -142,13 +153,12 @@ def timed(function) -> float:
 def measure(count: int, batch_size: int, rounds: int, steps: int) -> str:
     """A line of the table."""
     runs = Runs(count, batch_size)
-    alone_count = min(count, len(RECIPES))
-    compiling_alone = timed(runs.one_by_one) / alone_count
+    compiling_alone = timed(runs.one_by_one) / runs.alone
     compiling_joint = timed(runs.side_by_side)
     alone, joint = [], []
     with Utilisation() as busy:
         for _ in range(rounds):
-            alone.append(timed(runs.one_by_one) / alone_count)
+            alone.append(timed(runs.one_by_one) / runs.alone)
             joint.append(timed(runs.side_by_side) / count)
     ratio = np.median(np.array(alone) / np.array(joint))
     hourly = 3600 / (compiling_alone + steps * np.median(alone))

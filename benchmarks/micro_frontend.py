@@ -13,7 +13,6 @@ differ.
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measuring import alternating
 
 from aqtaudio.data import audio, manifest
 from aqtaudio.frontends import micro
@@ -121,19 +121,6 @@ def program(function: Callable, batch: jax.Array) -> Callable[[], object]:
     """A compiled function of the batch."""
     compiled = jax.jit(function).lower(batch).compile()
     return lambda: jax.block_until_ready(compiled(batch))
-
-
-def alternating(
-    functions: dict[str, Callable[[], object]], rounds: int
-) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of every function by the clock and of all cores; the first round is not counted."""
-    seconds = {name: [] for name in functions}
-    for _ in range(rounds + 1):
-        for name, function in functions.items():
-            begin, cores_begin = time.perf_counter(), time.process_time()
-            function()
-            seconds[name].append((time.perf_counter() - begin, time.process_time() - cores_begin))
-    return {name: times[1:] for name, times in seconds.items()}
 
 
 def table(ratio: str, rows: dict[str, np.ndarray], whole: np.ndarray) -> None:

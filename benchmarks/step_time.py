@@ -8,12 +8,12 @@ end is the same for all.
 """
 
 import argparse
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from measuring import alternating
 
 from aqtaudio.compression.calibrate import calibrate
 from aqtaudio.compression.fold import fold
@@ -96,17 +96,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"batch {options.batch}, {jax.devices()[0].device_kind}")
     for name in options.models:
-        runs = readings(*MODELS[name], options.batch)
-        seconds = {what: [] for what in runs}
-        for run in runs.values():
-            run()
-        for _ in range(options.rounds):
-            for what, run in runs.items():
-                begin = time.perf_counter()
-                run()
-                seconds[what].append(time.perf_counter() - begin)
+        turns = alternating(readings(*MODELS[name], options.batch), options.rounds)
+        seconds = {what: both[:, 0] for what, both in turns.items()}
         for what, times in seconds.items():
-            ratio = np.median(np.array(times) / np.array(seconds["float, batch norm"]))
+            ratio = np.median(times / seconds["float, batch norm"])
             median = 1e3 * np.median(times)
             print(f"{name:20} {what:32} {median:8.1f} ms   {ratio:.2f} x float", flush=True)
 

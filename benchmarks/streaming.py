@@ -9,11 +9,11 @@ bytes in float32. Prints a Markdown table.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measuring import alternating
 
 from aqtaudio.program.check import check
 from aqtaudio.program.child import MicroError
@@ -78,10 +78,13 @@ def paired(
         run = invocation(ours, blocks)
         try:
             with kind(floating) as theirs:
-                times = alternating([run, invocation(theirs, blocks)], rounds) / blocks
+                turns = {"integer": run, "float": invocation(theirs, blocks)}
+                times = {name: both[:, 0] for name, both in alternating(turns, rounds).items()}
         except MicroError:  # an operator that TFLite Micro has in integers only
-            return f"{1e6 * np.median(alternating([run], rounds)) / blocks:,.0f}", "-"
-    return f"{1e6 * np.median(times[0]):,.0f}", f"{np.median(times[0] / times[1]):.2f}"
+            alone = alternating({"integer": run}, rounds)["integer"][:, 0]
+            return f"{1e6 * np.median(alone) / blocks:,.0f}", "-"
+    ours, theirs = times["integer"], times["float"]
+    return f"{1e6 * np.median(ours) / blocks:,.0f}", f"{np.median(ours / theirs):.2f}"
 
 
 def invocation(interpreter: Interpreter, blocks: int) -> Callable[[], object]:
@@ -92,17 +95,6 @@ def invocation(interpreter: Interpreter, blocks: int) -> Callable[[], object]:
         for details in interpreter.input_details
     ]
     return lambda: interpreter.invoke(*inputs)
-
-
-def alternating(functions: list[Callable[[], object]], rounds: int) -> np.ndarray:
-    """Seconds [functions, rounds]; the first round is not counted."""
-    seconds = np.zeros((len(functions), rounds + 1))
-    for number in range(rounds + 1):
-        for index, function in enumerate(functions):
-            begin = time.perf_counter()
-            function()
-            seconds[index, number] = time.perf_counter() - begin
-    return seconds[:, 1:]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ pytest_plugins = (
     "command_cases",
     "small_dictionary",
     "esphome_run",
+    "lowered",
 )
 
 

@@ -223,7 +223,8 @@ def _sum_of_noises(draws: _Draws, noises: jax.Array, settings: Mixing) -> jax.Ar
     heard = jnp.arange(len(noises)) <= _place(draws.noise_count, len(noises))
     levels_db = -settings.noise_spread_db * draws.noise_levels[: len(noises)]
     weights = _amplitude(levels_db) / jnp.maximum(_rms(noises), SILENT_RMS)
-    return jnp.where(heard, weights, 0.0) @ noises
+    # Accelerators would round samples to 11 bits.
+    return jnp.matmul(jnp.where(heard, weights, 0.0), noises, precision="highest")
 
 
 def _shaped(

@@ -296,7 +296,9 @@ def _filtered(
 
     low, high = weights
     above = int(np.argmax(high.any(axis=1)))  # the channels below have nothing there
-    return _banded(low, energy(first)).at[above:].add(_banded(high[above:], energy(second)))
+    sums = _banded(low, energy(first))
+    both = sums[above:] + _banded(high[above:], energy(second))
+    return jnp.concatenate([sums[:above], both])
 
 
 def _banded(weights: np.ndarray, energy: jax.Array) -> jax.Array:

@@ -210,7 +210,8 @@ def _loop(
     def step(place: jax.Array, carried: tuple[State, jax.Array]):
         state, outputs = carried
         edges, state = _run(program, engine, constants, codes[:, place], state)
-        return state, outputs.at[:, place].set(edges[output.name])
+        answer = edges[output.name]
+        return state, jax.lax.dynamic_update_index_in_dim(outputs, answer, place, 1)
 
     output = program.edges[program.outputs[0]]
     outputs = jnp.zeros((*codes.shape[:2], *output.shape), output.dtype)

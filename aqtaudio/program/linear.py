@@ -13,6 +13,8 @@ from jax import lax
 
 Pair = tuple[int, int]
 Padding = Literal["SAME", "VALID"]
+EXACTLY = lax.Precision.HIGHEST
+"""Of float32 products whose operands are not to be rounded."""
 
 
 def output_size(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> int:
@@ -60,9 +62,13 @@ def taps(x: jax.Array, kernel: Pair, strides: Pair, dilation: Pair) -> list[jax.
     ]
 
 
-def dot(x: jax.Array, w: jax.Array) -> jax.Array:
-    """[..., K] times [K, C] in float32; or [N, M, K] times [N, K, C]."""
-    return lax.dot_general(x, w, contraction(x, w))
+def dot(x: jax.Array, w: jax.Array, exact: bool = False) -> jax.Array:
+    """[..., K] times [K, C] in float32; or [N, M, K] times [N, K, C].
+
+    `exact`: no bit of an operand is rounded away. Accelerators do that otherwise (TF32 has 11 of
+    24); on a CPU nothing differs.
+    """
+    return lax.dot_general(x, w, contraction(x, w), precision=EXACTLY if exact else None)
 
 
 def contraction(x: jax.Array, w: jax.Array):
@@ -102,7 +108,7 @@ def repeat_channels(x: jax.Array, w: jax.Array) -> jax.Array:
 def sum_rows(x: jax.Array) -> jax.Array:
     """Sum over all axes but the last, as a dot with ones: faster than a reduction on a CPU."""
     rows = x.reshape(-1, x.shape[-1])
-    return jnp.ones((rows.shape[0],), x.dtype) @ rows
+    return jnp.matmul(jnp.ones((rows.shape[0],), x.dtype), rows, precision=EXACTLY)
 
 
 @jax.custom_vjp

@@ -67,7 +67,7 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase) -> Callabl
     A batch is what `training_batch` of the task's data gives: clips and classes, say; `given` is
     what the task gives every step.
     """
-    see, learn = _halves(experiment, model, phase)
+    see, learn = halves(experiment, model, phase)
 
     def step(state: State, traced: Tree, given: Any, number: jax.Array, *batch: jax.Array):
         return learn(state, traced, *see(traced["seed"], number, batch, given))
@@ -82,7 +82,7 @@ def make_joint_step(experiment: Experiment, model: nn.Module, phase: Phase) -> C
     States, traced values and measures have a leading axis R of runs, arrays of the batch one of
     seeds: batches and features are made once per seed; `places` says which seed a run has.
     """
-    see, learn = _halves(experiment, model, phase)
+    see, learn = halves(experiment, model, phase)
 
     def step(states, traced, given, number, seeds, places, *batch):
         seen = jax.vmap(see, (0, None, 0, None))(seeds, number, batch, given)
@@ -94,8 +94,12 @@ def make_joint_step(experiment: Experiment, model: nn.Module, phase: Phase) -> C
     return compiled(step, donate_argnums=0)
 
 
-def _halves(experiment: Experiment, model: nn.Module, phase: Phase):
-    """What depends on the seed and the step alone, and what depends on the run."""
+def halves(experiment: Experiment, model: nn.Module, phase: Phase):
+    """What depends on the seed and the step alone, and what depends on the run.
+
+    (seed, number, batch, given) -> (key, features, targets), and (state, traced, key, features,
+    targets) -> (state, measures).
+    """
     offset = 0 if phase.name == "float" else 1_000_000
     task, setup = experiment.task, experiment.setup
     companions = companions_of(experiment, phase.optimizer)

@@ -17,7 +17,7 @@ from aqt.jax.v2 import config as aqt_config
 from jax import lax
 
 from aqtaudio.program.kernels.weighted import bound, chunked, column_sums
-from aqtaudio.program.linear import contraction
+from aqtaudio.program.linear import EXACTLY, contraction
 
 SHARDS = 16
 """Groups of examples of a backward dot."""
@@ -165,6 +165,8 @@ def _qtensor_dot(
     assert config is not None
     if dtype == jnp.int8:
         config.fwd.dg_accumulator_dtype = jnp.int32
+    else:
+        config.fwd.dot_general = _exact_dot_general
     quantized = [
         aqt_tensor.QTensor(
             qvalue=lax.stop_gradient(codes).astype(dtype),
@@ -180,6 +182,13 @@ def _qtensor_dot(
         warnings.simplefilter("ignore", DeprecationWarning)
         out, _ = config.dg_core(a, b, *quantized, contraction(a, b))
     return out
+
+
+def _exact_dot_general(*arrays: jax.Array, **settings: Any) -> jax.Array:
+    """lax.dot_general of float32 codes. AQT asks for the default precision, in which accelerators
+    round operands.
+    """
+    return lax.dot_general(*arrays, **settings | {"precision": EXACTLY})
 
 
 def constant_codes(value: jax.Array, bits: int = 8) -> tuple[jax.Array, jax.Array]:

@@ -66,7 +66,7 @@ class Weighted(Layer):
             return reading.linear(self, "up", x, self._stored("up"), bias, second)
         if self.has_variable("params", "s"):
             u, s, v = (self._stored(name) for name in "usv")
-            kernel = ((u * s) @ v).reshape(shape)
+            kernel = linear_maps.dot(u * s, v, exact=True).reshape(shape)
         else:
             kernel = self.parameter("kernel", self.kernel_init(), shape)
             if weight_norm and (self.is_initializing() or self.has_variable("params", "length")):

@@ -26,6 +26,7 @@ from aqtaudio.program.kernels import (
     weighted,
 )
 from aqtaudio.program.kernels.call import Call, Engine, Grid, Kind
+from aqtaudio.program.kernels.rescaling import in_float32
 from aqtaudio.program.kernels.straight_through import straight_through
 
 KINDS: dict[str, Kind] = (
@@ -88,7 +89,7 @@ def quantize(x: jax.Array, grid: Grid, step: jax.Array | None = None) -> jax.Arr
 
     `step`: the scale, where it is trained; gets the only gradient.
     """
-    real = x * (np.float32(1) / grid.scale)
+    real = x * in_float32(lambda one, scale: one / scale, np.float32(1), grid.scale)
     bounds = grid.lowest, grid.highest
     codes = jnp.clip(jnp.round(real) + grid.zero_point, *bounds)
     if step is None:

@@ -1,6 +1,8 @@
 """What elementwise operations and reductions share: codes in, prepared multipliers, codes out."""
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ from jax import lax
 
 from aqtaudio.program.kernels.call import Call
 from aqtaudio.program.kernels.fixed_point import multiplier, rescale
+from aqtaudio.program.kernels.float_functions import single
 
 
 def centred(call: Call, index: int = 0) -> jax.Array:
@@ -44,13 +47,30 @@ def named(
     return {f"{name}_mantissa": mantissa, f"{name}_exponent": exponent}
 
 
-def in_float32(compute: Callable[..., jax.Array], *scales) -> jax.Array:
+def in_float32(compute: Callable[..., Any], *scales) -> jax.Array:
     """`compute` of scales in float32, every step rounded: products and quotients only.
 
-    The barrier hides constants: XLA would turn a division by one into a product.
+    Each is a float64 one, rounded, which is the float32 one: XLA's float32 quotients on a GPU may
+    be two units of the last place off. The barrier hides constants: XLA would turn a division by
+    one into a product.
     """
     values = [lax.stop_gradient(jnp.asarray(scale, jnp.float32)) for scale in scales]
-    return lax.optimization_barrier(compute(*lax.optimization_barrier(values)))
+    with jax.enable_x64(True):
+        wide = [x.astype(jnp.float64) for x in lax.optimization_barrier(values)]
+        return lax.optimization_barrier(compute(*map(_Single, wide)).value.astype(jnp.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Single:
+    """A float32 number, held in float64."""
+
+    value: jax.Array
+
+    def __mul__(self, other: "_Single") -> "_Single":
+        return _Single(single(self.value * other.value))
+
+    def __truediv__(self, other: "_Single") -> "_Single":
+        return _Single(single(self.value / other.value))
 
 
 def float_product(x: jax.Array, scale: jax.Array) -> jax.Array:

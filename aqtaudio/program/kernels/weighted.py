@@ -18,6 +18,7 @@ from aqtaudio.program.kernels.fixed_point import (
     rescale,
     rescale_up,
 )
+from aqtaudio.program.kernels.rescaling import in_float32
 from aqtaudio.program.kernels.straight_through import step_gradient, straight_through
 
 EXACT = 2**24
@@ -34,7 +35,11 @@ def carrier_dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -
 
     Or [N, M, K] times [N, K, C], as all dots.
     """
-    return chunked(lambda a, b: linear.dot(a - zero_point, b), x, w, bound(zero_point), weight_bits)
+
+    def dot(a: jax.Array, b: jax.Array) -> jax.Array:
+        return linear.dot(a - zero_point, b, exact=True)
+
+    return chunked(dot, x, w, bound(zero_point), weight_bits)
 
 
 def integer_dot(x: jax.Array, zero_point: int, w: jax.Array, weight_bits: int) -> list[jax.Array]:
@@ -109,9 +114,7 @@ def prepare(call: Call) -> dict[str, Any]:
     """The multiplier of the accumulator: mantissa and exponent [C], or float32 (XNNPACK)."""
     scales = call.inputs[0].scale, call.constants["weight_scale"], call.output.scale
     if rounding_of(call) == "float":
-        # The barrier hides constants: XLA would turn a division by one into a product.
-        x, w, y = lax.optimization_barrier([lax.stop_gradient(jnp.asarray(s)) for s in scales])
-        return {"multiplier": lax.optimization_barrier(x * w / y)}
+        return {"multiplier": in_float32(lambda x, w, y: x * w / y, *scales)}
     mantissa, exponent = multiplier(lambda x, w, y: x * w / y, *scales)
     return {"mantissa": mantissa, "exponent": exponent}
 

@@ -54,7 +54,8 @@ def _powers(clips: jax.Array, bands: np.ndarray, sample_rate_hz: int) -> jax.Arr
     spectrum = jnp.fft.rfft(clips[..., starts[:, None] + np.arange(size)] * window)
     power = jnp.square(jnp.real(spectrum)) + jnp.square(jnp.imag(spectrum))
     full = 10 ** ((NOMINAL_DB_SPL - NOMINAL_DBFS) / 10)  # of samples whose mean square is 1
-    return power @ (bands * np.float32(2 * full / (size * np.square(window).sum())))
+    gains = bands * np.float32(2 * full / (size * np.square(window).sum()))
+    return jnp.matmul(power, gains, precision="highest")
 
 
 def _loudness(power: jax.Array, quiet: np.ndarray) -> jax.Array:

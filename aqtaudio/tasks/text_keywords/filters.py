@@ -106,7 +106,7 @@ def answers(features: jax.Array, filters: jax.Array, shape: Shape) -> jax.Array:
     kernel = filters.reshape(count * shape.segments, shape.taps * channels)
     shifts = [(shape.taps - 1 - tap) * shape.dilation for tap in range(shape.taps)]
     seen = [jnp.pad(features, ((0, 0), (by, 0), (0, 0)))[:, :frames] for by in shifts]
-    parts = jnp.concatenate(seen, -1) @ kernel.T
+    parts = jnp.matmul(jnp.concatenate(seen, -1), kernel.T, precision="highest")
     late = shape.slack - 1
     padded = jnp.pad(parts, ((0, 0), (late, 0), (0, 0)))
     best = padded[:, late:]
