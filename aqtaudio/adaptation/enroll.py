@@ -69,7 +69,7 @@ class Keyword:
       answer: what tells it.
       settings: of its detector.
       found: what its threshold was found on.
-      refined: what its training brought, where it was trained: `enroll_refining.Rates` before and after, clips.
+      refined: what its training brought, where it was trained: clips, and `Rates` before and after.
     """
 
     text: str
@@ -185,8 +185,8 @@ def _trained(
     """The keyword with a filter that was trained on one half of the other sound."""
     trains = dataclasses.replace(hours, sound=hours.sound.half(0))
     made = refined(one.answer, one.text, found, trains, unheard.sound)
-    told = {"before": made.before._asdict(), "after": made.after._asdict()}
-    told["clips"] = int(sum(found.says & found.trains))
+    told: dict[str, Any] = {"clips": int(sum(found.says & found.trains))}
+    told |= {"before": made.before._asdict(), "after": made.after._asdict()}
     answer = unheard.weighed(one.text, made.taps, one.answer.classes, made.shares)
     return dataclasses.replace(one, answer=answer, refined=told)
 

@@ -47,8 +47,8 @@ def _training(keywords: Sequence[Mapping[str, Any]]) -> str:
     """What training brought, where there was any."""
     lines = [
         f"- {one['text']}: trained on {told['clips']} clips. Of recordings that training did not "
-        f"hear, at few alarms in other sound, the filter of the text finds {_rates(told['before'])}; "
-        f"this one {_rates(told['after'])}."
+        "hear, at few alarms in other sound, the filter of the text finds "
+        f"{_rates(told['before'])}; this one {_rates(told['after'])}."
         for one in keywords
         if (told := one["refined"])
     ]
