@@ -36,7 +36,7 @@ class Answer:
     """What tells a keyword.
 
     Attributes:
-      taps: its filter, float32 [taps, C].
+      taps: its filter, float32 [taps, C], on the device's grid (`filters.quantized`).
       classes: its phones' class numbers.
       filter, path: how their answers count; the logit is the sum.
     """

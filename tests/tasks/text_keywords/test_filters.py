@@ -20,13 +20,14 @@ PHONES = ((3, 7, 9, 1), (5, 5, 2, 8, 12, 30), (9, 3, 4))
 @pytest.fixture(scope="module")
 def keywords() -> list[Answer]:
     rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(len(PHONES), SHAPE.total, CHANNELS)).astype(np.float32) * 0.08
+    lines = zip((-1.0, 0.0, 1.0), (0.3, 0.2, 0.5), strict=True)
     return [
-        Answer(
-            rng.normal(size=(SHAPE.total, CHANNELS)).astype(np.float32) * 0.08, phones,
-            Line(1.0, bias), Line(slope, 2.0),
+        Answer(taps, phones, Line(1.0, bias), Line(slope, 2.0))
+        for taps, phones, (bias, slope) in zip(
+            np.asarray(quantized(drawn, SHAPE)), PHONES, lines, strict=True
         )
-        for phones, bias, slope in zip(PHONES, (-1.0, 0.0, 1.0), (0.3, 0.2, 0.5), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def logits(keywords: list[Answer], priors: np.ndarray) -> np.ndarray:
 def wanted(keyword: Answer, priors: np.ndarray) -> np.ndarray:
     """The same in real numbers [frames]."""
     real = jnp.asarray(codes()[0, :, 0].reshape(1, -1, CHANNELS) * STEP)
-    taps = quantized(jnp.asarray(keyword.taps)[None], SHAPE)
+    taps = jnp.asarray(keyword.taps)[None]
     of_path = ctc.path_scores(real[..., : ctc.CLASSES] - priors, keyword.classes)
 
     def near(scores):
