@@ -15,7 +15,7 @@ from aqtaudio.data import audio, manifest, noises
 from aqtaudio.data.cache_folder import default_folder
 from aqtaudio.data.crops import hash_order
 from aqtaudio.data.dictionary import Dictionary
-from aqtaudio.data.labels import SILENCE, class_of, spoken
+from aqtaudio.data.labels import SILENCE, class_of, says, spoken
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.phrase import Phrase
 from aqtaudio.data.speech_engine import Engine
@@ -101,13 +101,23 @@ def examples(
 
     Noises of these folders are heard beside them, or made ones where there are none, and what else
     is said in the folders.
+
+    Raises BadInput where too few clips say the phrase.
     """
     rate_hz = encoder.experiment.frontend.sample_rate_hz
     rows = manifest.read_all(folders)
     said = [(row, words) for row in rows if (words := _said(row))]
     kept = [(row, words == text) for row, words in said if words == text or words in near]
+    own, trains = np.asarray([own for _, own in kept]), _training([row for row, _ in kept])
+    if not (own & trains).any() or not (own & ~trains).any():
+        raise BadInput(
+            f"{text!r}: {sum(own)} clips are too few to train on some and to choose by others; "
+            "needed: more recordings, or more --takes"
+        )
     sounds = [audio.load_int16(row.file, rate_hz) for row, _ in kept]
-    others = [row for row, words in said if words != text]
+    others = [
+        row for row, words in said if not says(words, text) and class_of(row.label, ()) != SILENCE
+    ]
     beside = [*_noises(rows, rate_hz), *_talk(others, rate_hz)]
     around = Surroundings(beside, HEARD, rate_hz)
     length = max(map(len, sounds)) + (LEAD_MS + TAIL_MS) * rate_hz // 1000
@@ -117,10 +127,9 @@ def examples(
         for (row, _), sound in zip(kept, sounds, strict=True)
         for scene in range(SCENES)
     ]
-    trains = _training([row for row, _ in kept])
     return Examples(
         np.concatenate(list(_codes(encoder, around, clips))),
-        np.repeat(np.asarray([own for _, own in kept]), SCENES),
+        np.repeat(own, SCENES),
         np.repeat(trains, SCENES),
     )
 

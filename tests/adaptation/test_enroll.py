@@ -162,6 +162,16 @@ def test_a_filter_learns_from_people(enrolled, people, words, tone_corpus, tmp_p
     assert kept[0]["refined"] == value["keywords"][1]["refined"]
 
 
+def test_one_recording_is_too_few(enrolled, people, words, tone_corpus, tmp_path):
+    manifest.write(people, manifest.read(people)[:1])
+    with pytest.raises(BadInput, match="'hey jarvis': 1 clips are too few"):
+        enroll(
+            Run(enrolled), ["hey jarvis"], tmp_path / "x", negatives=[tone_corpus],
+            known=dictionary.read(words), sayings=Sayings(None, [people]),
+        )  # fmt: skip
+    assert not (tmp_path / "x").exists()
+
+
 def test_nobody_says_it(encoder, words, tone_corpus, tmp_path, refused):
     how = ("--negatives", tone_corpus, "--recordings", tone_corpus, "--dictionary", words)
     line = refused("enroll", encoder, "--keyword", "computer", *how, "--out", tmp_path / "x")
