@@ -126,6 +126,8 @@ class Recipe:
       stripes: of frames, in which the program's layers up to `striped_to` run one after the other,
         so that their maps are never whole in the arena; the integers stay (`program.depth_first`).
       striped_to: the last of these layers, e.g. "pool_1": a chain of convolutions and pools.
+      loops: repetitions of the program (a recurrent layer over bands or frames, say) are a loop in
+        the file, a WHILE with its operations once; the integers stay (`program.loops`).
     """
 
     mode: Mode = "native"
@@ -138,6 +140,7 @@ class Recipe:
     kernels: Literal["everywhere", "reference"] = added("everywhere")
     stripes: int = added(1)
     striped_to: str = added("")
+    loops: bool = added(False)
 
     def __post_init__(self):
         choices = (("mode", MODES), ("target", TARGETS), ("kernels", KERNELS))
@@ -148,7 +151,7 @@ class Recipe:
                 )
         if not isinstance(self.rules, tuple) or not all(isinstance(r, Rule) for r in self.rules):
             raise BadInput(f"recipe rules are {self.rules!r}; allowed: a tuple of Rule")
-        for name in ("learn_ranges", "stochastic_rounding"):
+        for name in ("learn_ranges", "stochastic_rounding", "loops"):
             if not isinstance(getattr(self, name), bool):
                 raise BadInput(f"recipe {name} is {getattr(self, name)!r}; allowed: True, False")
         if type(self.stripes) is not int or not 1 <= self.stripes <= MOST_STRIPES:

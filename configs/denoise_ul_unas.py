@@ -19,7 +19,7 @@ EXPERIMENT = Experiment(
     model=ULUNAS(),
     task=Enhancement(mixing=Mixing(level_dbfs=(-60.0, -15.0)), filtering=Masking("real")),
     frontend=BandSpectrum(kind="log"),
-    recipe=Recipe(rules=(Rule(activation_bits=16, calibration="max"),)),
+    recipe=Recipe(rules=(Rule(activation_bits=16, calibration="max"),), loops=True),
     optimizer=Optimizer(
         steps=0, batch_size=8, learning_rate=5e-4, warmup_steps=20, weight_decay=0.0
     ),

@@ -11,11 +11,11 @@ from aqtaudio.commands.arguments import (
     RUNTIMES,
     Verbs,
     add_json,
-    require_there,
 )
+from aqtaudio.commands.names import named
 
 STUDY = Path(__file__).parents[2] / "results/denoise"
-"""Of a checkout: where no run is named, its best artifact enhances."""
+"""Of a checkout: where no run is named, its default enhances."""
 
 
 def add(verbs: Verbs) -> None:
@@ -41,15 +41,14 @@ def enhance(options: argparse.Namespace) -> int:
     """A recording without its noise, and a picture of both."""
     sound_files.require_source(options)
     raw = sound_files.raw_of(options)
-    if options.path is not None:
-        require_there(options.path)
+    path = named(options.path, STUDY)
     from aqtaudio.runs.network import network, quickest
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.enhancement.stream import Enhancer
     from aqtaudio.tasks.enhancement.task import Enhancement, for_listeners, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
-    run = Run(options.path or sound_files.best_of(STUDY))
+    run = Run(path or sound_files.best_of(STUDY))
     options.runtime = options.runtime or quickest(run)
     setup = run.experiment.setup
     filtering = Enhancement.of(run.experiment.task, run.path).filtering

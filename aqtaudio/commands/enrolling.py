@@ -14,12 +14,13 @@ from aqtaudio.commands.arguments import (
     positive,
     require_there,
 )
+from aqtaudio.commands.names import named
 from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.commands.progress import Progress
 from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
 
-ARTIFACTS = Path(__file__).parents[2] / "results/text_keywords"
+STUDY = Path(__file__).parents[2] / "results/text_keywords"
 
 
 def add(verbs: Verbs) -> None:
@@ -124,9 +125,8 @@ def negatives(options: argparse.Namespace) -> int:
 
 def enroll(options: argparse.Namespace) -> int:
     """Makes it, and prints its page."""
-    source = options.path
-    if not source.exists() and (ARTIFACTS / source).is_dir():
-        source = ARTIFACTS / source
+    source = named(options.path, STUDY)
+    assert source is not None  # a path is required
     require_there(source, [*options.negatives, *options.recordings])
     from aqtaudio.adaptation import enroll as made
     from aqtaudio.adaptation.enroll_examples import Sayings

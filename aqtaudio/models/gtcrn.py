@@ -19,14 +19,14 @@ import numpy as np
 from aqtaudio.models.dual_path import DualPath
 from aqtaudio.models.gtcrn_weights import published
 from aqtaudio.vocabulary.layers import (
-    GRU,
     Add,
+    BlockDense,
     ChannelShuffle,
     Concat,
     Conv2D,
-    Dense,
     DepthwiseConv2D,
     DoubledConv2D,
+    GroupedGRU,
     Input,
     Mean,
     Mul,
@@ -137,9 +137,8 @@ class _TemporalBlock(nn.Module):
 
 def frame_gate(power: Signal, name: str) -> Signal:
     """Gates [T, 1, C] of powers [T, F, C]: a GRU over frames of each channel's mean."""
-    frames, _, channels = power.shape
-    x = Mean((1,), name=f"{name}_mean")(power)
-    x = GRU(2 * channels, name=f"{name}_gru")(x)
-    x = Dense(channels, gain=1.0, name=f"{name}_dense")(x)
-    x = Sigmoid(name=f"{name}_share")(x)
-    return Reshape((frames, 1, channels), name=name)(x)
+    channels = power.shape[-1]
+    x = Mean((1,), keep=True, name=f"{name}_mean")(power)
+    x = GroupedGRU(2 * channels, name=f"{name}_gru")(x)
+    x = BlockDense(channels, 1, name=f"{name}_dense")(x)
+    return Sigmoid(name=name)(x)

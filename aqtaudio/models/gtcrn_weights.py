@@ -68,8 +68,8 @@ class _Reader(TorchArrays):
             "depth": depth,
             "depth_act": self.slope(f"{name}.depth_act.weight"),
             "point_2": conv(f"{name}.point_conv2", f"{name}.point_bn2"),
-            "gate_gru": self.gru(f"{name}.tra.att_gru"),
-            "gate_dense": self.dense(f"{name}.tra.att_fc"),
+            "gate_gru": self.grouped_gru([(f"{name}.tra.att_gru", "")]),
+            "gate_dense": self.block(self.dense(f"{name}.tra.att_fc")),
         }
 
     def up(self, name: str) -> dict[str, Layer]:

@@ -55,14 +55,11 @@ class TorchArrays:
         """[O, I] to [I, O]."""
         return {"kernel": self.array(f"{name}.weight").T, "bias": self.array(f"{name}.bias")}
 
-    def gru(self, name: str) -> dict[str, dict]:
-        """A `GRU`: gates in the order reset, update, candidate to update, reset, candidate."""
-        kernel, bias, recurrent, recurrent_bias = self._gates(name, "")
-        cell = {"recurrent_kernel": {"kernel": recurrent, "bias": recurrent_bias}}
-        return {"kernel": {"kernel": kernel, "bias": bias}, "cell": cell}
-
     def grouped_gru(self, cells: list[tuple[str, str]]) -> dict[str, dict]:
-        """A `GroupedGRU` of several: (name, "" or "_reverse") of each group."""
+        """A `GroupedGRU` of several: (name, "" or "_reverse") of each group.
+
+        Gates in the order reset, update, candidate become update, reset, candidate.
+        """
         gates = [self._gates(*cell) for cell in cells]
 
         def blocks(index: int) -> Layer:

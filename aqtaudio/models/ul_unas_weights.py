@@ -84,8 +84,8 @@ class _Reader(TorchArrays):
         """Over channels and over bands."""
         ways = [(f"{name}.fa.gru", way) for way in ("", "_reverse")]
         return {
-            "channel_gate_gru": self.gru(f"{name}.ta_gru"),
-            "channel_gate_dense": self.dense(f"{name}.ta_fc"),
+            "channel_gate_gru": self.grouped_gru([(f"{name}.ta_gru", "")]),
+            "channel_gate_dense": self.block(self.dense(f"{name}.ta_fc")),
             "band_gate_gru": self.grouped_gru(ways),
             "band_gate_dense": self.block(self.dense(f"{name}.fa.fc")),
         }

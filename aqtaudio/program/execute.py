@@ -11,6 +11,7 @@ from aqtaudio.program import kernels
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.kernels.call import Call, Engine, Grid, Target
 from aqtaudio.program.kernels.weighted import carrier_dot, integer_dot
+from aqtaudio.program.loops import Loop, loops
 from aqtaudio.program.program import Operation, Program
 from aqtaudio.program.support import require_litert
 
@@ -47,7 +48,7 @@ class Executor:
         if target != "micro":  # whose constants are in the program
             require_litert(program)
             self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
-        self._run = compiled(functools.partial(_run, program, engine))
+        self._run = compiled(functools.partial(_run, program, engine, repeats=False))
         self._answer = compiled(functools.partial(_answer, program, engine))
         self._loop = compiled(functools.partial(_loop, program, engine))
 
@@ -156,19 +157,26 @@ def _run(
     constants: list[Constants],
     codes: jax.Array,
     state: State | None = None,
+    repeats: bool = True,
 ):
-    """Codes of every edge, and the state at the next block."""
+    """Codes of every edge, and the state at the next block.
+
+    `repeats`: the program's loops are loops, whose inner edges are not seen.
+    """
     state = _initial(program, codes.shape[0]) if state is None else state
     values, kept = {program.inputs[0]: codes.astype(jnp.float32)}, dict(state)
+    found = loops(program) if repeats else {}
+    inside = frozenset().union(*(loop.inside for loop in found.values()))
     for op, arrays in zip(program.operations, constants, strict=True):
-        if op.kind == "constant":
-            values[op.output] = arrays["codes"][None].astype(jnp.float32)
+        if op.output in found:
+            by_name = dict(zip((op.output for op in program.operations), constants, strict=True))
+            values[op.output] = _repeated(program, engine, by_name, found[op.output], values)
+        elif op.output in inside:
+            continue
         elif op.kind == "read_state":
             values[op.output] = state[op.attributes["state"]].astype(jnp.float32)
         else:
-            call = _call(program, op, arrays, engine)
-            inputs = tuple(values[name] for name in op.inputs)
-            values[op.output] = kernels.run(call.with_codes(inputs))
+            values[op.output] = _computed(program, engine, op, arrays, values)
         if op.kind == "write_state":
             kept[op.attributes["state"]] = values[op.output].astype(program.edges[op.output].dtype)
     edges = {
@@ -178,6 +186,42 @@ def _run(
         for name, value in values.items()
     }
     return edges, kept
+
+
+def _computed(
+    program: Program, engine: Engine, op: Operation, arrays: Constants, values: State
+) -> jax.Array:
+    """Codes of an operation's output, as float32."""
+    if op.kind == "constant":
+        return arrays["codes"][None].astype(jnp.float32)
+    call = _call(program, op, arrays, engine)
+    return kernels.run(call.with_codes(tuple(values[name] for name in op.inputs)))
+
+
+def _repeated(
+    program: Program,
+    engine: Engine,
+    constants: dict[str, Constants],
+    loop: Loop,
+    values: State,
+) -> jax.Array:
+    """Codes of a loop's output; `constants` by the output of their operation."""
+    source = values[loop.source]
+
+    def step(states: tuple[jax.Array, ...], row: jax.Array):
+        known = {loop.row: jnp.expand_dims(row, loop.axis + 1)}
+        known |= {edge.before: state for edge, state in zip(loop.carried, states, strict=True)}
+        for op in loop.body:
+            known[op.output] = _computed(program, engine, op, constants[op.output], known)
+        after = tuple(known[edge.after] for edge in loop.carried)
+        return after, jnp.squeeze(known[loop.result], loop.axis + 1)
+
+    starts = tuple(
+        jnp.broadcast_to(start, (len(source), *start.shape[1:]))
+        for start in (values[edge.start] for edge in loop.carried)
+    )
+    results = jax.lax.scan(step, starts, jnp.moveaxis(source, loop.axis + 1, 0))[1]
+    return jnp.moveaxis(results, 0, loop.axis + 1)
 
 
 def _answer(

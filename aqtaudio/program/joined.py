@@ -38,7 +38,9 @@ def joined(first: Program, second: Program) -> Program:
             edges[name] = dataclasses.replace(edge, name=name)
     operations = tuple(_renamed(op, names, rename) for op in second.operations)
     outputs = tuple(names[name] for name in second.outputs)
-    return Program(edges, (*first.operations, *between, *operations), first.inputs, outputs)
+    loops = (*first.loops, *(names[name] for name in second.loops))
+    steps = (*first.operations, *between, *operations)
+    return Program(edges, steps, first.inputs, outputs, loops)
 
 
 def _renaming(first: Program) -> Callable[[str], str]:

@@ -1,15 +1,18 @@
 """The TFLite file of a program: operators, tensors, scales, states.
 
 The converter hands over a graph of composites, one per operation (`program.tflite`). Each is
-replaced by the integer operator that computes it, with our codes and scales on its tensors.
+replaced by the integer operator that computes it, with our codes and scales on its tensors; those
+of a loop (`program.loops`) by a WHILE.
 """
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from aqtaudio.program import flatbuffer
 from aqtaudio.program.flatbuffer import schema
+from aqtaudio.program.loops import Loop, loops
 from aqtaudio.program.lowerings import LOWERINGS, Constant, int32, options_of
 from aqtaudio.program.program import Edge, Operation, Program
 
@@ -32,16 +35,20 @@ def legalize(model: schema.ModelT, program: Program, explicit_state: bool = Fals
     states = program.states
     fixed = {op.output for op in program.operations if op.kind == "constant"}
     graph = _Graph(file, program, explicit_state)
+    graph.border()
     if states and not explicit_state:
         graph.add("CALL_ONCE", 1, [], [], options_of(schema.CallOnceOptionsT, initSubgraphIndex=1))
+        _Graph(file, program, explicit_state).initialise(states)
+    found = loops(program)
+    inside = frozenset().union(*(loop.inside for loop in found.values()))
     for index, sources in _composites(model, program):
         op = program.operations[index]
         if sources != [name for name in op.inputs if name not in fixed]:
             raise RuntimeError(f"{op.name}: the converter rewired it to {sources}")
-        if op.output not in graph.flattened:
+        if op.output in found:  # all that goes into it is there
+            graph.repeat(found[op.output])
+        elif op.output not in graph.flattened and op.output not in inside:
             graph.append(op)
-    if states and not explicit_state:
-        _Graph(file, program, explicit_state, border=False).initialise(states)
     return file
 
 
@@ -101,10 +108,9 @@ def _name_inputs(model: schema.ModelT, program: Program, names: dict[int, str]) 
 class _Graph:
     """A subgraph of a file in the making."""
 
-    def __init__(
-        self, model: schema.ModelT, program: Program, explicit_state: bool, border: bool = True
-    ):
+    def __init__(self, model: schema.ModelT, program: Program, explicit_state: bool):
         self._program, self._explicit_state = program, explicit_state
+        self.number = len(model.subgraphs)
         self.model = model
         self._graph = schema.SubGraphT()
         self._graph.tensors, self._graph.operators = [], []
@@ -115,13 +121,107 @@ class _Graph:
         self.flattened = _flattened(program)
         self._constants = {op.output: op for op in program.operations if op.kind == "constant"}
         self._kept = {op.output: op.inputs[0] for op in program.operations if _writes(op)}
-        inputs, outputs = (program.inputs, program.outputs) if border else ((), ())
-        if border and explicit_state:
-            kept = {op.attributes["state"]: op for op in program.operations if _writes(op)}
-            inputs = (*inputs, *(op.output for op in program.states))
-            outputs = (*outputs, *(kept[op.attributes["state"]].output for op in program.states))
+        self._graph.inputs, self._graph.outputs = int32([]), int32([])
+
+    def border(self) -> None:
+        """Takes and gives what the program does."""
+        inputs, outputs = self._program.inputs, self._program.outputs
+        if self._explicit_state:
+            operations, states = self._program.operations, self._program.states
+            kept = {op.attributes["state"]: op for op in operations if _writes(op)}
+            inputs = (*inputs, *(op.output for op in states))
+            outputs = (*outputs, *(kept[op.attributes["state"]].output for op in states))
         self._graph.inputs = int32([self._edge(name) for name in inputs])
         self._graph.outputs = int32([self._edge(name) for name in outputs])
+
+    def repeat(self, loop: Loop) -> None:
+        """A WHILE over the rows of an edge.
+
+        Its variables are the number of rows that are done, the rows, of which the next is the
+        first, the results, of which the newest is the last, and the states. A row that is done goes
+        behind the others, since a variable keeps its shape.
+        """
+        edges = self._program.edges
+        rows, results = edges[loop.source], edges[loop.output]
+        zeros = np.full((1, *results.shape), results.zero_point, results.dtype)
+        starts = [edges[carried.start] for carried in loop.carried]
+        given = [
+            self._constant(Constant(int32([0]))),
+            self._edge(loop.source),
+            self._tensor("", zeros.shape, _kind(results), zeros, *_grid(results)),
+            *(self._edge(edge.name) for edge in starts),
+        ]
+        made = [
+            self._plain("INT32", (1,)),
+            self._like(rows),
+            self._edge(loop.output),
+            *(self._like(edge) for edge in starts),
+        ]
+        count = rows.shape[loop.axis]
+        condition = self._another()
+        condition.is_before(count, [rows, results, *starts])
+        body = self._another()
+        body.do_row(loop, count)
+        options = options_of(
+            schema.WhileOptionsT,
+            condSubgraphIndex=condition.number,
+            bodySubgraphIndex=body.number,
+        )
+        self.add("WHILE", 1, given, made, options)
+
+    def is_before(self, count: int, others: list[Edge]) -> None:
+        """The condition of a loop: whether fewer rows than `count` are done."""
+        done = self._plain("INT32", (1,))
+        self._graph.inputs = int32([done, *(self._like(edge) for edge in others)])
+        more = self._plain("BOOL", (1,))
+        most = self._constant(Constant(int32([count])))
+        self.add("LESS", 1, [done, most], [more], schema.LessOptionsT())
+        self._graph.outputs = int32([more])
+
+    def do_row(self, loop: Loop, count: int) -> None:
+        """The body of a loop."""
+        edges = self._program.edges
+        rows, results = edges[loop.source], edges[loop.output]
+        done, following = self._plain("INT32", (1,)), self._plain("INT32", (1,))
+        given, before = self._like(rows), self._like(results)
+        states = [self._edge(carried.before) for carried in loop.carried]
+        self._graph.inputs = int32([done, given, before, *states])
+        one = self._constant(Constant(int32([1])))
+        self.add("ADD", 1, [done, one], [following], schema.AddOptionsT())
+        row = self._edge(loop.row)
+        left = self._moved_on(rows, given, row, row, loop.axis, count)
+        for op in loop.body:
+            if op.kind != "constant":
+                self.append(op)
+        oldest, newest = self._like(edges[loop.result]), self._edge(loop.result)
+        found = self._moved_on(results, before, oldest, newest, loop.axis, count)
+        states = [self._edge(carried.after) for carried in loop.carried]
+        self._graph.outputs = int32([following, left, found, *states])
+
+    def _moved_on(
+        self, edge: Edge, tensor: int, first: int, last: int, axis: int, count: int
+    ) -> int:
+        """The rows of a tensor without the `first`, which is taken off, and with `last` behind."""
+        shape = (*edge.shape[:axis], count - 1, *edge.shape[axis + 1 :])
+        rest = self._like(dataclasses.replace(edge, shape=shape))
+        sizes = self._constant(Constant(int32([1, count - 1])))
+        place = self._constant(Constant(np.array(axis + 1, np.int32)))
+        options = options_of(schema.SplitVOptionsT, numSplits=2)
+        self.add("SPLIT_V", 2, [tensor, sizes, place], [first, rest], options)
+        moved = self._like(edge)
+        options = options_of(schema.ConcatenationOptionsT, axis=axis + 1)
+        self.add("CONCATENATION", 3 if edge.bits == 16 else 2, [rest, last], [moved], options)
+        return moved
+
+    def _another(self) -> "_Graph":
+        return _Graph(self.model, self._program, self._explicit_state)
+
+    def _plain(self, kind: str, shape: tuple[int, ...]) -> int:
+        return self._tensor("", shape, kind, None, None, None)
+
+    def _like(self, edge: Edge) -> int:
+        """A tensor that is on an edge's grid, and isn't the edge."""
+        return self._tensor("", (1, *edge.shape), _kind(edge), None, *_grid(edge))
 
     def append(self, op: Operation) -> None:
         """One more operation."""
@@ -155,9 +255,23 @@ class _Graph:
         for op in states:
             handle = self._handle(op.attributes["state"])
             edge = self._program.edges[op.output]
-            values = op.constants["codes"][None].astype(edge.dtype)
-            codes = self._tensor("", values.shape, _kind(edge), values, *_grid(edge))
+            codes = self._beginning(edge, op.constants["codes"][None].astype(edge.dtype))
             self.add("ASSIGN_VARIABLE", 1, [handle, codes], [], schema.AssignVariableOptionsT())
+
+    def _beginning(self, edge: Edge, values: np.ndarray) -> int:
+        """A tensor of what a state is before the first block.
+
+        In a file with loops, which is to be small, zeros are not stored: one is padded with others.
+        """
+        if not self._program.loops or np.any(values != edge.zero_point):
+            return self._tensor("", values.shape, _kind(edge), values, *_grid(edge))
+        one = values[(slice(0, 1),) * values.ndim]
+        widths = Constant(int32([(0, size - 1) for size in values.shape]))
+        zero = self._tensor("", one.shape, _kind(edge), one, *_grid(edge))
+        zeros = self._like(edge)
+        version = 3 if edge.bits == 16 else 2
+        self.add("PAD", version, [zero, self._constant(widths)], [zeros], schema.PadOptionsT())
+        return zeros
 
     def _access(self, op: Operation) -> None:
         handle = self._handle(op.attributes["state"])

@@ -109,12 +109,17 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Operations in execution order, over named edges."""
+    """Operations in execution order, over named edges.
+
+    Attributes:
+      loops: edges that gather the results of repetitions (`program.loops`).
+    """
 
     edges: Mapping[str, Edge]
     operations: tuple[Operation, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    loops: tuple[str, ...] = ()
 
     @property
     def states(self) -> tuple[Operation, ...]:
@@ -132,6 +137,7 @@ class Program:
             "format": FORMAT,
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
+            **({"loops": list(self.loops)} if self.loops else {}),
             "edges": [dataclasses.asdict(edge) for edge in self.edges.values()],
             "operations": [
                 {
@@ -199,4 +205,5 @@ def _from_json(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Prog
         )
         for index, op in enumerate(structure["operations"])
     )
-    return Program(edges, operations, tuple(structure["inputs"]), tuple(structure["outputs"]))
+    names = (tuple(structure.get(key, ())) for key in ("inputs", "outputs", "loops"))
+    return Program(edges, operations, *names)

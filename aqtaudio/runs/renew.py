@@ -18,6 +18,7 @@ from aqtaudio.files import write, write_json
 from aqtaudio.program import program as programs
 from aqtaudio.program.check import check
 from aqtaudio.program.execute import Executor
+from aqtaudio.program.loops import looped
 from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Program
 from aqtaudio.program.tflite import to_float_tflite, to_tflite
@@ -51,6 +52,7 @@ def renew(run: Run) -> dict[str, Any]:
     if NEWEST in row["costs"] and not changed:
         return row
     new = portable(old) if changed else old
+    new = looped(new) if recipe.loops else new
     model = to_tflite(new)
     _require_same(run, old, new, model)
     if changed:

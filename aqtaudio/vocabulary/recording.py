@@ -14,6 +14,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.program import support
 from aqtaudio.program.compiler import compiled
 from aqtaudio.program.depth_first import depth_first
+from aqtaudio.program.loops import looped
 from aqtaudio.program.portable import changes, portable
 from aqtaudio.program.program import Edge, Operation, Program
 from aqtaudio.recipe import Recipe, Rule
@@ -96,7 +97,8 @@ def record(
     """
     program = record_real(model, variables, feature_shape, recipe, stream)[0]
     program = depth_first(program, recipe.striped_to, recipe.stripes)
-    return portable(program) if recipe.kernels == "everywhere" else program
+    program = portable(program) if recipe.kernels == "everywhere" else program
+    return looped(program) if recipe.loops else program
 
 
 Real = dict[str, tuple[np.ndarray, ...]]
