@@ -198,12 +198,13 @@ def _codes(
     executor, setup = Executor(encoder.program), encoder.experiment.setup
     for first in range(0, len(clips), TOGETHER):
         some = clips[first : first + TOGETHER]
-        features = np.asarray(_features(setup)(around.heard(some)))
+        features = np.asarray(clip_features(setup)(around.heard(some)))
         yield codes_of_clips(executor, features, setup)[: len(some)]
 
 
 @functools.cache
-def _features(setup: Setup):
+def clip_features(setup: Setup):
+    """From clips int16 [n, N] to a run's features [n, T, F], compiled."""
     frontend = setup.frontend
 
     def run(clips: jax.Array) -> jax.Array:

@@ -8,7 +8,6 @@ from typing import Any
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
-    add_data,
     add_json,
     add_run,
     positive,
@@ -71,7 +70,13 @@ def _add_verification(verbs: Verbs) -> None:
     text = "equal error rates of phrases of speech with their own text and with other texts"
     command = verbs.add("verification", verification, text)
     add_run(command)
-    add_data(command)
+    command.add_argument(
+        "--data", type=Path, action="append", default=[], metavar="DIR", help="with transcripts"
+    )
+    command.add_argument(
+        "--pairs", type=Path, action="append", default=[], metavar="LIST.csv", help="LibriPhrase's"
+    )
+    command.add_argument("--recordings", type=Path, metavar="DIR", help="of --pairs")
     command.add_argument("--runtime", choices=("float", "integer"), default="integer")
     command.add_argument(
         "--limit", type=positive, default=1000, metavar="N", help="clips, at most (1000)"
@@ -81,7 +86,11 @@ def _add_verification(verbs: Verbs) -> None:
 
 def verification(options: argparse.Namespace) -> int:
     """Equal error rates, by score and kind of the other text."""
+    if bool(options.pairs) == bool(options.data) or bool(options.pairs) != bool(options.recordings):
+        raise BadInput("allowed: --data DIR, or --pairs LIST.csv with --recordings DIR")
     require_there(options.path, options.data)
+    if options.pairs:
+        return _listed_pairs(options)
     from aqtaudio.adaptation import verification as measured
     from aqtaudio.adaptation.text_encoder import text_encoder
     from aqtaudio.runs.network import network
@@ -99,6 +108,35 @@ def verification(options: argparse.Namespace) -> int:
         for score in measured.SCORES:
             told = (
                 f"{kind} {100 * value[f'{score}_{kind}']['eer']:.1f}" for kind in measured.KINDS
+            )
+            print(f"  {score}: equal error rate, %: {', '.join(told)}")
+
+    answer(value, options.json, show)
+    return 0
+
+
+def _listed_pairs(options: argparse.Namespace) -> int:
+    """Of pairs that lists name, in integers."""
+    from aqtaudio.adaptation import listed_pairs
+    from aqtaudio.adaptation.text_encoder import text_encoder
+    from aqtaudio.runs.run import Run
+
+    if options.runtime != "integer":
+        raise BadInput("--pairs are scored in integers; allowed: --runtime integer")
+    encoder = text_encoder(Run(options.path))
+    pairs = listed_pairs.read(options.pairs, options.recordings)
+    value = listed_pairs.verification(encoder, pairs, say)
+
+    def show(value: dict[str, Any]) -> None:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in value["pairs"].items())
+        print(f"pairs of {value['texts']:,} texts: {counts}")
+        for reason, count in value["left_out"].items():
+            print(f"  left out: {count:,}, {reason}")
+        for score in listed_pairs.SCORES:
+            told = (
+                f"{kind} {100 * value[f'{score}_{kind}']['eer']:.1f}"
+                for kind in listed_pairs.KINDS.values()
+                if f"{score}_{kind}" in value
             )
             print(f"  {score}: equal error rate, %: {', '.join(told)}")
 

@@ -314,6 +314,19 @@ def test_without_a_run(tmp_path, monkeypatch, refused):
     assert "no run is named" in refused("enhance", tmp_path / "in.wav", tmp_path / "out.wav")
 
 
+def test_short_names(run, tmp_path, monkeypatch, answer, refused):
+    """The first is taken where none is named."""
+    soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
+    (tmp_path / "names.json").write_text(json.dumps({"small": str(run.path), "large": "there"}))
+    monkeypatch.setattr("aqtaudio.commands.enhancement.STUDY", tmp_path)
+    files = tmp_path / "in.wav", tmp_path / "out.wav"
+    for named in ((), ("small",)):
+        status, found = answer("enhance", *files, *named)
+        assert status == 0
+        assert found["run"] == str(run.path)
+    assert "allowed: one, small, large" in refused("enhance", *files, "huge")
+
+
 def test_command_line(run, tmp_path, answer):
     soundfile.write(tmp_path / "in.wav", np.zeros(RATE_HZ), RATE_HZ)
     status, found = answer("enhance", tmp_path / "in.wav", tmp_path / "out.wav", run.path)

@@ -10,9 +10,10 @@ import soundfile
 from corpus import EXPERIMENT
 from small_dictionary import TEXT
 
-from aqtaudio.adaptation import verification
+from aqtaudio.adaptation import listed_pairs, verification
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import dictionary, manifest
+from aqtaudio.errors import BadInput
 from aqtaudio.experiment import Experiment, Optimizer
 from aqtaudio.models.phone_encoder import PhoneEncoder
 from aqtaudio.runs.parity import parity
@@ -95,9 +96,57 @@ def test_a_run_keeps_what_keywords_need(text_run, sentences, tmp_path, monkeypat
     value = json.loads(capsys.readouterr().out)
     assert value["pairs"] >= 10
     assert all(0 <= value[f"sum_{kind}"]["eer"] <= 1 for kind in verification.KINDS)
+    write_pairs(sentences, tmp_path / "pairs.csv")
+    given = ["verification", text_run, "--pairs", tmp_path / "pairs.csv", "--json"]
+    assert main([str(one) for one in [*given, "--recordings", sentences]]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["pairs"] == {"easy": 34, "positive": 34}
+    assert value["left_out"] == {"words that nobody knows": 1}
+    assert 0 <= value["sum_easy"]["eer"] <= 1
+    assert "sum_hard" not in value
     given = ["enroll", text_run, "--keyword", "computer", "--negatives", sentences]
     assert main([str(one) for one in [*given, "--out", tmp_path / "found"]]) == 0
     assert parity(Run(tmp_path / "found"), n=64)["mismatches"] == 0
+
+
+def write_pairs(sentences: Path, file: Path) -> None:
+    """Each sentence with its own text and with another one's, as from another machine."""
+    said = dict(row.split("\t") for row in (sentences / "transcripts.tsv").read_text().splitlines())
+    said.pop("path")
+    texts = list(said.values())
+    lines = ["anchor,anchor_text,comparison,target,type"]
+    for number, (path, text) in enumerate(said.items()):
+        other = next(one for one in texts[number:] + texts if one != text)
+        lines.append(f"a.wav,{text},/home/somebody/{path},1,diffspk_positive")
+        lines.append(f"a.wav,{other},/home/somebody/{path},0,diffspk_easyneg")
+    lines.append(f"a.wav,zzyzx,/home/somebody/{path},0,diffspk_easyneg")
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("0.flac,go,diffspk_positive,1", None),
+        ("0.flac,go,diffspk_positive,0", "line 2: type 'diffspk_positive' with target 0"),
+        ("0.flac,go,other,1", "line 2: type 'other'"),
+        ("1.flac,go,samespk_easyneg,0", "line 2: no recording 1.flac"),
+        ("../0.flac,go,samespk_easyneg,0", None),
+    ],
+)
+def test_lists_of_pairs(tmp_path, line, told):
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech/0.flac").write_bytes(b"")
+    file = tmp_path / "pairs.csv"
+    file.write_text(f"comparison,anchor_text,type,target\n{line}\n")
+    if told is None:
+        (pair,) = listed_pairs.read([file], tmp_path / "speech")
+        assert (pair.file, pair.text) == (tmp_path / "speech/0.flac", "go")
+    else:
+        with pytest.raises(BadInput, match=told):
+            listed_pairs.read([file], tmp_path / "speech")
+    file.write_text("comparison,type\n")
+    with pytest.raises(BadInput, match="no column anchor_text, target"):
+        listed_pairs.read([file], tmp_path / "speech")
 
 
 def test_rates_of_scores():
