@@ -29,7 +29,7 @@ def recorded(experiment: Experiment, floating: dict[str, Any]) -> tuple[Program,
     variables = {"params": params, "ranges": ranges}
     if setup.streams:
         variables |= clip(model, variables, setup.feature_shape)
-    return record_real(model, variables, setup.input_shape, W8A8, setup.streams)
+    return record_real(model, variables, setup.input_shape, W8A8, setup.streams, is_served=False)
 
 
 def structure(experiment: Experiment) -> Program:

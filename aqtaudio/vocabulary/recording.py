@@ -110,10 +110,12 @@ def record_real(
     feature_shape: tuple[int, ...],
     recipe: Recipe,
     stream: bool = False,
+    is_served: bool = True,
 ) -> tuple[Program, Real]:
     """As `record`, and what the codes of its constants were made from, by operation.
 
-    (kernel, bias) of an operation with weights, (values,) of a constant: the float model.
+    (kernel, bias) of an operation with weights, (values,) of a constant: the float model. Where the
+    integers are not `is_served`, only its operations are looked at, not their scales.
     """
     notebook = _Notebook()
     features = jnp.zeros((1, *feature_shape), jnp.float32)
@@ -121,8 +123,8 @@ def record_real(
     scales, constants, real = jax.device_get(compiled(trace)(variables, features))
     program = notebook.program([float(scale) for scale in scales], constants)
     with _blaming(recipe):
-        support.require(program)
-        if recipe.target == "litert":
+        (support.require if is_served else support.require_form)(program)
+        if recipe.target == "litert" and is_served:
             support.require_litert(program)
     return program, real
 

@@ -201,3 +201,15 @@ def test_grouped_convolutions_have_no_low_rank_form():
     layer = Conv2D(6, groups=2, norm=False, name="grouped")
     with pytest.raises(BadInput, match="grouped convolution .* no svd_penalty"):
         layer.apply({"params": thin}, x)
+
+
+def test_scales_of_a_float_model_are_not_looked_at():
+    """Its integers are served to nobody; only its operations must be known."""
+    case, recipe = CASES["sigmoid"], RECIPES["w8a8"]
+    loud = [1e3 * jnp.asarray(features("sigmoid"))]
+    seen = calibrated(case.model, parameters("sigmoid"), loud, recipe)
+    given = case.model, {"params": parameters("sigmoid"), "ranges": seen}, case.features, recipe
+    with pytest.raises(BadInput, match="TFLite Micro is wrong"):
+        record_real(*given)
+    program, _ = record_real(*given, is_served=False)
+    assert [op.kind for op in program.operations][-1] == "logistic"
