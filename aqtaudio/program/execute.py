@@ -41,16 +41,23 @@ class Executor:
         """
         self.program, self.target = program, target
         engine = self._engine = Engine(integer_dot if integer else carrier_dot, target)
-        self._constants = [
-            {name: _carried(name, array) for name, array in op.constants.items()}
-            for op in program.operations
-        ]
-        if target != "micro":  # whose constants are in the program
+        if target != "micro":
             require_litert(program)
-            self._constants = jax.jit(functools.partial(_prepare, program, engine))(self._constants)
         self._run = compiled(functools.partial(_run, program, engine, repeats=False))
         self._answer = compiled(functools.partial(_answer, program, engine))
         self._loop = compiled(functools.partial(_loop, program, engine))
+
+    @functools.cached_property
+    def _constants(self) -> list[Constants]:
+        """Of the operations. Made when something is computed: an interpreter's runs need none."""
+        with jax.ensure_compile_time_eval():  # it may be asked for while a step is traced
+            found = [
+                {name: _carried(name, array) for name, array in op.constants.items()}
+                for op in self.program.operations
+            ]
+            if self.target == "micro":  # whose constants are in the program
+                return found
+            return jax.jit(functools.partial(_prepare, self.program, self._engine))(found)
 
     def edges(self, codes: np.ndarray | jax.Array) -> dict[str, jax.Array]:
         """Every edge's codes [B, ...] for input codes [B, ...]; of a stream, at its first block."""

@@ -157,15 +157,25 @@ class Program:
 
 
 def save(program: Program, path: Path) -> None:
-    """Writes `path` (.npz: structure and arrays) and a readable `.json` beside it."""
-    arrays = {
-        f"{index}/{key}": np.asarray(array)
-        for index, op in enumerate(program.operations)
-        for key, array in op.constants.items()
-    }
-    text = json.dumps(program.to_json(), indent=1)
-    structure = np.frombuffer(text.encode(), np.uint8)
-    write_arrays(path, {"structure": structure, **arrays})
+    """Writes `path` (.npz: structure and arrays) and a readable `.json` beside it.
+
+    Arrays that are equal are written once: an array's entry may say under which name it is kept.
+    """
+    structure, arrays = program.to_json(), {}
+    names: dict[Any, str] = {}
+    for index, (op, told) in enumerate(
+        zip(program.operations, structure["operations"], strict=True)
+    ):
+        for key, array in op.constants.items():
+            array, name = np.asarray(array), f"{index}/{key}"
+            kept = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+            if kept == name:
+                arrays[name] = array
+            else:
+                told["constants"][key]["kept"] = kept
+    text = json.dumps(structure, indent=1)
+    found = np.frombuffer(text.encode(), np.uint8)
+    write_arrays(path, {"structure": found, **arrays})
     write(path.with_suffix(".json"), text + "\n")
 
 
@@ -201,7 +211,10 @@ def _from_json(structure: dict[str, Any], arrays: dict[str, np.ndarray]) -> Prog
             inputs=tuple(op["inputs"]),
             output=op["output"],
             attributes={key: frozen(value) for key, value in op["attributes"].items()},
-            constants={key: arrays[f"{index}/{key}"] for key in op["constants"]},
+            constants={
+                key: arrays[told.get("kept", f"{index}/{key}")]
+                for key, told in op["constants"].items()
+            },
         )
         for index, op in enumerate(structure["operations"])
     )

@@ -96,6 +96,20 @@ def test_the_json_is_readable(program: Program, saved: Path):
     assert {"name", "shape", "scale", "zero_point", "bits"} == set(shown["edges"][0])
 
 
+def test_equal_arrays_are_written_once(program: Program, tmp_path: Path):
+    """The frames of a recurrent layer have the same weights."""
+    first, *rest = program.operations
+    again = dataclasses.replace(first, name="again", output="again")
+    edges = dict(program.edges)
+    edges["again"] = dataclasses.replace(edges[first.output], name="again")
+    twice = dataclasses.replace(program, edges=edges, operations=(first, again, *rest))
+    save(program, tmp_path / "once.npz")
+    save(twice, tmp_path / "twice.npz")
+    assert_equal(load(tmp_path / "twice.npz"), twice)
+    kept = [set(np.load(tmp_path / f"{name}.npz").files) for name in ("once", "twice")]
+    assert len(kept[0]) == len(kept[1])
+
+
 def rewritten(path: Path, change) -> None:
     """Saves the archive again with its structure changed by `change`."""
     with np.load(path) as archive:
