@@ -60,8 +60,10 @@ def _training(keywords: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _rates(told: Mapping[str, float]) -> str:
-    return f"{100 * told['found']:.0f} % (and rings on {100 * told['wrong']:.0f} % of neighbours)"
+def _rates(told: Mapping[str, float | None]) -> str:
+    found, wrong = told["found"], told["wrong"]
+    rings = f"rings on {100 * wrong:.0f} % of neighbours" if wrong is not None else ""
+    return f"{100 * (found or 0.0):.0f} % (and {rings or 'no neighbours were there'})"
 
 
 def _found(found: Mapping[str, Any]) -> str:

@@ -60,16 +60,16 @@ class Rates(NamedTuple):
 
     Attributes:
       found: of those that say the phrase.
-      wrong: of those that only sound like it.
+      wrong: of those that only sound like it; None where there are none.
     """
 
     found: float
-    wrong: float
+    wrong: float | None
 
     @property
     def worth(self) -> float:
         """By which filters are chosen."""
-        return self.found - NEAR_WEIGHT * self.wrong
+        return self.found - NEAR_WEIGHT * (self.wrong or 0.0)
 
 
 def refined(
@@ -159,8 +159,13 @@ def _judge(run: Callable, own: Heard, near: Heard, other: Heard) -> Callable[[An
 
     def judged(state: Any) -> Rates:
         thresholds = np.sort(_of_all(run, state, other))[::-1][:ALARMS]
-        rings = [_of_all(run, state, clips)[:, None] > thresholds for clips in (own, near)]
-        return Rates(*(float(np.mean(some)) if some.size else 0.0 for some in rings))
+        found, wrong = (
+            float(np.mean(_of_all(run, state, clips)[:, None] > thresholds))
+            if len(clips.codes)
+            else None
+            for clips in (own, near)
+        )
+        return Rates(found or 0.0, wrong)
 
     return judged
 

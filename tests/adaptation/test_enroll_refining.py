@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_enroll import ENCODER
 
+from aqtaudio.adaptation import enroll_page
 from aqtaudio.adaptation import enroll_refining as refining
 from aqtaudio.adaptation.enroll_examples import Examples
 from aqtaudio.adaptation.enroll_program import Answer, Line, bank_program
@@ -46,6 +47,13 @@ def made() -> tuple[refining.Refined, Answer]:
 
 def test_it_finds_more(made):
     assert made[0].before.found < 0.8 and made[0].after.found > 0.99
+
+
+def test_of_no_neighbours_nothing_is_said(made):
+    assert made[0].after.wrong is None
+    assert enroll_page._rates(made[0].after._asdict()).endswith("(and no neighbours were there)")
+    told = refining.Rates(0.5, 0.25)._asdict()
+    assert enroll_page._rates(told) == "50 % (and rings on 25 % of neighbours)"
 
 
 def test_it_is_on_the_grid(made):
