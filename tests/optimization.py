@@ -64,12 +64,22 @@ def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
     return _get_compile_options(*arguments, env_options_overrides=options, **settings)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Modules of one kind after those of the other: each change forgets what was traced."""
+    if config.option.markexpr == USUAL:
+        items.sort(key=lambda item: _is_less(item.getparent(pytest.Module)))
+
+
+def _is_less(node: pytest.Item | pytest.Module | None) -> bool:
+    mark = node and node.get_closest_marker("optimized")
+    return bool(mark) and mark.args == (False,)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before the test's fixtures are made; its child processes inherit the variables."""
     global _less
-    mark = item.get_closest_marker("optimized")
-    less = item.config.option.markexpr == USUAL and mark is not None and mark.args == (False,)
+    less = item.config.option.markexpr == USUAL and _is_less(item)
     if less == _less:
         return
     _less = less
