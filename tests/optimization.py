@@ -10,6 +10,7 @@ other choice of tests than the usual one (`-m slow`, `-m ""`), everything is.
 """
 
 import os
+from pathlib import Path
 
 import jax
 import pytest
@@ -65,9 +66,15 @@ def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Modules of one kind after those of the other: each change forgets what was traced."""
+    """Modules of one kind after those of the other, and so the tests in them: each change forgets
+    what was traced.
+    """
     if config.option.markexpr == USUAL:
-        items.sort(key=lambda item: _is_less(item.getparent(pytest.Module)))
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, Path, bool]:
+    return _is_less(item.getparent(pytest.Module)), item.path, not _is_less(item)
 
 
 def _is_less(node: pytest.Item | pytest.Module | None) -> bool:
