@@ -5,10 +5,10 @@ LLVM, and into the emitter of fused operations, which sets up MLIR anew for each
 both a program compiles in a sixth of the time. Modules that are about commands, files, checkpoints
 and settings say `pytestmark = pytest.mark.optimized(False)`; a test in them that compares integers
 says `@pytest.mark.optimized(True)`. Modules that hold two of our own readings against each other
-say `pytest.mark.optimized("slow")`: what runs every time is optimized less, the slow tests are not.
-The laws of integers are compiled as users compile, but for operations that a test calls one by one:
-users have none, and there are thousands of them. With any other choice of tests than `-m "not slow"`
-and `-m slow`, everything is.
+say `pytest.mark.optimized("slow")`: of them all that is slow is optimized. The laws of integers are
+compiled as users compile, but for operations that a test calls one by one: users have none, and
+there are thousands of them. With any other choice of tests than `-m "not slow"` and `-m slow`,
+everything is.
 """
 
 import os
