@@ -20,8 +20,9 @@ from jax._src import compiler
 from jax._src.interpreters import pxla
 
 USUAL, SLOW = "not slow", "slow"
-OURS = (USUAL, SLOW)
-"""Choices of tests (-m) for which tests are made quick; with others all is as users have it."""
+LESS_IN = {USUAL: (False, SLOW), SLOW: (False,)}
+"""Marks that say less, by the choice of tests (-m)."""
+OURS = tuple(LESS_IN)
 SETTING = "jax_disable_most_optimizations"
 # XLA reads its variable once per process. Ours starts with the short way, and says of each program
 # that is to be as users have it what they have; child processes read it themselves.
@@ -83,11 +84,7 @@ def _place(item: pytest.Item) -> tuple[bool, Path, bool]:
 
 def _is_less(node: pytest.Item | pytest.Module | None) -> bool:
     mark = node and node.get_closest_marker("optimized")
-    if not mark:
-        return False
-    return mark.args[0] in {USUAL: (False, SLOW), SLOW: (False,)}.get(
-        node.config.option.markexpr, ()
-    )
+    return bool(mark) and mark.args[0] in LESS_IN.get(node.config.option.markexpr, ())
 
 
 @pytest.hookimpl(tryfirst=True)
