@@ -1,4 +1,4 @@
-"""A small student of a small teacher, whose float phase is trained, once."""
+"""A small student of a small teacher, trained once."""
 
 import dataclasses
 from pathlib import Path
@@ -35,8 +35,6 @@ def _write_weights(folder: Path) -> None:
     np.savez(folder / "weights.npz", **made_arrays(SMALL))
 
 
-# The second phase of a student is trained in hum_corpus.py, that of a head in test_heads.py: a
-# program of training is what takes longest here.
 @pytest.fixture(scope="session")
 def experiment(weights) -> Experiment:
     return Experiment(
@@ -50,7 +48,7 @@ def experiment(weights) -> Experiment:
         stream_block_frames=8,
         stream_context_clips=0,
         optimizer=STEPS,
-        finetune=dataclasses.replace(STEPS, steps=0),
+        finetune=dataclasses.replace(STEPS, steps=2),
         calibration_batches=1,
         evaluate_every=3,
         checkpoint_every=3,
