@@ -1,9 +1,10 @@
 """One child process of interpreters for test after test, where it is not what is tested.
 
 A pytest plugin, named in conftest.py. To start a child of `program.child` takes longer than to run
-a small file, and most tests start several. In the usual run a child that is closed is therefore
-given to who asks next, unless anything went wrong in it. Modules that are about the child itself
-say `pytestmark = pytest.mark.own_children`; in any other run each has its own, as users do.
+a small file, and most tests start several. In the usual run and with `-m slow` a child that is
+closed is therefore given to who asks next, unless anything went wrong in it. Modules that are about
+the child itself say `pytestmark = pytest.mark.own_children`; in any other run each has its own, as
+users do.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from optimization import USUAL
+from optimization import OURS
 
 from aqtaudio.program.child import DEFAULT_TIMEOUT_S, Child
 
@@ -25,7 +26,7 @@ _shares = False
 def pytest_configure(config: pytest.Config) -> None:
     line = "own_children: interpreters are in processes of their own (tests/children.py)"
     config.addinivalue_line("markers", line)
-    if config.option.markexpr == USUAL:
+    if config.option.markexpr in OURS:
         for name, method in (("__init__", _taken), ("ask", _asked), ("close", _given_back)):
             setattr(Child, name, method)
 

@@ -8,9 +8,8 @@ import pytest
 
 from aqtaudio.commands.command_line import COLLECTED_AFTER_OBJECTS
 
-pytest_plugins = (
-    "sharing",
-    "sampled",
+pytest_plugins = ("sharing", "sampled")
+HEAVY_PLUGINS = (
     "optimization",
     "children",
     "corpus",
@@ -20,6 +19,14 @@ pytest_plugins = (
     "esphome_run",
     "lowered",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that only hands out tests to others runs none: it starts without JAX."""
+    hands_out = config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput")
+    if not hands_out or config.getoption("collectonly"):
+        for name in HEAVY_PLUGINS:
+            config.pluginmanager.import_plugin(name)
 
 
 def pytest_collection_finish() -> None:

@@ -58,6 +58,13 @@ def codes(program: Program, count: int) -> np.ndarray:
     return found
 
 
+@functools.cache
+def ours(name: str, precision: str, target: str, count: int) -> np.ndarray:
+    """Output codes of the program in a target's arithmetic, which several runtimes have."""
+    made = program(name, precision)
+    return Executor(made, target=target)(codes(made, count))
+
+
 def differences(name: str, precision: str, runtime: str, count: int) -> np.ndarray:
     """Codes of the program minus those of a runtime of `TABLED`, [count, ...]."""
     made, (target, interpreter) = program(name, precision), TABLED[runtime]
@@ -67,5 +74,4 @@ def differences(name: str, precision: str, runtime: str, count: int) -> np.ndarr
     else:
         with interpreter(tflite(name, precision)) as running:
             theirs = running.invoke(inputs)[0]
-    theirs = theirs.astype(int)
-    return Executor(made, target=target)(inputs).astype(int) - theirs
+    return ours(name, precision, target, count).astype(int) - theirs.astype(int)

@@ -4,19 +4,25 @@ A pytest plugin, named in conftest.py. Most of the time of a test that trains go
 LLVM, and into the emitter of fused operations, which sets up MLIR anew for each of them; without
 both a program compiles in a sixth of the time. Modules that are about commands, files, checkpoints
 and settings say `pytestmark = pytest.mark.optimized(False)`; a test in them that compares integers
-says `@pytest.mark.optimized(True)`. The laws of integers are compiled as users compile, but for
-operations that a test calls one by one: users have none, and there are thousands of them. With any
-other choice of tests than the usual one (`-m slow`, `-m ""`), everything is.
+says `@pytest.mark.optimized(True)`. Modules that hold two of our own readings against each other
+say `pytest.mark.optimized("slow")`: of them all that is slow is optimized. The laws of integers are
+compiled as users compile, but for operations that a test calls one by one: users have none, and
+there are thousands of them. With any other choice of tests than `-m "not slow"` and `-m slow`,
+everything is.
 """
 
 import os
+from pathlib import Path
 
 import jax
 import pytest
 from jax._src import compiler
 from jax._src.interpreters import pxla
 
-USUAL = "not slow"
+USUAL, SLOW = "not slow", "slow"
+LESS_IN = {USUAL: (False, SLOW), SLOW: (False,)}
+"""Marks that say less, by the choice of tests (-m)."""
+OURS = tuple(LESS_IN)
 SETTING = "jax_disable_most_optimizations"
 # XLA reads its variable once per process. Ours starts with the short way, and says of each program
 # that is to be as users have it what they have; child processes read it themselves.
@@ -34,9 +40,9 @@ _less = _few = False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    line = "optimized(yes): whether XLA optimizes what the test compiles (tests/optimization.py)"
+    line = "optimized(when): whether XLA optimizes what the test compiles (tests/optimization.py)"
     config.addinivalue_line("markers", line)
-    if config.option.markexpr == USUAL:
+    if config.option.markexpr in OURS:
         os.environ["XLA_FLAGS"] = LESS_FLAGS
         jax.devices()  # reads it
         os.environ["XLA_FLAGS"] = USERS_FLAGS
@@ -64,12 +70,28 @@ def _as_users_have_it(*arguments, env_options_overrides=None, **settings):
     return _get_compile_options(*arguments, env_options_overrides=options, **settings)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Modules of one kind after those of the other, and so the tests in them: each change forgets
+    what was traced.
+    """
+    if config.option.markexpr in OURS:
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, Path, bool]:
+    return _is_less(item.getparent(pytest.Module)), item.path, not _is_less(item)
+
+
+def _is_less(node: pytest.Item | pytest.Module | None) -> bool:
+    mark = node and node.get_closest_marker("optimized")
+    return bool(mark) and mark.args[0] in LESS_IN.get(node.config.option.markexpr, ())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before the test's fixtures are made; its child processes inherit the variables."""
     global _less
-    mark = item.get_closest_marker("optimized")
-    less = item.config.option.markexpr == USUAL and mark is not None and mark.args == (False,)
+    less = _is_less(item)
     if less == _less:
         return
     _less = less

@@ -13,6 +13,7 @@ import pytest
 
 from aqtaudio.study.store import Store
 
+pytestmark = pytest.mark.optimized(False)
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FACTS = {"device": "a device", "commit": "1"}
 

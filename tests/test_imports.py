@@ -108,6 +108,7 @@ def ours(file: Path) -> set[str]:
     return {name.removeprefix("aqtaudio.") for name in imports(file) if within(name, "aqtaudio")}
 
 
+@functools.cache
 def area(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 

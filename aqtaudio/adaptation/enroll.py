@@ -127,7 +127,7 @@ def enroll(
     known = known or dictionary.find()
     phrases = [understood(text, known, language=language) for text in keywords]
     _require_new(phrases, kept)
-    found, sound = list(kept), None
+    found, sound, bank = list(kept), None, None
     if phrases:
         filters = encoder.filters([joined(phrase.phones) for phrase in phrases])
         _require_sound(source, negatives)
@@ -154,9 +154,11 @@ def enroll(
                 for one, clips in zip(made, heard, strict=True)
             ]
             sound = unheard.sound
-        found += _with_thresholds(made, encoder, priors, sound, false_alarms_per_hour)
+        bank = _bank(made, encoder, priors)
+        found += _with_thresholds(made, bank, encoder, sound, false_alarms_per_hour)
     assert priors is not None
-    bank = _bank(found, encoder, priors)
+    if kept or bank is None:
+        bank = _bank(found, encoder, priors)
     program = joined_programs(encoder.program, bank)
     run = _written(out, source, encoder, found, priors, program, false_alarms_per_hour)
     value = _value(run, found, bank, program, sound, false_alarms_per_hour)
@@ -256,13 +258,13 @@ def _bank(found: Sequence[Keyword], encoder: TextEncoder, priors: np.ndarray) ->
 
 def _with_thresholds(
     made: Sequence[Keyword],
+    bank: Program,
     encoder: TextEncoder,
-    priors: np.ndarray,
     sound: NegativeCodes,
     rate: float,
 ) -> list[Keyword]:
-    """The keywords with the thresholds that their integers ask for."""
-    executor = Executor(_bank(made, encoder, priors))
+    """The keywords with the thresholds that their integers, of the program `bank`, ask for."""
+    executor = Executor(bank)
     shape = executor.program.edges[executor.program.inputs[0]].shape
     words = tuple(one.text for one in made)
     heard = []

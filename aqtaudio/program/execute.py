@@ -1,6 +1,7 @@
 """Integer execution of a program in JAX: the device's codes, jitted and batched, on any device."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -65,7 +66,9 @@ class Executor:
 
     def state(self, batch: int = 1) -> State:
         """What a stream's program remembers before the first block, [batch, ...] each."""
-        return _initial(self.program, batch)
+        # Of numpy: nothing is compiled for each shape.
+        state = _initial(self.program, batch, np.broadcast_to)
+        return {name: jax.device_put(codes) for name, codes in state.items()}
 
     def blocks(
         self, codes: np.ndarray | jax.Array, state: State | None = None
@@ -238,14 +241,10 @@ def _answer(
     return _run(program, engine, constants, codes)[0][program.outputs[0]]
 
 
-def _initial(program: Program, batch: int) -> State:
+def _initial(program: Program, batch: int, broadcast: Callable = jnp.broadcast_to) -> State:
     """Every state before the first block."""
-    return {
-        op.attributes["state"]: jnp.broadcast_to(
-            op.constants["codes"], (batch, *op.constants["codes"].shape)
-        )
-        for op in program.states
-    }
+    codes = {op.attributes["state"]: op.constants["codes"] for op in program.states}
+    return {name: broadcast(first, (batch, *first.shape)) for name, first in codes.items()}
 
 
 def _loop(

@@ -3,6 +3,7 @@
 For one run, or for several side by side that differ in traced values only (`training.traced`).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -65,8 +66,15 @@ def make_step(experiment: Experiment, model: nn.Module, phase: Phase) -> Callabl
     """A compiled (state, traced, given, number, *batch) -> (state, measures).
 
     A batch is what `training_batch` of the task's data gives: clips and classes, say; `given` is
-    what the task gives every step.
+    what the task gives every step. Runs that differ in their seed and in where they start alone
+    have the same one: draws of few recordings, and a run that goes on.
     """
+    start_from = experiment.init_from and ""
+    return _step(dataclasses.replace(experiment, seed=0, init_from=start_from), model, phase)
+
+
+@functools.lru_cache(maxsize=4)
+def _step(experiment: Experiment, model: nn.Module, phase: Phase) -> Callable:
     see, learn = halves(experiment, model, phase)
 
     def step(state: State, traced: Tree, given: Any, number: jax.Array, *batch: jax.Array):

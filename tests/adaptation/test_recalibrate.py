@@ -132,6 +132,22 @@ def test_the_run_keeps_its_recipe_and_the_artifact_is_of_the_new_one(recalibrati
     assert artifact.model == Run(out / "run").model != Run(tiny_run).model
 
 
+def test_a_float_run_follows(tiny_float, tone_corpus, tmp_path):
+    """It was right behind its own front end, is wrong behind the target, and is right again."""
+    settings = TrainingSettings(steps=40, learning_rate=0.02)
+    out, data = tmp_path / "out", [tone_corpus]
+    target = dataclasses.replace(EXPERIMENT.frontend, upper_hz=1700.0)
+    value = recalibrate(Run(tiny_float), target, data, out, settings, lambda text: None)
+    accuracy = {name: value[name]["accuracy"] for name in ("before", "matched", "after")}
+    assert accuracy["matched"] > 0.8 and accuracy["after"] > 0.8 and accuracy["before"] < 0.7
+    assert value["after"] == evaluate(Run(out / "run"), data, "val", "float")["metrics"]
+    assert value["runtime"] == "float" and value["steps"] == {"float": 40, "quantized": 0}
+    assert json.loads((out / "recalibration.json").read_text()) == value
+    child, parent = Run(out / "run").experiment, Run(tiny_float).experiment
+    assert child.frontend == target and child.init_from == str(tiny_float)
+    assert (child.recipe, child.model, child.task) == (parent.recipe, parent.model, parent.task)
+
+
 def test_defaults_follow_the_run(tiny_run):
     run = Run(tiny_run)
     child = recalibrated(run, TARGET)

@@ -7,12 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import SMALL
-from trained import floating, quantized
+from cases import RECIPES, SMALL, Case
+from initial import calibrated, initial
+from trained import Quant, floating, quantized, random_features, training_step
 
 from aqtaudio.compression import low_rank
+from aqtaudio.compression.fold import fold
 from aqtaudio.errors import BadInput
+from aqtaudio.models.ds_cnn import DSCNN
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.micro import Micro
+from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import LowRank, Recipe, Rule
+from aqtaudio.vocabulary.quantized import Quantized
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -214,3 +221,24 @@ def test_the_penalty_lowers_rank_where_the_task_allows_it():
     sparse, sparse_error = rank_after_training(0.02)
     assert plain >= 6 and plain_error < 1e-3
     assert sparse <= 3 and sparse_error < 0.01
+
+
+SHORT = Case("ds_cnn_short", DSCNN(classes=4, width=8, blocks=1), (6, 10), 508, 5760)
+
+
+def test_thin_layers_are_exact():
+    """Training step, program and TFLite Micro, at every edge."""
+    recipe, features = RECIPES["low_rank"], random_features(SHORT)
+    fresh = initial(SHORT.model, features)
+    params = low_rank.truncate(low_rank.decompose(fresh["params"], recipe), recipe.low_rank)
+    params = fold(params, fresh["batch_stats"])
+    ranges = calibrated(SHORT.model, params, [features], recipe)
+    thin = Quant(SHORT, recipe, training_step(SHORT, Quantized(recipe), ranges), params, ranges)
+    assert {"pointwise_1/down", "pointwise_1/up"} <= {op.name for op in thin.program.operations}
+    inputs = Executor(thin.program).quantize(features)
+    found, expected = Executor(thin.program).edges(inputs), thin.codes(features)
+    assert set(found) <= set(expected)
+    for name, codes in found.items():
+        np.testing.assert_array_equal(expected[name], codes, err_msg=name)
+    with Micro(to_tflite(thin.program)) as micro:
+        np.testing.assert_array_equal(micro.invoke(inputs)[0], found[thin.program.outputs[0]])

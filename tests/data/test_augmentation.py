@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aqtaudio.data.augmentation import Augmentation, augment_audio, mask_features
 from aqtaudio.errors import BadInput
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 NOTHING = Augmentation(
     time_shift_ms=0.0,

@@ -13,7 +13,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.tasks.keywords.data import KeywordData
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 FRAMES, BANDS, HOP_MS = 6, 5, 20
 SHAPE = (FRAMES, BANDS)

@@ -14,7 +14,7 @@ from aqtaudio.data import reverberation
 from aqtaudio.data.mixing import Mixing, mix
 from aqtaudio.errors import BadInput
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 RATE_HZ = 8000
 SAMPLES = 2 * RATE_HZ

@@ -11,7 +11,7 @@ from aqtaudio.data.codecs import CODECS, coded
 from aqtaudio.data.narrowing import Narrowing, mu_law, narrowed, resampled
 from aqtaudio.errors import BadInput
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 HZ = 16000
 CLIPS = 6
 # One setting for all tests: other settings are compiled again.

@@ -13,7 +13,8 @@ from aqtaudio.data.phrase import understood
 from aqtaudio.errors import BadInput
 
 # Pairs that are one phone when written in IPA without a break, and R after an r-coloured vowel.
-_MERGE = {("T", "SH"), ("D", "ZH"), ("ER", "R"), ("AO", "IH")}
+# Whose IPA is another phone's too; unstressed AH before UH is OW as the British say it.
+_MERGE = {("T", "SH"), ("D", "ZH"), ("ER", "R"), ("AO", "IH"), ("AH", "UH")}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.band_spectrum import BandSpectrum
 from aqtaudio.settings import from_json, to_json
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 KINDS = {"spectrum": BandSpectrum(), "log": BandSpectrum(kind="log")}
 EACH = pytest.mark.parametrize("frontend", KINDS.values(), ids=KINDS)

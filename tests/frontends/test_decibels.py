@@ -22,7 +22,7 @@ from aqtaudio.frontends.decibels import (
 )
 from aqtaudio.settings import from_json, to_json
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 STUDENT = WindowDecibels()
 RAW = {"mean": (0.0,), "scale": (1.0,)}

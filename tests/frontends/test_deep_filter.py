@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.deep_filter import POWER_FLOOR, DeepFilterFeatures, DeepFilterState
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 HZ = 16_000
 PUBLISHED = DeepFilterFeatures()

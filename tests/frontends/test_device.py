@@ -12,7 +12,7 @@ from aqtaudio.frontends.micro import STEPS_PER_UNIT, MicroFrontend
 from aqtaudio.settings import differences, from_json, overlay, to_json
 from aqtaudio.training.preflight import require_trainable
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 MICRO = MicroFrontend(mean=(13.0, 12.0), scale=(6.5, 4.0))
 DUMPED = DeviceFeatures(

@@ -15,7 +15,7 @@ from aqtaudio.frontends.named import NAMED
 from aqtaudio.frontends.spectral import LogMel
 from aqtaudio.frontends.wave import WaveBlocks
 
-pytestmark = [pytest.mark.optimized(False), pytest.mark.usefixtures("on_gpu")]
+pytestmark = [pytest.mark.optimized("slow"), pytest.mark.usefixtures("on_gpu")]
 
 CLIPS, FRAMES = 3, 7  # shapes of no other test: see `on_gpu`
 MORE = {

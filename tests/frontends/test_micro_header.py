@@ -21,7 +21,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.runs.run import Run
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 C_COMPILER = shutil.which("gcc") or shutil.which("cc")

@@ -14,7 +14,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends import spectral
 from aqtaudio.frontends.spectral import LogMel, Mfcc
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 RAW = {"mean": (0.0,), "scale": (1.0,)}
 VARIANTS = {

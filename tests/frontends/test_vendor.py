@@ -20,7 +20,7 @@ from aqtaudio.frontends.vendor import VendorFrontend, persistent_trace
 from aqtaudio.runs.frontend_named import frontend_of
 from aqtaudio.settings import from_json, overlay, to_json
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 VENDOR = VendorFrontend()
 PLAIN = VendorFrontend(

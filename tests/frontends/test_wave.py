@@ -12,7 +12,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends.wave import QUIETEST_PEAK, WaveBlocks
 from aqtaudio.settings import from_json, to_json
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 PLAIN, LEVELLED = WaveBlocks(), WaveBlocks(peak=0.5)
 BLOCKS = 12
 

@@ -94,7 +94,15 @@ COUNTS: dict[str, tuple[nn.Module, tuple[int, int], int, Callable[[Layers], int]
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
+# Other widths and classes of what is counted every time.
+SLOW = ("tc_resnet_14_1.5", "matchbox_3x1x64_v2_35", "matchbox_3x2x64_v2_35", "mhatt_rnn_newer")
+SLOW += tuple(f"bc_resnet_{width}" for width in ("1.5", "2", "3", "6"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in COUNTS],
+)
 def test_parameters_are_the_published_ones(name: str):
     model, features, published, extra = COUNTS[name]
     layers = trainable(model, features)

@@ -10,7 +10,7 @@ from cases import PUBLISHED
 from aqtaudio.program.cost import OperationCost, cost, table
 from aqtaudio.program.program import Edge, Operation, Program
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 
 def ds_cnn_s(**options) -> Program:

@@ -18,7 +18,7 @@ from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.recording import record, require_recordable
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 PLAIN, SIGNED, SEPARABLE = SMALL_EMBEDDINGS
 # The model, the last layer in stripes, and how many. DS-CNN's first windows are strided, 10 by 4.

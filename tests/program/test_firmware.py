@@ -25,7 +25,7 @@ from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import W8A8
 from aqtaudio.vocabulary.recording import record
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 COMPILER = shutil.which("g++") or shutil.which("c++")
 ARENA = Arena(24_016, 20_000)

@@ -10,7 +10,7 @@ from jax import lax
 
 from aqtaudio.program import linear
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 # kernel, strides, dilation, padding
 GEOMETRIES = [

@@ -9,7 +9,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.look_ahead import look_ahead_frames, rows_of
 from aqtaudio.program.program import Program
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 CASES = {case.name: case for case in (SMALL, *SMALL_KEYWORDS, *SMALL_ENHANCERS)}
 # Frames that zeros stand for at the end of a clip, worked out layer by layer.

@@ -92,7 +92,7 @@ def test_a_constant_has_batch_one(constant: int):
             np.testing.assert_array_equal(operation.ours(codes, target), expected)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", DOTS)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_long_sums_of_extreme_codes_are_exact(bits: int, name: str):

@@ -14,7 +14,7 @@ from aqtaudio.program.kernels.call import Grid
 from aqtaudio.program.kernels.rescaling import in_float32
 from aqtaudio.program.program import Program
 
-pytestmark = [pytest.mark.optimized(False), pytest.mark.usefixtures("on_gpu")]
+pytestmark = [pytest.mark.optimized("slow"), pytest.mark.usefixtures("on_gpu")]
 
 RESULTS = Path(__file__).parents[2] / "results"
 ARTIFACTS = {

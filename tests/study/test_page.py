@@ -377,10 +377,13 @@ def many_rows(count):
 
 
 def test_five_thousand_rows_open_and_filter_in_two_seconds(browser, tmp_path):
-    """The best of three: other work on the machine is not the page's."""
+    """The best of up to three: other work on the machine is not the page's."""
     path = page_of(tmp_path, many_rows(5_000))
     assert path.stat().st_size < 8_000_000
-    opening = min(browser.open(path) for _ in range(3))
+    openings = [browser.open(path)]
+    while openings[-1] >= 2.0 and len(openings) < 3:
+        openings.append(browser.open(path))
+    opening = min(openings)
     filtering = browser.driver.execute_async_script("""
       const done = arguments[0], times = [];
       const shown = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));

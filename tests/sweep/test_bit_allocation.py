@@ -23,7 +23,7 @@ from aqtaudio.vocabulary.signal import start
 pytestmark = pytest.mark.optimized(False)
 
 # Per kind of model one of each form; the published sizes say nothing new.
-FAST = ("ds_cnn_small", "tc_resnet_small", "bc_resnet_small", "gru_small", "svdf_small")
+FAST = ("ds_cnn_small", "tc_resnet_small", "gru_small", "svdf_small")
 KINDS = [
     pytest.param(case, marks=() if case.name in FAST else pytest.mark.slow)
     for case in MODELS

@@ -1,6 +1,7 @@
 """A task that the package has never heard of goes through every command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from aqtaudio.commands.command_line import main
 from aqtaudio.data import manifest
 from aqtaudio.runs.network import RUNTIMES, network
 from aqtaudio.runs.run import Run
+from aqtaudio.settings import overlay
+from aqtaudio.training.loop import Trainer
 from aqtaudio.training.restore import restore
 
 TESTS = Path(__file__).parents[1]
@@ -133,6 +136,21 @@ def test_killed_and_resumed_is_undisturbed(run, folder, monkeypatch):
         _assert_same(ours, theirs)
     rows = [json.loads((x / "row.json").read_text()) for x in (out, run)]
     assert rows[0]["metrics"] == rows[1]["metrics"]
+
+
+def test_companions_resume(run, folder):
+    """The float phase, from the last checkpoint before its end: as if nothing had stopped it."""
+    again = Path(shutil.copytree(run, folder / "resumed"))
+    steps = EXPERIMENT.optimizer.steps
+    shutil.rmtree(again / "checkpoint/float" / str(steps))
+    assert (again / "checkpoint/float" / str(steps - EXPERIMENT.checkpoint_every)).is_dir()
+    data = Tones(EXPERIMENT.setup.clip_samples)
+    evaluation = data.evaluation_arrays(data.evaluation_list("val"))
+    alone = overlay(EXPERIMENT, {"recipe.mode": "float"})
+    Trainer(alone, data, again, evaluation).train()
+    _assert_same(*(restore(each, EXPERIMENT, "float") for each in (again, run)))
+    floating = [[line for line in lines(each) if line["phase"] == "float"] for each in (again, run)]
+    assert floating[0] == floating[1]
 
 
 def _assert_same(ours: dict, theirs: dict) -> None:

@@ -25,7 +25,7 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import clip, record
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 CASES = {case.name: case for case in SMALL_KEYWORDS}
 

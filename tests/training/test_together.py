@@ -22,7 +22,7 @@ from aqtaudio.training.traced import signature, traced_bits
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 MIXED = Recipe(
     rules=(

@@ -23,7 +23,7 @@ from aqtaudio.vocabulary.aqt_arithmetic import (
     zeros_floor,
 )
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 KEY = jax.random.key(0)
 NO_FLOOR = np.zeros(2, np.float32)

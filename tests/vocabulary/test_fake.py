@@ -11,7 +11,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.vocabulary.fake import FakeQuantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 W4A8 = pytest.param("w4a8", marks=pytest.mark.slow)
 

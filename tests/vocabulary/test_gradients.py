@@ -17,7 +17,7 @@ from aqtaudio.vocabulary.layers import Conv2D, Dense, DepthwiseConv2D, Input, Re
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 FLOATING = training_step(SMALL, Floating(), {})
 SHAPE = (9, 7, 3)

@@ -10,7 +10,7 @@ from aqtaudio.compression.fold import fold
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.layer_tree import flatten, unflatten
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 RECIPE = Recipe(rules=(Rule("block_1/pointwise", svd_penalty=0.1), Rule()))
 

@@ -19,7 +19,7 @@ from aqtaudio.vocabulary.layers import (
 )
 from aqtaudio.vocabulary.signal import Signal, start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 
 class Wrapped(nn.Module):

@@ -33,7 +33,7 @@ from aqtaudio.vocabulary.layers import GRU, Add, Attention, Conv2D, Dense, Input
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 FEATURES = (9,)
 

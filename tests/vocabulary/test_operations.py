@@ -21,7 +21,7 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record, record_real
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 BATCH = 8
 QUICK = {

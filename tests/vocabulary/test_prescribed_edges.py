@@ -69,7 +69,11 @@ def test_in_float_it_is_a_maximum(features, params):
     np.testing.assert_allclose(leaky, np.maximum(np.where(conv > 0, conv, 0.2 * conv), -0.4))
 
 
-@pytest.mark.parametrize("recipe", [W8A8, W4A8, low_rank("conv", 0.0, 0.9)], ids=["8", "4", "rank"])
+@pytest.mark.parametrize(
+    "recipe",
+    [W8A8, pytest.param(W4A8, marks=pytest.mark.slow), low_rank("conv", 0.0, 0.9)],
+    ids=["8", "4", "rank"],
+)
 def test_micro_has_the_same_integers(features, params, recipe):
     ranges = calibrated(MODEL, params, [features], recipe)
     assert "output" not in ranges.get("conv", {}) and "input" not in ranges

@@ -25,7 +25,7 @@ from aqtaudio.vocabulary.edge_grids import edge_grid
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 INT8_DOT = re.compile(
     r"stablehlo\.dot_general .*\(tensor<[0-9x]+xi8>, tensor<[0-9x]+xi8>\) -> tensor<[0-9x]+xi32>"

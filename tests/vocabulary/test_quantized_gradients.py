@@ -25,7 +25,7 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.signal import start
 
 pytestmark = [
-    pytest.mark.optimized(False),
+    pytest.mark.optimized("slow"),
     pytest.mark.filterwarnings("ignore:Implicit conversion"),  # of aqtp 0.9.0
 ]
 

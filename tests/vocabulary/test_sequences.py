@@ -19,7 +19,7 @@ from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
 from aqtaudio.vocabulary.upsampling import from_transposed
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 FRAMES = 6
 

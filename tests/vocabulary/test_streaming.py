@@ -22,7 +22,7 @@ from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 CLIPS, FRAMES = 3, 24
 RECIPE = Recipe(rules=(Rule(calibration="max"),))

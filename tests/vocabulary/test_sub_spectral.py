@@ -12,7 +12,7 @@ from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.layers import EPSILON, Input, SubSpectralNorm
 from aqtaudio.vocabulary.signal import Signal, start
 
-pytestmark = pytest.mark.optimized(False)
+pytestmark = pytest.mark.optimized("slow")
 
 
 class Net(nn.Module):

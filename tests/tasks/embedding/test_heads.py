@@ -23,6 +23,8 @@ from aqtaudio.runs.export import keep
 from aqtaudio.runs.join import join
 from aqtaudio.runs.network import interpret, network
 from aqtaudio.runs.run import Run
+from aqtaudio.runs.train import train
+from aqtaudio.settings import overlay
 from aqtaudio.tasks.embedding.embed import of_recording
 from aqtaudio.tasks.keywords.task import Keywords
 
@@ -46,20 +48,24 @@ def _write_words(folder: Path) -> None:
     made.save()
 
 
-@pytest.fixture(scope="module")
-def head(once, run, words) -> Run:
-    experiment = Experiment(
+def experiment_of(run: Run) -> Experiment:
+    """A head of fresh weights, trained in integers alone."""
+    return Experiment(
         model=EmbeddingHead(width=4, hidden=5),
         task=Keywords(("yes", "no"), clip_ms=655),
         frontend=Embedded(run=str(run.path)),
-        optimizer=STEPS,
-        finetune=dataclasses.replace(STEPS, steps=2),
+        optimizer=dataclasses.replace(STEPS, steps=0),
+        finetune=STEPS,
         calibration_batches=1,
         stream_block_frames=1,
         evaluate_every=4,
         checkpoint_every=4,
     )
-    return Run(once("head", trains(experiment, words)))
+
+
+@pytest.fixture(scope="module")
+def head(once, run, words) -> Run:
+    return Run(once("head", trains(experiment_of(run), words)))
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +107,16 @@ def test_the_heads_input_is_on_the_encoders_grid(run, head):
     taken = head.program.edges[head.program.inputs[0]]
     given = run.program.edges[run.program.outputs[0]]
     assert taken.grid == given.grid
+
+
+@pytest.mark.slow
+def test_both_phases_are_trained(run, words, tmp_path):
+    both = overlay(experiment_of(run), {"optimizer.steps": 4})
+    trained = train(both, [words], tmp_path / "head", say=lambda text: None)
+    row = json.loads((trained.path / "row.json").read_text())
+    assert row["parity"]["mismatches"] == 0
+    lines = [json.loads(x) for x in (trained.path / "metrics.jsonl").read_text().splitlines()]
+    assert {line["phase"] for line in lines if "loss" in line} == {"float", "quantized"}
 
 
 def test_joined_they_say_what_the_head_says(head, whole, words):

@@ -31,7 +31,8 @@ from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.tasks.sound_file import Streams, convert_file
 from aqtaudio.training.course import Course
 
-pytestmark = pytest.mark.slow  # the run below takes minutes to compile
+# The run below takes long to compile; test_exactness.py has the integers of such, optimized.
+pytestmark = [pytest.mark.slow, pytest.mark.optimized(False)]
 
 MODELS = "aqtaudio.tasks.sound_quality.models_are_installed"
 PHASE = Optimizer(steps=2, batch_size=4, learning_rate=1e-3, warmup_steps=1)
