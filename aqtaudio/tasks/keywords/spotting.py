@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.augmentation import mask_features
 from aqtaudio.data.conditions import Change
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.detector import DetectorSettings
@@ -70,6 +71,9 @@ class Spotting(Keywords):
       teacher: directory of another detector of the same words, which streams: a head joined with
         its encoder. What it says of every window is learned beside the truth. "": of none.
       teacher_weight: of the divergence from its answers.
+      speed_change: scenes of a keyword's clip, but the first, play it faster or slower by this
+        share at most.
+      masked: features of windows are masked as `augmentation.spec_*` say; voices are few.
     """
 
     item: ClassVar[type] = SceneItem
@@ -90,6 +94,8 @@ class Spotting(Keywords):
     alarms_per_hour: float = 1.0
     teacher: str = added("")
     teacher_weight: float = added(1.0)
+    speed_change: float = added(0.0)
+    masked: bool = added(False)
 
     def __post_init__(self):
         super().__post_init__()
@@ -102,6 +108,7 @@ class Spotting(Keywords):
             ("feature_noise", 0, 10),
             ("alarms_per_hour", 0.001, 100),
             ("teacher_weight", 0, 100),
+            ("speed_change", 0, 0.5),
         ):
             if not least <= getattr(self, name) <= most:
                 raise BadInput(
@@ -137,7 +144,7 @@ class Spotting(Keywords):
         self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]
     ) -> SpottingData:
         """Recordings of the words and of anything else."""
-        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard
+        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard, self.speed_change
         return SpottingData.load(folders, self.keywords, *how)
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
@@ -170,7 +177,10 @@ class Spotting(Keywords):
         features, numbers, *taught = batch
         noise = jax.random.normal(key, features.shape)
         targets = (numbers, taught[0]) if taught else numbers
-        return features + self.feature_noise * given * noise, targets
+        noisy = features + self.feature_noise * given * noise
+        if self.masked:
+            noisy = mask_features(jax.random.fold_in(key, 1), noisy, setup.augmentation)
+        return noisy, targets
 
     def objective(
         self,
