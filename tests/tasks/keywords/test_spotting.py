@@ -105,7 +105,7 @@ def test_who_speaks_beside_the_word():
 
 
 def test_words_at_other_speeds():
-    """A clip's first scene is as it was; of the others pitch and length change by the same share."""
+    """A first scene is as it was; of the others pitch and length change by the same share."""
     plain = scenes.scenes_of("a", 6000, RATE_HZ, True, 40)
     assert plain == scenes.scenes_of("a", 6000, RATE_HZ, True, 40, speed_change=0.0)
     changed = scenes.scenes_of("a", 6000, RATE_HZ, True, 40, speed_change=0.2)
