@@ -35,8 +35,8 @@ EXPERIMENT = dataclasses.replace(
     ),
     frontend=NAMED["micro-esphome"],
     stream_block_frames=FRAMES,
-    optimizer=dataclasses.replace(BASE.optimizer, steps=6000),
-    finetune=dataclasses.replace(BASE.finetune, steps=800),
+    optimizer=dataclasses.replace(BASE.optimizer, steps=3000),
+    finetune=dataclasses.replace(BASE.finetune, steps=400),
     evaluate_every=1000,
     checkpoint_every=250,
 )
