@@ -6,9 +6,10 @@ negatives of a batch only the hardest count.
 """
 
 import dataclasses
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.settings import added
+from aqtaudio.tasks.keywords.robustness import robustness
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
 from aqtaudio.tasks.keywords.spotting_data import (
     LATE_MS,
@@ -321,8 +323,41 @@ class Spotting(Keywords):
           those with another word that ring, and false alarms of all words per hour of other sound;
           "counts" [how many, of].
         """
-        usual = self.scores(network, data, items, setup)["words"]
-        thresholds = np.asarray([usual[word]["threshold"] for word in self.keywords])
+        return self._under(
+            self._usual(network, data, items, setup), network, data, items, setup, change
+        )
+
+    def robustness(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """As of any keyword run; the thresholds are found once."""
+        setup.require_audio()
+        usual = self._usual(network, data, items, setup)
+        under = functools.partial(self._under, usual, network, data, items, setup)
+        return {"n": len(items), "conditions": robustness(under, data.noises(split), say)}
+
+    def _usual(
+        self, network: Network, data: SpottingData, items: Sequence[SceneItem], setup: Setup
+    ) -> np.ndarray:
+        """The threshold of each word in scenes as training makes them, a logit: [W]."""
+        words = self.scores(network, data, items, setup)["words"]
+        return np.asarray([words[word]["threshold"] for word in self.keywords])
+
+    def _under(
+        self,
+        thresholds: np.ndarray,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
         features, numbers, ends_ms, labels = data.changed(items, change)
         peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
         rings, is_word = peaks > thresholds, np.asarray([is_word_label(label) for label in labels])

@@ -12,6 +12,7 @@ from corpus import EXPERIMENT, trains
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import cache_folder, manifest
 from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.data.conditions import conditions
 from aqtaudio.data.labels import is_word_label
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
@@ -214,17 +215,24 @@ def test_bad_settings(tone_corpus, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_robustness(run, kept, tone_corpus):
+def test_robustness(run, kept, tone_corpus, monkeypatch):
     task, setup = TASK, SPOTTING.setup
     data = task.load([tone_corpus], setup, ("val",))
     items = run.items(data, "val")
     with network(run, "integer") as opened:
         usual = task.under(opened, data, items, setup, lambda clips: clips)
         still = task.under(opened, data, items, setup, np.zeros_like)
+        (loud,) = conditions(())[6:7]
+        monkeypatch.setattr("aqtaudio.tasks.keywords.robustness.conditions", lambda noises: [loud])
+        table = task.robustness(opened, data, items, setup, "val", lambda text: None)
+        (row,) = table["conditions"]
+        alone = task.under(opened, data, items, setup, loud.change)
     assert usual["figures"]["low"] > 0.7 and usual["counts"]["low"][1] == 12
     assert usual["counts"]["other words ring"][1] == 24
     assert "false alarms per hour" in usual["figures"]
     assert still["figures"]["low"] in (0.0, 1.0)  # all scenes are alike
+    assert row["name"] == "level -10 dBFS" and table["n"] == len(items)
+    assert {name: row[name] for name in alone} == alone
 
 
 def test_words_that_training_does_not_hear(tone_corpus):
