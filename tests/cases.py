@@ -93,6 +93,13 @@ SMALL_KEYWORDS = (
     Case("bc_resnet_small_causal", _BC.clone(causal=True), (8, 40), 764, 26_904),
     Case("matchbox_net_small", _MATCHBOX, (12, 10), 464, 4424),
     Case("matchbox_net_small_causal", _MATCHBOX.clone(causal=True), (12, 10), 464, 4424),
+    Case(
+        "matchbox_net_small_strided",
+        _MATCHBOX.clone(causal=True, first_stride=3, first_full=True),
+        (12, 10),
+        584,
+        2016,
+    ),
     Case("ds_cnn_small_causal", SMALL.model.clone(causal=True), (20, 10), 668, 29_632),
     Case("crnn_small", _CRNN, (10, 8), 469, 2916),
     Case("crnn_small_causal", _CRNN.clone(causal=True), (10, 8), 469, 6084),

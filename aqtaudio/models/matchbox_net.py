@@ -9,6 +9,7 @@ one tap more. With 40 features and 12 classes that has 71,684 parameters, 87,236
 
 import flax.linen as nn
 
+from aqtaudio.settings import added
 from aqtaudio.vocabulary.layers import (
     Add,
     Conv2D,
@@ -32,6 +33,9 @@ class MatchboxNet(nn.Module):
       kernels: frames that each residual block's convolutions see.
       last_kernel: frames that the block after them sees, dilated by 2.
       causal: whether no frame sees a later one.
+      first_stride: frames that the first block takes for each that it puts out.
+      first_full: the first block is one convolution over all features instead of a separable one,
+        which would leave a stride only a weighted mean of each feature.
     """
 
     classes: int = 12
@@ -41,13 +45,20 @@ class MatchboxNet(nn.Module):
     kernels: tuple[int, ...] = (13, 15, 17)
     last_kernel: int = 29
     causal: bool = False
+    first_stride: int = added(1)
+    first_full: bool = added(False)
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         frames, features = x.shape
         padding: Padding = "CAUSAL" if self.causal else "SAME"
         x = Input((frames, 1, features), name="input")(x)
-        x = _Separable(2 * self.width, self.first_kernel, padding, name="first")(x)
+        strides = (self.first_stride, 1)
+        if self.first_full:
+            size = (self.first_kernel, 1)
+            x = Conv2D(2 * self.width, size, strides, padding=padding, name="first")(x)
+        else:
+            x = _Separable(2 * self.width, self.first_kernel, padding, strides, name="first")(x)
         for number, kernel in enumerate(self.kernels, 1):
             x = _Residual(self.width, kernel, self.repeats, padding, name=f"block_{number}")(x)
         x = _Separable(2 * self.width, self.last_kernel, padding, dilation=2, name="dilated")(x)
@@ -62,6 +73,7 @@ class _Separable(nn.Module):
     channels: int
     kernel: int
     padding: Padding
+    strides: tuple[int, int] = (1, 1)
     dilation: int = 1
     relu: bool = True
 
@@ -69,6 +81,7 @@ class _Separable(nn.Module):
     def __call__(self, x: Signal) -> Signal:
         x = DepthwiseConv2D(
             (self.kernel, 1),
+            self.strides,
             dilation=(self.dilation, 1),
             padding=self.padding,
             relu=False,

@@ -55,6 +55,7 @@ BLOCKS = {
     "tc_resnet_small_causal": 8,
     "bc_resnet_small_causal": 1,
     "matchbox_net_small_causal": 1,
+    "matchbox_net_small_strided": 3,
     "crnn_small_causal": 1,
     "gru_small": 1,
     "svdf_small": 1,

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from corpus import STREAM, write_corpus
-from esphome_run import EXPERIMENT
+from esphome_run import EXPERIMENT, write_run
 
 from aqtaudio.commands.command_line import main
+from aqtaudio.detection import stored
 from aqtaudio.detection.detector import Detector, DetectorSettings
 from aqtaudio.errors import BadInput
 from aqtaudio.experiment import save_json
@@ -20,6 +23,7 @@ from aqtaudio.runs.esphome import Cutoff, Maker, cutoff, manifest, require_serva
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
 from aqtaudio.settings import overlay
+from aqtaudio.tasks.keywords.spotting import Spotting
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.keywords.word_threshold import WordNetwork
 from aqtaudio.tasks.stream import Framer, Stream
@@ -96,6 +100,67 @@ def test_what_the_device_makes_of_a_cutoff_is_the_threshold(share: float):
 )
 def test_scratch_covers_what_releases_of_esp_nn_ask_for(kind, source, target, taps, least):
     assert scratch_bytes(kind, source, target, taps) >= least
+
+
+# A spotting run: what comes out of the file is what `detect` found its thresholds on.
+
+SPOTTING = dataclasses.replace(
+    EXPERIMENT, task=Spotting(("hey low", "high"), clip_ms=510), stream_context_clips=0
+)
+
+
+@pytest.fixture(scope="module")
+def spotting_run(once) -> Path:
+    return once("esphome_spotting", lambda folder: write_run(folder, SPOTTING))
+
+
+@pytest.fixture
+def cutoffs(monkeypatch) -> list[dict[str, Cutoff]]:
+    """Those of every export; no files are written."""
+    found: list[dict[str, Cutoff]] = []
+    name = "aqtaudio.runs.esphome.export_esphome"
+    monkeypatch.setattr(name, lambda run, out, cutoffs, maker: found.append(cutoffs))
+    return found
+
+
+def test_cutoffs_of_a_spotting_run_are_its_own(spotting_run, tmp_path, cutoffs, capsys):
+    run = shutil.copytree(spotting_run, tmp_path / "run")
+    export = ["export", str(run), "--to", "esphome", "--out", str(tmp_path / "pairs")]
+    assert main(export) == 0
+    assert "0.5 is a guess" in capsys.readouterr().err
+    settings = {
+        "hey low": DetectorSettings(smoothing_ms=80.0, threshold=0.75),
+        "high": DetectorSettings(smoothing_ms=150.0, threshold=0.9),
+    }
+    words = {word: dataclasses.asdict(each) for word, each in settings.items()}
+    stored.write(run, {"words": words})
+    assert main(export) == 0
+    assert str(run / stored.NAME) in capsys.readouterr().err
+    assert main([*export, "--cutoff", "0.6"]) == 0
+    assert main([*export, "--smoothing-ms", "150"]) == 0
+    assert "0.5 is a guess" in capsys.readouterr().err
+    # 80 ms are three calls of 30 ms; 0.75 is byte 192, which has to be above the level.
+    assert cutoffs == [
+        {"hey low": Cutoff(127, 3), "high": Cutoff(127, 3)},
+        {"hey low": Cutoff(191, 3), "high": Cutoff(230, 5)},
+        {"hey low": Cutoff(153, 3), "high": Cutoff(153, 3)},
+        {"hey low": Cutoff(127, 5), "high": Cutoff(127, 5)},
+    ]
+    assert main([*export, "--negatives", str(tmp_path)]) == 2
+    assert "--negatives DIR are heard beside --data DIR" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_cutoffs_of_a_spotting_run_are_found(once, corpus, tmp_path, cutoffs, capsys):
+    """On clips, as `detect` does, though the run's own list is of scenes."""
+    experiment = overlay(SPOTTING, {"task.keywords": "low,high"})
+    run = write_run(tmp_path / "run", experiment)
+    export = ["export", str(run), "--to", "esphome", "--out", str(tmp_path / "pairs")]
+    assert main([*export, "--data", str(corpus), "--negatives", str(corpus)]) == 0
+    told = capsys.readouterr().err
+    assert len(cutoffs) == 1 and set(cutoffs[0]) == {"low", "high"}
+    assert all(each.window_blocks == 3 for each in cutoffs[0].values())
+    assert re.search(r"high: threshold \S+; missed \d+ of 12, \d+ false alarms in ", told)
 
 
 # One word of tones at 16 kHz, from the training to the device's runtime.

@@ -53,12 +53,14 @@ class Scene:
       start_sample: of the part that is heard.
       turn: which scene of this part, each in another noise.
       word: it holds an isolated word, which has a beginning and an end; else sound of any kind.
+      speed: at which it is played; pitch and formants follow, as of another speaker.
     """
 
     path: str
     start_sample: int
     turn: int
     word: bool
+    speed: float = 1.0
 
     @property
     def key(self) -> int:
@@ -80,12 +82,26 @@ class Placed:
     ends_ms: np.ndarray
 
 
-def scenes_of(path: str, samples: int, rate_hz: int, word: bool, turns: int) -> list[Scene]:
-    """The scenes of a recording: `turns` of a word, or one of every part of a longer sound."""
+def scenes_of(
+    path: str, samples: int, rate_hz: int, word: bool, turns: int, speed_change: float = 0.0
+) -> list[Scene]:
+    """The scenes of a recording: `turns` of a word, or one of every part of a longer sound.
+
+    `speed_change`: all turns of a word but the first are played faster or slower, by this share at
+    most.
+    """
     if word:
-        return [Scene(path, 0, turn, True) for turn in range(turns)]
+        found = [Scene(path, 0, turn, True) for turn in range(turns)]
+        if not speed_change:
+            return found
+        return found[:1] + [_at_speed(scene, speed_change) for scene in found[1:]]
     length = SCENE_MS * rate_hz // 1000
     return [Scene(path, n * length, 0, False) for n in range(max(1, samples // length))]
+
+
+def _at_speed(scene: Scene, change: float) -> Scene:
+    rng = np.random.default_rng([scene.key, 2])
+    return dataclasses.replace(scene, speed=1.0 + float(rng.uniform(-change, change)))
 
 
 def placed(
@@ -96,7 +112,9 @@ def placed(
 ) -> Placed:
     """Scenes of recordings, int16 [N] each. `talkers`: running speech, for scenes with a word."""
     found = [
-        _word(clip, rate_hz) if scene.word else _part(clip, scene.start_sample, rate_hz)
+        _word(_played(clip, scene.speed, rate_hz), rate_hz)
+        if scene.word
+        else _part(clip, scene.start_sample, rate_hz)
         for scene, clip in zip(scenes, samples, strict=True)
     ]
     audio, starts, ends = zip(*found, strict=True)
@@ -107,6 +125,14 @@ def placed(
         for scene, heard, start, end in zip(scenes, audio, starts, ends, strict=True)
     ]
     return Placed(np.stack(audio), np.asarray(starts), np.asarray(ends))
+
+
+def _played(clip: np.ndarray, speed: float, rate_hz: int) -> np.ndarray:
+    if speed == 1.0:
+        return clip
+    import soxr  # only training asks
+
+    return soxr.resample(clip, rate_hz * speed, rate_hz)
 
 
 def _word(clip: np.ndarray, rate_hz: int) -> tuple[np.ndarray, float, float]:

@@ -6,9 +6,10 @@ negatives of a batch only the hardest count.
 """
 
 import dataclasses
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aqtaudio.data.augmentation import mask_features
 from aqtaudio.data.conditions import Change
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.detection.detector import DetectorSettings
@@ -25,6 +27,7 @@ from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.settings import added
+from aqtaudio.tasks.keywords.robustness import robustness
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
 from aqtaudio.tasks.keywords.spotting_data import (
     LATE_MS,
@@ -70,6 +73,9 @@ class Spotting(Keywords):
       teacher: directory of another detector of the same words, which streams: a head joined with
         its encoder. What it says of every window is learned beside the truth. "": of none.
       teacher_weight: of the divergence from its answers.
+      speed_change: scenes of a keyword's clip, but the first, play it faster or slower by this
+        share at most.
+      masked: features of windows are masked as `augmentation.spec_*` say; voices are few.
     """
 
     item: ClassVar[type] = SceneItem
@@ -90,6 +96,8 @@ class Spotting(Keywords):
     alarms_per_hour: float = 1.0
     teacher: str = added("")
     teacher_weight: float = added(1.0)
+    speed_change: float = added(0.0)
+    masked: bool = added(False)
 
     def __post_init__(self):
         super().__post_init__()
@@ -102,6 +110,7 @@ class Spotting(Keywords):
             ("feature_noise", 0, 10),
             ("alarms_per_hour", 0.001, 100),
             ("teacher_weight", 0, 100),
+            ("speed_change", 0, 0.5),
         ):
             if not least <= getattr(self, name) <= most:
                 raise BadInput(
@@ -137,7 +146,7 @@ class Spotting(Keywords):
         self, folders: Sequence[Path], setup: Setup, splits: Sequence[str]
     ) -> SpottingData:
         """Recordings of the words and of anything else."""
-        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard
+        how = setup, splits, self.mixing, self.scenes_per_clip, self.never_heard, self.speed_change
         return SpottingData.load(folders, self.keywords, *how)
 
     def prepared(self, data: SpottingData, setup: Setup) -> SpottingData:
@@ -170,7 +179,10 @@ class Spotting(Keywords):
         features, numbers, *taught = batch
         noise = jax.random.normal(key, features.shape)
         targets = (numbers, taught[0]) if taught else numbers
-        return features + self.feature_noise * given * noise, targets
+        noisy = features + self.feature_noise * given * noise
+        if self.masked:
+            noisy = mask_features(jax.random.fold_in(key, 1), noisy, setup.augmentation)
+        return noisy, targets
 
     def objective(
         self,
@@ -311,8 +323,41 @@ class Spotting(Keywords):
           those with another word that ring, and false alarms of all words per hour of other sound;
           "counts" [how many, of].
         """
-        usual = self.scores(network, data, items, setup)["words"]
-        thresholds = np.asarray([usual[word]["threshold"] for word in self.keywords])
+        return self._under(
+            self._usual(network, data, items, setup), network, data, items, setup, change
+        )
+
+    def robustness(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        split: str,
+        say: Callable[[str], None],
+    ) -> Scores:
+        """As of any keyword run; the thresholds are found once."""
+        setup.require_audio()
+        usual = self._usual(network, data, items, setup)
+        under = functools.partial(self._under, usual, network, data, items, setup)
+        return {"n": len(items), "conditions": robustness(under, data.noises(split), say)}
+
+    def _usual(
+        self, network: Network, data: SpottingData, items: Sequence[SceneItem], setup: Setup
+    ) -> np.ndarray:
+        """The threshold of each word in scenes as training makes them, a logit: [W]."""
+        words = self.scores(network, data, items, setup)["words"]
+        return np.asarray([words[word]["threshold"] for word in self.keywords])
+
+    def _under(
+        self,
+        thresholds: np.ndarray,
+        network: Network,
+        data: SpottingData,
+        items: Sequence[SceneItem],
+        setup: Setup,
+        change: Change,
+    ) -> dict[str, Any]:
         features, numbers, ends_ms, labels = data.changed(items, change)
         peaks, hours = self._peaks(network, features, numbers, ends_ms, setup)
         rings, is_word = peaks > thresholds, np.asarray([is_word_label(label) for label in labels])

@@ -94,9 +94,11 @@ class SpottingData:
         setup: Setup,
         mixing: Mixing,
         scenes_per_clip: int,
+        speed_change: float = 0.0,
     ):
         self.keywords, self.sample_rate_hz = tuple(keywords), setup.frontend.sample_rate_hz
         self._setup, self._mixing, self._turns = setup, mixing, scenes_per_clip
+        self._speed_change = speed_change
         order = sorted(range(len(recordings)), key=lambda row: recordings[row].path)
         self._recordings = [recordings[row] for row in order]
         self._samples = [samples[row] for row in order]
@@ -117,6 +119,7 @@ class SpottingData:
         mixing: Mixing,
         scenes_per_clip: int,
         unheard: Unheard | None = None,
+        speed_change: float = 0.0,
     ) -> "SpottingData":
         """Reads recordings of the splits; those in whose transcript a keyword is are left out.
 
@@ -143,7 +146,7 @@ class SpottingData:
         rate_hz = setup.frontend.sample_rate_hz
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(lambda row: audio.load_int16(row.file, rate_hz), rows))
-        return cls(rows, samples, keywords, setup, mixing, scenes_per_clip)
+        return cls(rows, samples, keywords, setup, mixing, scenes_per_clip, speed_change)
 
     # Scenes.
 
@@ -162,7 +165,8 @@ class SpottingData:
                 word = is_word_label(label)
                 many = turns if label in self.keywords else 1
                 path = recording.path
-                found += made.scenes_of(path, count, self.sample_rate_hz, word, many)
+                how = self.sample_rate_hz, word, many, self._speed_change
+                found += made.scenes_of(path, count, *how)
         return found
 
     def rendered(self, scenes: Sequence[Scene], say: Say | None = None) -> Rendered:

@@ -11,6 +11,8 @@ from corpus import EXPERIMENT, trains
 
 from aqtaudio.commands.command_line import main
 from aqtaudio.data import cache_folder, manifest
+from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.data.conditions import conditions
 from aqtaudio.data.labels import is_word_label
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.errors import BadInput
@@ -103,6 +105,41 @@ def test_who_speaks_beside_the_word():
     np.testing.assert_array_equal(again - alone.audio.astype(int), beside[7:9])
 
 
+def test_words_at_other_speeds():
+    """A first scene is as it was; of the others pitch and length change by the same share."""
+    plain = scenes.scenes_of("a", 6000, RATE_HZ, True, 40)
+    assert plain == scenes.scenes_of("a", 6000, RATE_HZ, True, 40, speed_change=0.0)
+    changed = scenes.scenes_of("a", 6000, RATE_HZ, True, 40, speed_change=0.2)
+    speeds = np.asarray([scene.speed for scene in changed])
+    assert changed[0] == plain[0] and len(set(speeds)) == 40
+    assert 0.8 <= speeds.min() < 0.85 and 1.15 < speeds.max() <= 1.2
+    clip = np.zeros(6000, np.int16)
+    clip[2000:4000] = 8000 * np.sin(2 * np.pi * 1000 / RATE_HZ * np.arange(2000))
+    found = scenes.placed(changed, [clip] * 40, RATE_HZ)
+    np.testing.assert_allclose(found.ends_ms - found.starts_ms, 250 / speeds, atol=25)
+    heard_hz = np.abs(np.fft.rfft(found.audio)).argmax(1) * RATE_HZ / found.audio.shape[1]
+    np.testing.assert_allclose(heard_hz, 1000 * speeds, rtol=0.01)
+
+
+def test_masked_windows(data):
+    """Stretches of bands and frames are zero, others as without; of another key other ones."""
+    changes = {"augmentation": Augmentation(spec_time_masks=1, spec_frequency_masks=1)}
+    setup = dataclasses.replace(SPOTTING.setup, **changes)
+    masked = dataclasses.replace(TASK, masked=True)
+    features, numbers = np.ones((64, *setup.feature_shape), np.float32), np.zeros(64, np.int32)
+    deviations = np.ones(features.shape[-1], np.float32)
+
+    def windows(task: Spotting, key: int) -> np.ndarray:
+        batch = features, numbers
+        return np.asarray(task.examples(jax.random.key(key), batch, deviations, setup)[0])
+
+    plain, seen = windows(TASK, 0), windows(masked, 0)
+    gone = seen == 0
+    assert 0.05 < gone.mean() < 0.6 and (plain != 0).all()
+    np.testing.assert_array_equal(seen[~gone], plain[~gone])
+    assert (gone != (windows(masked, 1) == 0)).any()
+
+
 def test_long_sound_is_cut_without_overlap():
     cut = scenes.scenes_of("a", 5 * 12 * RATE_HZ + 100, RATE_HZ, False, 3)
     assert [scene.start_sample for scene in cut] == [n * 5 * RATE_HZ for n in range(12)]
@@ -166,6 +203,7 @@ def test_bad_settings(tone_corpus, tmp_path):
         ({"task.clip_ms": 4800}, "up to 4520"),
         ({"stream_block_frames": 0}, "streams"),
         ({"task.hardest": 0.0}, "task.hardest"),
+        ({"task.speed_change": 0.6}, "task.speed_change is 0.6; allowed: 0 to 0.5"),
         ({"task.keywords": "none"}, "label 'none' has no clips"),
     )
     from aqtaudio.runs.train import train
@@ -177,17 +215,24 @@ def test_bad_settings(tone_corpus, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_robustness(run, kept, tone_corpus):
+def test_robustness(run, kept, tone_corpus, monkeypatch):
     task, setup = TASK, SPOTTING.setup
     data = task.load([tone_corpus], setup, ("val",))
     items = run.items(data, "val")
     with network(run, "integer") as opened:
         usual = task.under(opened, data, items, setup, lambda clips: clips)
         still = task.under(opened, data, items, setup, np.zeros_like)
+        (loud,) = conditions(())[6:7]
+        monkeypatch.setattr("aqtaudio.tasks.keywords.robustness.conditions", lambda noises: [loud])
+        table = task.robustness(opened, data, items, setup, "val", lambda text: None)
+        (row,) = table["conditions"]
+        alone = task.under(opened, data, items, setup, loud.change)
     assert usual["figures"]["low"] > 0.7 and usual["counts"]["low"][1] == 12
     assert usual["counts"]["other words ring"][1] == 24
     assert "false alarms per hour" in usual["figures"]
     assert still["figures"]["low"] in (0.0, 1.0)  # all scenes are alike
+    assert row["name"] == "level -10 dBFS" and table["n"] == len(items)
+    assert {name: row[name] for name in alone} == alone
 
 
 def test_words_that_training_does_not_hear(tone_corpus):
