@@ -147,6 +147,7 @@ ADDED = {
     "recipe.kernels": "reference",
     "recipe.stripes": 3,
     "recipe.striped_to": "pool_1",
+    "recipe.loops": True,
     "frontend.mel_scale": "slaney",
     "frontend.mel_norm": "area",
     "frontend.level": "running",

@@ -132,7 +132,17 @@ class Program:
         return sum(self.edges[op.output].bytes for op in self.states)
 
     def to_json(self) -> dict[str, Any]:
-        """The structure without the arrays: what `program.json` shows."""
+        """The structure without the arrays: what `program.json` shows.
+
+        Of arrays that are equal one is kept; the others say under which name.
+        """
+        names: dict[Any, str] = {}
+
+        def told(name: str, array: np.ndarray) -> dict[str, Any]:
+            found = {"dtype": str(array.dtype), "shape": list(array.shape)}
+            kept = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+            return found if kept == name else found | {"kept": kept}
+
         return {
             "format": FORMAT,
             "inputs": list(self.inputs),
@@ -147,32 +157,24 @@ class Program:
                     "output": op.output,
                     "attributes": dict(op.attributes),
                     "constants": {
-                        key: {"dtype": str(array.dtype), "shape": list(array.shape)}
+                        key: told(f"{index}/{key}", np.asarray(array))
                         for key, array in op.constants.items()
                     },
                 }
-                for op in self.operations
+                for index, op in enumerate(self.operations)
             ],
         }
 
 
 def save(program: Program, path: Path) -> None:
-    """Writes `path` (.npz: structure and arrays) and a readable `.json` beside it.
-
-    Arrays that are equal are written once: an array's entry may say under which name it is kept.
-    """
-    structure, arrays = program.to_json(), {}
-    names: dict[Any, str] = {}
-    for index, (op, told) in enumerate(
-        zip(program.operations, structure["operations"], strict=True)
-    ):
-        for key, array in op.constants.items():
-            array, name = np.asarray(array), f"{index}/{key}"
-            kept = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
-            if kept == name:
-                arrays[name] = array
-            else:
-                told["constants"][key]["kept"] = kept
+    """Writes `path` (.npz: structure and arrays) and a readable `.json` beside it."""
+    structure = program.to_json()
+    arrays = {
+        f"{index}/{key}": np.asarray(program.operations[index].constants[key])
+        for index, op in enumerate(structure["operations"])
+        for key, told in op["constants"].items()
+        if "kept" not in told
+    }
     text = json.dumps(structure, indent=1)
     found = np.frombuffer(text.encode(), np.uint8)
     write_arrays(path, {"structure": found, **arrays})

@@ -154,8 +154,11 @@ def test_a_mask_has_no_signal_to_noise_ratio():
 
 def test_runs_of_filters_keep_their_ids():
     """The setting has another type now; what a run is told apart by is the same text."""
-    for file in sorted((ROOT / "results/denoise/artifacts").glob("*/config.json")):
-        value = identity(load_config(file))["task"]["filtering"]
+    files = sorted((ROOT / "results/denoise/artifacts").glob("*/config.json"))
+    every = [identity(load_config(file))["task"]["filtering"] for file in files]
+    found = [value for value in every if not value["type"].endswith("Masking")]
+    assert found
+    for value in found:
         assert value["type"] == "aqtaudio.enhancement.filtering:Filtering"
         names = ["type", "taps", "ahead", "gains", "post_filter", "attenuation_limit_db"]
         assert list(value) == names
