@@ -46,6 +46,13 @@ def recorded(name: str, precision: str) -> Program:
     return record(case.model, variables, case.features, RECIPES[precision])
 
 
+@functools.cache
+def files(name: str, precision: str) -> tuple[bytes, bytes]:
+    """With loops and without."""
+    before = recorded(name, precision)
+    return to_tflite(looped(before)), to_tflite(before)
+
+
 def codes_of(program: Program) -> np.ndarray:
     """Every code, at random."""
     edge = program.edges[program.inputs[0]]
@@ -66,7 +73,7 @@ def test_integers_stay(name: str, precision: str):
     expected = Executor(before)(codes)
     np.testing.assert_array_equal(Executor(after)(codes), expected)
     assert np.ptp(expected.astype(int), axis=0).max() > 20
-    small, large = to_tflite(after), to_tflite(before)
+    small, large = files(name, precision)
     for runtime in ("micro", "litert"):
         with running(small, runtime) as one, running(large, runtime) as other:
             np.testing.assert_array_equal(one.invoke(codes)[0], other.invoke(codes)[0])
