@@ -104,9 +104,10 @@ def on_boards(options: argparse.Namespace) -> int:
             same = [row for row in kept if row["model_sha256"] == digest]
             found = measure.on_boards(run, targets, same, tflm, options.toolchain, say)
             rows += [row | {"study": folder.name, "run_id": run.path.name} for row in found]
-            write(rows_path, "".join(json.dumps(row) + "\n" for row in _united(rows, kept)))
+            write(rows_path, _lines(_united(rows, kept)))
     asked = {folder.name for folder in options.folders}
     others = [row for row in kept if row["study"] not in asked]
+    write(rows_path, _lines(rows + others))  # not those of artifacts that are gone
     random = options.out.with_name(table.RANDOM)
     found = json.loads(random.read_text()) if random.exists() else None
     write(options.out, table.text(rows + others, found))
@@ -123,6 +124,10 @@ def _artifacts(study: Path) -> list[Path]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def _united(rows: list[dict[str, Any]], kept: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -77,6 +77,10 @@ def test_a_table_of_boards_goes_on_where_it_stopped(tiny_run, tmp_path, cli, ref
     assert out.read_text().count("| a |") == 2
     assert cli(*command)[0] == 0  # one study asked for: the other stays in the table
     assert out.read_text().count("| a |") == 2
+    gone = rows[0] | {"run_id": "gone", "model_sha256": "0"}  # of an artifact that is deleted
+    out.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, gone)))
+    assert cli(*command)[0] == 0
+    assert "gone" not in out.with_suffix(".jsonl").read_text() + out.read_text()
     row = rows[0] | {"arena_bytes": 1}  # that a bundle no longer states
     out.with_suffix(".jsonl").write_text(json.dumps(row) + "\n")
     status, _, told = cli(*command)
