@@ -22,12 +22,15 @@ from aqtaudio.vocabulary.recording import record
 
 pytestmark = pytest.mark.optimized(False)
 
-SLOW = [("gru", "w4a8"), ("gru_bands", "w8a8"), ("lstm", "w8a8"), ("lstm", "memory_16")]
-REPEATED = [
+SLOW = [
     ("gru", "w8a8"),
-    ("gru_bands", "w8a16"),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+    ("gru", "w4a8"),
+    ("gru_bands", "w8a8"),
+    ("lstm", "w8a8"),
+    ("lstm", "memory_16"),
 ]
+BANDS = "gru_bands", "w8a16"
+REPEATED = [BANDS, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 SINGLE = ("gru_reverse", pytest.param("gru_last", marks=pytest.mark.slow), "dense")
 """Rows from the last, a result of the last row alone, and no rows."""
 
@@ -93,7 +96,7 @@ def test_an_operation_is_in_the_file_once(name: str, precision: str):
 
 def test_edges_inside_are_still_seen():
     """By those who ask for every edge."""
-    before = recorded("gru", "w8a8")
+    before = recorded(*BANDS)
     codes = codes_of(before)
     found, expected = (Executor(p).edges(codes) for p in (looped(before), before))
     assert found.keys() == expected.keys()
@@ -102,7 +105,7 @@ def test_edges_inside_are_still_seen():
 
 
 def test_costs_are_those_of_all_repetitions():
-    before = recorded("gru", "w8a8")
+    before = recorded(*BANDS)
     assert cost(looped(before)) == cost(before)
 
 
@@ -114,7 +117,7 @@ def test_what_does_not_repeat_stays(name: str):
 
 def test_rows_that_differ_are_no_loop():
     """In a weight, in a grid, or by somebody else who reads them."""
-    before = recorded("gru_bands", "w8a16")
+    before = recorded(*BANDS)
     (name,) = looped(before).loops
     loop = loops(looped(before))[name]
     place = [op.output for op in before.operations].index(loop.result)
@@ -138,16 +141,16 @@ def test_rows_that_differ_are_no_loop():
 
 
 def test_they_are_kept(tmp_path):
-    program = looped(recorded("gru", "w8a8"))
+    program = looped(recorded(*BANDS))
     programs.save(program, tmp_path / "program.npz")
     assert programs.load(tmp_path / "program.npz").loops == program.loops
-    unlooped = recorded("gru", "w8a8")
+    unlooped = recorded(*BANDS)
     programs.save(unlooped, tmp_path / "unlooped.npz")
     assert "loops" not in (tmp_path / "unlooped.json").read_text()
 
 
 def test_two_programs_in_one_have_the_loops_of_both():
-    first = looped(recorded("gru", "w8a8"))
+    first = looped(recorded(*BANDS))
     given, taken = first.edges[first.outputs[0]], first.edges[first.inputs[0]]
     width = dataclasses.replace(taken, shape=given.shape, scale=given.scale, zero_point=0)
     second = dataclasses.replace(first, edges=dict(first.edges) | {taken.name: width})
