@@ -139,7 +139,7 @@ def _pronounced(texts: Counter[str]) -> tuple[dict[str, Phones], dict[str, int]]
         try:
             words = phrase.understood(text.lower(), known).phones
         except BadInput:
-            left_out["words that nobody knows"] += pairs
+            left_out["no words that can be pronounced"] += pairs
             continue
         phones = tuple(itertools.chain(*words))
         if LEAST_PHONES <= len(phones) <= MOST_PHONES:
