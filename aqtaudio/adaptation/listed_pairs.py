@@ -171,7 +171,11 @@ def _scored(
     order, found = np.random.default_rng(0).permutation(len(pairs)), np.zeros((len(pairs), 2))
     score = _Scores(encoder)
     for number, (text, places) in enumerate(sorted(by_text.items()), 1):
-        others = [place for place in order if pairs[place].text != text][:BESIDE]
+        paired = {pairs[place].file for place in places}  # some of them say it
+        unpaired = (place for place in order if pairs[place].file not in paired)
+        others = list(itertools.islice(unpaired, BESIDE))
+        if not others:
+            raise BadInput(f"{text!r} is paired with every recording; needed: others beside them")
         some = [heard[pairs[place].file] for place in (*places, *others)]
         scores = score(said[text], some)
         own, beside = scores[: len(places)], scores[len(places) :]

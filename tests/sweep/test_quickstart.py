@@ -27,7 +27,7 @@ CHANGES = {
     "task.keywords": SMALL.words,
     "model.width": 8,
     "model.blocks": 1,
-    "optimizer.steps": 0,
+    "optimizer.steps": 30,
     "optimizer.batch_size": 16,
     "finetune.steps": 5,
     "finetune.batch_size": 16,

@@ -104,6 +104,14 @@ def test_a_run_keeps_what_keywords_need(text_run, sentences, tmp_path, monkeypat
     assert value["left_out"] == {"no words that can be pronounced": 1}
     assert 0 <= value["sum_easy"]["eer"] <= 1
     assert "sum_hard" not in value
+    rows = (tmp_path / "pairs.csv").read_text().splitlines()[1:3]
+    text = rows[0].split(",")[1]
+    one = [",".join([*row.split(",")[:1], text, *row.split(",")[2:]]) for row in rows]
+    lines = ["anchor,anchor_text,comparison,target,type", *one]
+    (tmp_path / "one.csv").write_text("\n".join(lines) + "\n")
+    given = ["verification", text_run, "--pairs", tmp_path / "one.csv"]
+    assert main([str(one) for one in [*given, "--recordings", sentences]]) == 2
+    assert "is paired with every recording" in capsys.readouterr().err
     given = ["enroll", text_run, "--keyword", "computer", "--negatives", sentences]
     assert main([str(one) for one in [*given, "--out", tmp_path / "found"]]) == 0
     assert parity(Run(tmp_path / "found"), n=64)["mismatches"] == 0
