@@ -6,24 +6,48 @@ samples at 16 kHz, the square root of a periodic Hann window, every 256; the low
 bands of their own, the others make 64 triangular bands, equal steps on the ERB scale. A mask of
 bands is spread to bins by the same triangles.
 
+As published, features are of the level that is heard. With a running level they are of one that is
+always about the same: that of the loudest frame of late, in whole steps, so that a device and a
+clip of any length know the same one.
+
 All is computed in float64 and rounded once, so that features do not depend on how many frames are
 computed at once.
 """
 
 import dataclasses
 import functools
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.frontends.running_level import running_maximum
 from aqtaudio.frontends.spectrum import SpectrumFrontend
+from aqtaudio.settings import added
 
 SMALLEST = 1e-12
 """Of a magnitude's logarithm, and of the power under a root."""
 KINDS = ("spectrum", "log")
+LEVELS = ("as_is", "running")
+LEVEL_STEPS = 4096
+"""Of a running level, per dB."""
+LEVEL_FROM_HZ = 100.0
+"""What is lower, hum and a microphone's offset, is no level of speech."""
+
+
+class BandSpectrumState(NamedTuple):
+    """After a frame, of B streams.
+
+    Attributes:
+      before: float32 [B, hop], samples of the hop before.
+      level: int32 [B], the running level in steps; () where the level is as it is.
+    """
+
+    before: jax.Array
+    level: jax.Array | tuple[()]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +59,10 @@ class BandSpectrum(SpectrumFrontend):
       high_bands: of the bins above.
       kind: "spectrum": magnitude, real and imaginary part of each band; "log": decadic logarithm of
         the magnitude, which is formed before the bands.
+      level: "as_is", or "running": features are those of the sound brought to `level_shown_dbfs`.
+      level_fall_db_per_s: how fast a loud frame is forgotten.
+      level_least_dbfs: what the running level is at least: what is quieter is not brought up.
+      level_shown_dbfs: of the loudest frame of late.
     """
 
     window_ms: float = 16.0
@@ -42,17 +70,36 @@ class BandSpectrum(SpectrumFrontend):
     low_bins: int = 65
     high_bands: int = 64
     kind: Literal["spectrum", "log"] = "spectrum"
+    level: Literal["as_is", "running"] = added("as_is")
+    level_fall_db_per_s: float = added(3.0)
+    level_least_dbfs: float = added(-75.0)
+    level_shown_dbfs: float = added(-20.0)
 
     def __post_init__(self):
         super().__post_init__()
         if self.kind not in KINDS:
             raise BadInput(f"frontend: kind is {self.kind!r}; allowed: {', '.join(KINDS)}")
+        self._check_level()
         if not 0 < self.low_bins < self.bins - self.high_bands or self.high_bands < 3:
             raise BadInput(
                 f"frontend: {self.low_bins} low_bins and {self.high_bands} high_bands of "
                 f"{self.bins} bins; allowed: at least 1 and 3, fewer bands than bins"
             )
         _ = self.triangles()  # raises where bands do not fit
+
+    def _check_level(self) -> None:
+        if self.level not in LEVELS:
+            raise BadInput(f"frontend: level is {self.level!r}; allowed: {', '.join(LEVELS)}")
+        if not 0 <= self.level_fall_db_per_s <= 1000:
+            raise BadInput(
+                f"frontend: level_fall_db_per_s is {self.level_fall_db_per_s}; allowed: 0 to 1000"
+            )
+        for name in ("level_least_dbfs", "level_shown_dbfs"):
+            if not -120 <= getattr(self, name) <= 0:
+                raise BadInput(
+                    f"frontend: {name} is {getattr(self, name)}; allowed: -120 to 0, as level 0 is "
+                    "full scale"
+                )
 
     @property
     def bands(self) -> int:
@@ -84,17 +131,60 @@ class BandSpectrum(SpectrumFrontend):
         high = jnp.matmul(high, self.triangles().T, precision="highest")
         return jnp.concatenate([low, high], -1)
 
-    def initial_state(self, clips: int) -> jax.Array:
-        """The hop before the first: zeros."""
-        return jnp.zeros((clips, self.hop_samples), jnp.float32)
+    @property
+    def level_least(self) -> int:
+        """Of a running level, steps."""
+        return round(LEVEL_STEPS * self.level_least_dbfs)
+
+    @property
+    def level_fall(self) -> int:
+        """Of a running level, steps per frame."""
+        return round(
+            LEVEL_STEPS * self.level_fall_db_per_s * self.hop_samples / self.sample_rate_hz
+        )
+
+    @property
+    def level_from_bin(self) -> int:
+        """The first that counts for a running level."""
+        return math.ceil(LEVEL_FROM_HZ * self.fft_samples / self.sample_rate_hz)
+
+    def initial_state(self, clips: int) -> BandSpectrumState:
+        """The hop before the first: zeros. The least level."""
+        before = jnp.zeros((clips, self.hop_samples), jnp.float32)
+        is_running = self.level == "running"
+        level = jnp.full(clips, self.level_least, jnp.int32) if is_running else ()
+        return BandSpectrumState(before, level)
 
     def push_with_spectrum(  # noqa: D102
-        self, audio: jax.Array, state: jax.Array
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        self, audio: jax.Array, state: BandSpectrumState
+    ) -> tuple[jax.Array, jax.Array, BandSpectrumState]:
         with jax.enable_x64(True):
-            spectrum, state = self.analysed(audio, state)
-            features = self.seen(spectrum)
-            return features.astype(jnp.float32), spectrum.astype(jnp.complex64), state
+            spectrum, before = self.analysed(audio, state.before)
+            shown, level = self._shown(spectrum, state.level)
+            features = self.seen(shown).astype(jnp.float32)
+            return features, spectrum.astype(jnp.complex64), BandSpectrumState(before, level)
+
+    def _shown(
+        self, spectrum: jax.Array, level: jax.Array | tuple[()]
+    ) -> tuple[jax.Array, jax.Array | tuple[()]]:
+        """A spectrum [B, T, bins] at the level that the features are of, and the level after it."""
+        if isinstance(level, tuple) or not spectrum.shape[1]:
+            return spectrum, level
+        steps = jnp.rint(LEVEL_STEPS * self.level_dbfs(spectrum)).astype(jnp.int64)
+        running = running_maximum(jnp.maximum(steps, self.level_least), level, self.level_fall)
+        gain = 10 ** ((self.level_shown_dbfs - running / LEVEL_STEPS) / 20)
+        return spectrum * gain[..., None], running[:, -1].astype(jnp.int32)
+
+    def level_dbfs(self, spectrum: jax.Array) -> jax.Array:
+        """Root mean square [...] of the samples of frames [..., bins], dB below full scale.
+
+        A sine of full scale has -3 dBFS.
+        """
+        counted = spectrum[..., self.level_from_bin :]
+        power = jnp.square(jnp.real(counted)) + jnp.square(jnp.imag(counted))
+        # Every bin stands for two but the last; the window's squares have a mean of a half.
+        twice = 2 * power.sum(-1) - power[..., -1]
+        return 10 * jnp.log10(jnp.maximum(twice * 2 / self.fft_samples**2, SMALLEST))
 
     def seen(self, spectrum: jax.Array) -> jax.Array:
         """Features [..., F] of a spectrum [..., bins]."""

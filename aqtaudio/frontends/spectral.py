@@ -24,6 +24,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.frontend import Frontend, State, cut, normalised, per_feature
+from aqtaudio.frontends.running_level import running_maximum
 from aqtaudio.settings import added
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
@@ -332,22 +333,15 @@ def _told(settings: LogMel, constants: _Constants, logs: jax.Array) -> jax.Array
 
 @functools.partial(jax.jit, static_argnums=0)
 def _running(settings: LogMel, audio: jax.Array, loudest: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[B, N] and the loudest band before, [B], to [B, T, F] and that after.
-
-    With a fall f per frame, max(now, before - f) is a running maximum of now + t f, less t f: so a
-    clip is computed at once in the integers of a stream.
-    """
+    """[B, N] and the loudest band before, [B], to [B, T, F] and that after."""
     logs = jnp.rint(LEVEL_STEPS * _features(settings, audio)).astype(jnp.int32)
     if not logs.shape[1]:
         return jnp.zeros((len(audio), 0, settings.features), jnp.float32), loudest
     seconds = settings.hop_samples / settings.sample_rate_hz
     per_db = np.log(10.0) / (10.0 if settings.spectrum == "power" else 20.0)
     fall = round(LEVEL_STEPS * settings.level_fall_db_per_s * per_db * seconds)
-    fallen = fall * jnp.arange(1, logs.shape[1] + 1)
     least = round(LEVEL_STEPS * settings.level_least)
-    now = jnp.maximum(logs.max(-1), least)
-    known = jnp.concatenate([loudest[:, None], now + fallen], 1)
-    running = jax.lax.cummax(known, axis=1)[:, 1:] - fallen
+    running = running_maximum(jnp.maximum(logs.max(-1), least), loudest, fall)
     below = logs - running[..., None]
     if settings.projection() is None:
         features = normalised(below, settings.mean, settings.scale, LEVEL_STEPS)

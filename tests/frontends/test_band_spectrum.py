@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.band_spectrum import BandSpectrum
+from aqtaudio.frontends.band_spectrum import LEVEL_STEPS, BandSpectrum, BandSpectrumState
 from aqtaudio.settings import from_json, to_json
 
 pytestmark = pytest.mark.optimized("slow")
 
-KINDS = {"spectrum": BandSpectrum(), "log": BandSpectrum(kind="log")}
+KINDS = {
+    "spectrum": BandSpectrum(),
+    "log": BandSpectrum(kind="log"),
+    "running spectrum": BandSpectrum(level="running", level_fall_db_per_s=40.0),
+    "running log": BandSpectrum(kind="log", level="running"),
+}
 EACH = pytest.mark.parametrize("frontend", KINDS.values(), ids=KINDS)
 
 
@@ -34,7 +39,7 @@ def test_streams_are_clips(frontend: BandSpectrum, hops: tuple[int, ...]):
     for index in range(2):
         whole = np.concatenate([part[index] for part in parts], 1)
         np.testing.assert_array_equal(whole, expected[index])
-    np.testing.assert_array_equal(state, expected[2])
+    jax.tree.map(np.testing.assert_array_equal, state, expected[2])
 
 
 def test_windows_sum_to_one():
@@ -65,6 +70,47 @@ def test_bands_and_masks_are_linear_where_they_say():
 
 
 @EACH
+def test_levels(frontend: BandSpectrum):
+    """What a gain changes: everything as it is; nothing at a running level but for its steps."""
+    push = jax.jit(frontend.push_with_spectrum)
+    audio = noise(32 * frontend.hop_samples) * np.float32([[1], [0.1], [0.01]])
+    louder, softer, softest = np.asarray(push(audio, frontend.initial_state(3))[0])
+    if frontend.level == "running":
+        np.testing.assert_allclose(softer, louder, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(softest, louder, rtol=1e-4, atol=1e-4)
+    elif frontend.kind == "log":
+        widths = np.concatenate([np.ones(frontend.low_bins), frontend.triangles().sum(0)])
+        np.testing.assert_allclose(softer + widths, louder, rtol=1e-4, atol=1e-4)
+    else:
+        np.testing.assert_allclose(10 * softer, louder, rtol=1e-4, atol=1e-4)
+
+
+def test_running_level_of_a_sine():
+    """The published decibel; at once where it rises, and by so many dB per second where it falls."""
+    frontend = BandSpectrum(level="running", level_fall_db_per_s=3.0)
+    hops = round(2 * frontend.sample_rate_hz / frontend.hop_samples)
+    sine = np.sin(2 * np.pi * 1000 / 16_000 * np.arange(hops * frontend.hop_samples))
+    push = jax.jit(frontend.push_with_spectrum)
+
+    def level(audio: np.ndarray, state: BandSpectrumState) -> tuple[float, BandSpectrumState]:
+        *_, state = push(audio[None].astype(np.float32), state)
+        return float(np.asarray(state.level)[0]) / LEVEL_STEPS, state
+
+    loud, state = level(sine, frontend.initial_state(1))
+    assert loud == pytest.approx(-3.01, abs=0.01)
+    assert level(np.zeros_like(sine), state)[0] == pytest.approx(loud - 6.0, abs=0.1)
+    assert level(0.1 * sine, frontend.initial_state(1))[0] == pytest.approx(loud - 20, abs=0.01)
+
+
+def test_offset_is_no_level():
+    """Once it is there, as its beginning is a click: it counts 30 dB less than sound does."""
+    frontend = BandSpectrum(level="running", level_fall_db_per_s=1000.0, level_least_dbfs=-100.0)
+    audio = np.full((1, 16_000), 0.5, np.float32)
+    *_, state = jax.jit(frontend.push_with_spectrum)(audio, frontend.initial_state(1))
+    assert np.asarray(state.level)[0] / LEVEL_STEPS < 20 * np.log10(0.5) - 30
+
+
+@EACH
 def test_silence_is_finite(frontend: BandSpectrum):
     push = jax.jit(frontend.push_with_spectrum)
     features, spectrum, _ = push(np.zeros((1, 2048), np.float32), frontend.initial_state(1))
@@ -80,6 +126,10 @@ def test_silence_is_finite(frontend: BandSpectrum):
         ({"low_bins": 200, "high_bands": 57}, "fewer bands than bins"),
         ({"high_bands": 2}, "at least 1 and 3"),
         ({"low_bins": 5, "high_bands": 200}, "narrower than a bin"),
+        ({"level": "loud"}, "allowed: as_is, running"),
+        ({"level_fall_db_per_s": -1.0}, "allowed: 0 to 1000"),
+        ({"level_least_dbfs": 3.0}, "allowed: -120 to 0"),
+        ({"level_shown_dbfs": float("nan")}, "allowed: -120 to 0"),
     ],
     ids=str,
 )

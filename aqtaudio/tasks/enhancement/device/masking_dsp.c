@@ -15,7 +15,12 @@ static const float kWindow[ENHANCEMENT_FFT_SAMPLES] = ENHANCEMENT_WINDOW;
 static const unsigned char kBandOf[HIGH_BINS] = ENHANCEMENT_BAND_OF;
 static const float kNextShare[HIGH_BINS] = ENHANCEMENT_NEXT_SHARE;
 
-void enhancement_init(EnhancementState *state) { memset(state, 0, sizeof(*state)); }
+void enhancement_init(EnhancementState *state) {
+  memset(state, 0, sizeof(*state));
+#if ENHANCEMENT_RUNNING_LEVEL
+  state->level = ENHANCEMENT_LEVEL_LEAST;
+#endif
+}
 
 static void transform(EnhancementState *state, const EnhancementFft *fft, const float *samples) {
   float *window = state->scratch.audio.window;
@@ -33,26 +38,53 @@ static float power_of(const float *spectrum, int bin) {
   return re * re + im * im;
 }
 
-/* What a bin adds to its bands. */
-static void parts_of(const float *spectrum, int bin, float *parts) {
-#if ENHANCEMENT_LOG
-  parts[0] = log10f(fmaxf(sqrtf(power_of(spectrum, bin)), ENHANCEMENT_SMALLEST));
+#if ENHANCEMENT_RUNNING_LEVEL
+/* Of the frame: root mean square of its samples, in steps. */
+static int32_t level_of(const float *spectrum) {
+  const float samples = (float)ENHANCEMENT_FFT_SAMPLES;
+  float sum = -power_of(spectrum, BINS - 1), dbfs;
+  int bin;
+  for (bin = ENHANCEMENT_LEVEL_FROM_BIN; bin < BINS; ++bin) sum += 2.0f * power_of(spectrum, bin);
+  dbfs = 10.0f * log10f(fmaxf(2.0f * sum / (samples * samples), ENHANCEMENT_SMALLEST));
+  return (int32_t)rintf((float)ENHANCEMENT_LEVEL_STEPS * dbfs);
+}
+
+/* Follows the loudest frame of late. What brings it to the level that the network is shown. */
+static float gain_of(EnhancementState *state) {
+  const int32_t now = level_of(state->spectrum);
+  state->level -= ENHANCEMENT_LEVEL_FALL;
+  if (state->level < now) state->level = now;
+  if (state->level < ENHANCEMENT_LEVEL_LEAST) state->level = ENHANCEMENT_LEVEL_LEAST;
+  return powf(10.0f, (ENHANCEMENT_LEVEL_SHOWN_DBFS -
+                      (float)state->level / (float)ENHANCEMENT_LEVEL_STEPS) / 20.0f);
+}
 #else
-  parts[0] = sqrtf(power_of(spectrum, bin) + ENHANCEMENT_SMALLEST);
-  parts[1] = spectrum[2 * bin];
-  parts[2] = spectrum[2 * bin + 1];
+static float gain_of(EnhancementState *state) {
+  (void)state;
+  return 1.0f;
+}
+#endif
+
+/* What a bin adds to its bands. */
+static void parts_of(const float *spectrum, int bin, float gain, float *parts) {
+#if ENHANCEMENT_LOG
+  parts[0] = log10f(fmaxf(gain * sqrtf(power_of(spectrum, bin)), ENHANCEMENT_SMALLEST));
+#else
+  parts[0] = sqrtf(gain * gain * power_of(spectrum, bin) + ENHANCEMENT_SMALLEST);
+  parts[1] = gain * spectrum[2 * bin];
+  parts[2] = gain * spectrum[2 * bin + 1];
 #endif
 }
 
-static void see(const float *spectrum, float *features) {
+static void see(const float *spectrum, float gain, float *features) {
   float parts[PARTS];
   int bin, part;
   memset(features, 0, BANDS * PARTS * sizeof(*features));
-  for (bin = 0; bin < LOW_BINS; ++bin) parts_of(spectrum, bin, features + bin * PARTS);
+  for (bin = 0; bin < LOW_BINS; ++bin) parts_of(spectrum, bin, gain, features + bin * PARTS);
   for (bin = 0; bin < HIGH_BINS; ++bin) {
     float *band = features + (LOW_BINS + kBandOf[bin]) * PARTS;
     const float share = kNextShare[bin];
-    parts_of(spectrum, LOW_BINS + bin, parts);
+    parts_of(spectrum, LOW_BINS + bin, gain, parts);
     for (part = 0; part < PARTS; ++part) {
       band[part] += (1.0f - share) * parts[part];
       if (share > 0.0f) band[PARTS + part] += share * parts[part];
@@ -74,7 +106,7 @@ static void quantise(const float *features, EnhancementInput *codes) {
 int enhancement_analyse(EnhancementState *state, const EnhancementFft *fft, const float *samples,
                         EnhancementInput *codes) {
   transform(state, fft, samples);
-  see(state->spectrum, state->scratch.features);
+  see(state->spectrum, gain_of(state), state->scratch.features);
   quantise(state->scratch.features, codes);
   return 1;
 }

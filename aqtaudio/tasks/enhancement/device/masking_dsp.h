@@ -29,6 +29,9 @@ typedef struct {
   float before[ENHANCEMENT_HOP_SAMPLES];    /* the hop before */
   float tail[ENHANCEMENT_HOP_SAMPLES];      /* to be added to the next hop of output */
   float spectrum[2 * ENHANCEMENT_BINS];     /* of the frame that was analysed last */
+#if ENHANCEMENT_RUNNING_LEVEL
+  int32_t level;                            /* of the loudest frame of late, steps below full scale */
+#endif
   union {                                   /* holds nothing from call to call */
     float features[ENHANCEMENT_INPUT_VALUES];
     struct {

@@ -56,7 +56,7 @@ def state_bytes(frontend: BandSpectrum) -> int:
     """Of EnhancementState, which holds values of four bytes."""
     spectrum = 2 * frontend.bins
     scratch = max(frontend.features, spectrum + frontend.fft_samples)
-    return 4 * (2 * frontend.hop_samples + spectrum + scratch)
+    return 4 * (2 * frontend.hop_samples + spectrum + scratch + (frontend.level == "running"))
 
 
 def _sizes(frontend: BandSpectrum, masking: Masking) -> dict[str, object]:
@@ -74,4 +74,15 @@ def _sizes(frontend: BandSpectrum, masking: Masking) -> dict[str, object]:
         "SKIPPED_FRAMES": frontend.skipped_frames,
         "DELAY_HOPS": frontend.skipped_frames + 1,
         "STATE_BYTES": state_bytes(frontend),
+        "RUNNING_LEVEL": int(frontend.level == "running"),
+    } | (_level(frontend) if frontend.level == "running" else {})
+
+
+def _level(frontend: BandSpectrum) -> dict[str, object]:
+    return {
+        "LEVEL_STEPS": band_spectrum.LEVEL_STEPS,
+        "LEVEL_FROM_BIN": frontend.level_from_bin,
+        "LEVEL_FALL": frontend.level_fall,
+        "LEVEL_LEAST": f"({frontend.level_least})",
+        "LEVEL_SHOWN_DBFS": f"({literal(frontend.level_shown_dbfs)})",
     }
