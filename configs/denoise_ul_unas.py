@@ -4,7 +4,7 @@
 
 WEIGHTS.npz holds the published arrays by their PyTorch names (trained on
 the DNS3 challenge). No step is trained: the network is calibrated on mixtures of the recordings in
-DIR. With `optimizer.steps` and `finetune.steps` above 0 it is fine-tuned on them.
+DIR, at all levels: it hears them at a running one. With `optimizer.steps` and `finetune.steps` above 0 it is fine-tuned on them.
 """
 
 from aqtaudio.data.mixing import Mixing
@@ -17,8 +17,8 @@ from aqtaudio.tasks.enhancement.task import Enhancement
 
 EXPERIMENT = Experiment(
     model=ULUNAS(),
-    task=Enhancement(mixing=Mixing(level_dbfs=(-60.0, -15.0)), filtering=Masking("real")),
-    frontend=BandSpectrum(kind="log"),
+    task=Enhancement(mixing=Mixing(), filtering=Masking("real")),
+    frontend=BandSpectrum(kind="log", level="running"),
     recipe=Recipe(rules=(Rule(activation_bits=16, calibration="max"),), loops=True),
     optimizer=Optimizer(
         steps=0, batch_size=8, learning_rate=5e-4, warmup_steps=20, weight_decay=0.0

@@ -4,7 +4,8 @@
 
 GTCRN and UL-UNAS from their published weights, which lie below `golden` in the folder that
 `$AQTAUDIO_SHARED` names (default: `shared` beside the checkout): in float, and in 16x8 without
-training. The rows go to the study `denoise`.
+training. The rows go to the study `denoise`. As published a network hears the level that is there; at a running level it
+hears all levels alike.
 """
 
 import os
@@ -20,9 +21,15 @@ GTCRN, UL_UNAS = (load_config(CONFIGS / f"denoise_{name}.py") for name in ("gtcr
 
 
 def published(name: str, weights: str, **changes: object) -> list[Delta]:
-    """The float network, and its integers."""
+    """The float network, and its integers, at the level that is heard and at a running one."""
     given: Delta = {"init_from": str(SHARED / "golden" / weights), **changes}
-    return [{**given, "name": name, "recipe": FLOAT}, {**given, "name": f"{name}, 16x8"}]
+    heard = {"frontend.level": "as_is", "task.mixing.level_dbfs": (-60.0, -15.0)}
+    return [
+        {**given, **heard, "name": name, "recipe": FLOAT},
+        {**given, **heard, "name": f"{name}, 16x8"},
+        {**given, "name": f"{name}, running level", "recipe": FLOAT},
+        {**given, "name": f"{name}, running level, 16x8"},
+    ]
 
 
 STUDY = Study(

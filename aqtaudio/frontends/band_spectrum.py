@@ -73,7 +73,7 @@ class BandSpectrum(SpectrumFrontend):
     level: Literal["as_is", "running"] = added("as_is")
     level_fall_db_per_s: float = added(3.0)
     level_least_dbfs: float = added(-75.0)
-    level_shown_dbfs: float = added(-20.0)
+    level_shown_dbfs: float = added(-25.0)
 
     def __post_init__(self):
         super().__post_init__()

@@ -86,7 +86,7 @@ def test_levels(frontend: BandSpectrum):
 
 
 def test_running_level_of_a_sine():
-    """The published decibel; at once where it rises, and by so many dB per second where it falls."""
+    """At once where it rises, by so many dB per second where it falls."""
     frontend = BandSpectrum(level="running", level_fall_db_per_s=3.0)
     hops = round(2 * frontend.sample_rate_hz / frontend.hop_samples)
     sine = np.sin(2 * np.pi * 1000 / 16_000 * np.arange(hops * frontend.hop_samples))
