@@ -23,8 +23,8 @@ from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.masking import Masking
 from aqtaudio.tasks.enhancement.whole import analysed, synthesised
 
-SOURCES = ("enhancement_dsp.h", "enhancement_dsp.c")
-MASKING_SOURCES = ("masking_dsp.h", "masking_dsp.c")
+SOURCES = ("enhancement_dsp.h", "enhancement_dsp.c", "enhancement_sound.h")
+MASKING_SOURCES = ("masking_dsp.h", "masking_dsp.c", "enhancement_sound.h")
 """Beside this file; in a bundle they have the names of `SOURCES`."""
 PROOF_HOPS = 16
 
