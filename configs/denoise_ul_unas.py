@@ -18,7 +18,7 @@ from aqtaudio.tasks.enhancement.task import Enhancement
 EXPERIMENT = Experiment(
     model=ULUNAS(),
     task=Enhancement(mixing=Mixing(), filtering=Masking("real")),
-    frontend=BandSpectrum(kind="log", level="running"),
+    frontend=BandSpectrum(kind="log", level="running", level_shown_dbfs=-25.0),
     recipe=Recipe(rules=(Rule(activation_bits=16, calibration="max"),), loops=True),
     optimizer=Optimizer(
         steps=0, batch_size=8, learning_rate=5e-4, warmup_steps=20, weight_decay=0.0

@@ -71,9 +71,9 @@ class BandSpectrum(SpectrumFrontend):
     high_bands: int = 64
     kind: Literal["spectrum", "log"] = "spectrum"
     level: Literal["as_is", "running"] = added("as_is")
-    level_fall_db_per_s: float = added(3.0)
+    level_fall_db_per_s: float = added(1.0)
     level_least_dbfs: float = added(-75.0)
-    level_shown_dbfs: float = added(-25.0)
+    level_shown_dbfs: float = added(-20.0)
 
     def __post_init__(self):
         super().__post_init__()
