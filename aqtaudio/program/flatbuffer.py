@@ -5,6 +5,10 @@ generated object API is pure Python and trusts the file: hostile files are parse
 (`program.child`).
 """
 
+import copy
+from collections.abc import Hashable
+from typing import Any
+
 import ai_edge_litert.schema_py_generated as schema
 import flatbuffers
 import numpy as np
@@ -29,9 +33,9 @@ def read(model: bytes) -> schema.ModelT:
 
 
 def write(model: schema.ModelT) -> bytes:
-    """Serializes a model, equal vectors once and constants aligned as TFLite Micro needs."""
+    """Serializes a model, equal parts once and constants aligned as TFLite Micro needs."""
     builder = _SharingBuilder(1024)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
+    builder.Finish(_sharing(model).Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
 
@@ -119,6 +123,55 @@ def _drop_unused_operator_codes(model: schema.ModelT) -> None:
                 kept.append(code)
             operator.opcodeIndex = codes[key]
     model.operatorCodes = kept
+
+
+class _Once:
+    """A part of a model that is written once, however often the file refers to it."""
+
+    def __init__(self, part: Any):
+        self._part, self._offset = part, None
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        """Its offset in the file."""
+        if self._offset is None:
+            self._offset = self._part.Pack(builder)
+        return self._offset
+
+
+def _sharing(model: schema.ModelT) -> schema.ModelT:
+    """A copy to be packed, in which equal tensors, grids, operators and options are one.
+
+    Readers of a file find them by their numbers in a graph, and don't see it.
+    """
+    seen: dict[Hashable, _Once] = {}
+
+    def once(part: Any) -> _Once | None:
+        return None if part is None else seen.setdefault(_content(part), _Once(part))
+
+    def shared(graph: schema.SubGraphT) -> schema.SubGraphT:
+        tensors = [_with(x, quantization=once(x.quantization)) for x in graph.tensors]
+        operators = [_with(x, builtinOptions=once(x.builtinOptions)) for x in graph.operators]
+        return _with(graph, tensors=[*map(once, tensors)], operators=[*map(once, operators)])
+
+    return _with(model, subgraphs=[shared(graph) for graph in model.subgraphs])
+
+
+def _with(part: Any, **fields: Any) -> Any:
+    changed = copy.copy(part)
+    vars(changed).update(fields)
+    return changed
+
+
+def _content(part: Any) -> Hashable:
+    """What two equal parts have in common, and no others."""
+    if isinstance(part, np.ndarray):
+        return part.dtype.str, part.shape, part.tobytes()
+    if isinstance(part, (list, tuple)):
+        return tuple(map(_content, part))
+    if isinstance(part, _Once) or not hasattr(part, "__dict__"):
+        return part
+    fields = ((name, _content(value)) for name, value in vars(part).items())
+    return type(part).__name__, tuple(sorted(fields, key=lambda pair: pair[0]))
 
 
 class _SharingBuilder(flatbuffers.Builder):

@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import exports
+import flatbuffers
 import numpy as np
 import operation_programs
 import programs
@@ -127,6 +129,27 @@ def test_equal_constants_are_one_tensor():
 
     kinds = [what(tensor) for tensor in constants.values()]
     assert len(kinds) == len(set(kinds)) < len(tensors)
+
+
+def test_equal_parts_are_written_once():
+    """A reader finds in the file what the plain serializer of the schema writes in more bytes."""
+    parsed = flatbuffer.read(operation_programs.tflite("gru", "w8a8"))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(parsed.Pack(builder), flatbuffer.IDENTIFIER)
+    plain, shared = bytes(builder.Output()), flatbuffer.write(parsed)
+    assert len(shared) < 0.8 * len(plain)
+    assert contents(flatbuffer.read(shared)) == contents(flatbuffer.read(plain))
+
+
+def contents(part: Any) -> Any:
+    """A part of a file as nested plain values."""
+    if isinstance(part, np.ndarray):
+        return part.dtype.str, part.tolist()
+    if isinstance(part, list):
+        return [contents(x) for x in part]
+    if hasattr(part, "__dict__"):
+        return {name: contents(value) for name, value in vars(part).items()}
+    return part
 
 
 def test_slimming_twice_changes_nothing():
