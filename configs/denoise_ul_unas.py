@@ -4,7 +4,8 @@
 
 WEIGHTS.npz holds the published arrays by their PyTorch names (trained on
 the DNS3 challenge). No step is trained: the network is calibrated on mixtures of the recordings in
-DIR, at all levels: it hears them at a running one. With `optimizer.steps` and `finetune.steps` above 0 it is fine-tuned on them.
+DIR, at all levels: it hears them at a running one. With `optimizer.steps` and `finetune.steps`
+above 0 it is fine-tuned on them.
 """
 
 from aqtaudio.data.mixing import Mixing

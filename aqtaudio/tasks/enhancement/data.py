@@ -163,6 +163,17 @@ class EnhancementData:
             noisy[index], clean[index] = audio.to_int16(both), audio.to_int16(target)
         return noisy, clean
 
+    def noises_by_label(self, split: str, at_most: int) -> dict[str, list[np.ndarray]]:
+        """So many noise clips of each label of a split, int16 [evaluation_samples] each."""
+        found = {}
+        for rows in self._by_label(self._rows(split, SILENCE)):
+            recordings = [self._recordings[row] for row in self._hashed(rows, 0)[:at_most]]
+            found[recordings[0].label] = [
+                self._cut(one.path, self._place(self._row[one.path], one.path), SILENCE)
+                for one in recordings
+            ]
+        return dict(sorted(found.items()))
+
     def holds(self, items: Iterable[MixtureItem]) -> bool:
         """Whether every recording of a list is loaded."""
         return all(item.path in self._row and item.noise_path in self._row for item in items)

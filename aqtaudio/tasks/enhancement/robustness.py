@@ -1,4 +1,5 @@
-"""How a run stands quiet recordings and level steps, measured on the mixtures that it is scored on.
+"""How a run stands quiet recordings, level steps and kinds of noise, measured on the mixtures that
+it is scored on.
 
 Published noise suppressors fall silent at low levels and after abrupt steps; a score at one level
 does not show it.
@@ -13,6 +14,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks import sound_quality
+from aqtaudio.tasks.enhancement import noise_kinds
 from aqtaudio.tasks.enhancement.levels import level_curve, step_recovery
 
 LEVELS_DBFS = (-60.0, -50.0, -40.0, -25.0, -10.0)
@@ -24,6 +26,7 @@ def robustness(
     enhance: Callable[[np.ndarray], np.ndarray],
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     speakers: Sequence[str],
+    noises: Mapping[str, Sequence[np.ndarray]],
     rate_hz: int,
 ) -> dict[str, Any]:
     """What `robustness` tells.
@@ -36,12 +39,14 @@ def robustness(
       enhance: sound of sound, float32 [N], full scale 1.
       pairs: clean and noisy clips, float32 [N].
       speakers: of the clips; intervals are over them.
+      noises: recordings of each kind, [N] each.
       rate_hz: of all sound.
 
     Returns:
       {"n", "levels": [summary of `level_curve`, one per level], "steps":
       [{"step_db", ... summary of `step_recovery`, "recovery_ms_median", "recovery_ms_worst",
-      "recovered_within_100_ms" (share)}]}; a recovery that never came is null.
+      "recovered_within_100_ms" (share)}], "kinds": [rows of
+      `noise_kinds.by_kind`]}; a recovery that never came is null.
     """
     curves = [level_curve(c, n, LEVELS_DBFS, enhance, rate_hz) for c, n in pairs]
     levels = [
@@ -68,7 +73,10 @@ def robustness(
             f"recovered_within_{SOON_MS}_ms": sum(t <= SOON_MS for t in times) / len(times),
         }
         steps.append({"step_db": step_db} | sound_quality.summary(found, speakers) | recovery)
-    return {"n": len(pairs), "levels": levels, "steps": steps}
+    with_models = sound_quality.models_are_installed()
+    speech = [clean for clean, _ in pairs]
+    kinds = noise_kinds.by_kind(enhance, noises, speech, rate_hz, with_models)
+    return {"n": len(pairs), "levels": levels, "steps": steps, "kinds": kinds}
 
 
 def lines(told: Mapping[str, Any]) -> list[str]:
@@ -87,7 +95,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
             f"recovered after {median} (median), {worst} (worst), "
             f"{100 * row[f'recovered_within_{SOON_MS}_ms']:.0f} % within {SOON_MS} ms"
         )
-    return found
+    return found + noise_kinds.lines(told["kinds"])
 
 
 def _signed(row: Mapping[str, Any], name: str) -> str:

@@ -19,7 +19,7 @@ from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks import sound_quality
-from aqtaudio.tasks.enhancement import clean_targets, robustness, whole
+from aqtaudio.tasks.enhancement import clean_targets, noise_kinds, robustness, whole
 from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
@@ -277,18 +277,19 @@ class Enhancement(Task):
         split: str,
         say: Callable[[str], None],
     ) -> Scores:
-        """At levels, and after steps of the level (`robustness.robustness`)."""
+        """At levels, after steps of the level, by kind of noise (`robustness.robustness`)."""
         noisy, clean = (to_float(x) for x in data.evaluation_arrays(items))
         speakers = [data.speaker_of(item) for item in items]
 
         def enhance(clip: np.ndarray) -> np.ndarray:
             return whole.of_audio(network, clip[None], self.filtering, frontend_of(setup))[0]
 
-        pairs = list(zip(clean, noisy, strict=True))
-        return robustness.robustness(enhance, pairs, speakers, data.sample_rate_hz)
+        pairs, rate_hz = list(zip(clean, noisy, strict=True)), data.sample_rate_hz
+        noises = noise_kinds.recorded(data, split) | noise_kinds.made(rate_hz, noisy.shape[1])
+        return robustness.robustness(enhance, pairs, speakers, noises, rate_hz)
 
     def show_robustness(self, told: Scores) -> list[str]:
-        """A line per level and per step."""
+        """A line per level, step and kind of noise."""
         return robustness.lines(told)
 
     def row(

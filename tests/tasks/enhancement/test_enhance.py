@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from aqtaudio.runs.network import network
 from aqtaudio.runs.parity import parity_on
 from aqtaudio.runs.run import Run
 from aqtaudio.runs.train import train
-from aqtaudio.tasks.enhancement import robustness, whole
+from aqtaudio.tasks.enhancement import noise_kinds, robustness, whole
 from aqtaudio.tasks.enhancement.stream import Enhancer
 from aqtaudio.tasks.enhancement.task import Enhancement
 from aqtaudio.tasks.sound_file import Streams, convert_file
@@ -194,7 +195,10 @@ def test_robustness(run, corpus, without_models, monkeypatch):
     quiet, usual = (row["si_sdr_improvement_db"] for row in found["levels"])
     assert abs(quiet - usual) < 0.1  # level-invariant, whatever the weights
     lines = task.show_robustness(found)
-    assert lines[0].lstrip().startswith("-50 dBFS") and "after" in lines[2] and len(lines) == 3
+    assert lines[0].lstrip().startswith("-50 dBFS") and "after" in lines[2]
+    kinds = {row["kind"]: row for row in found["kinds"]}
+    assert len(lines) == 3 + len(kinds) and len(kinds) > len(noise_kinds.made(16_000, 16_000))
+    assert all(row["n"] >= 1 and math.isfinite(row["attenuation_db"]) for row in kinds.values())
     step = found["steps"][0]
     assert step["step_db"] == -30 and step["loss_500_1500_ms_db"] < 3
 
