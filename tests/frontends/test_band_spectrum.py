@@ -117,6 +117,20 @@ def test_silence_is_finite(frontend: BandSpectrum):
     assert np.isfinite(features).all() and not np.abs(spectrum).any()
 
 
+@EACH
+def test_full_scale_is_finite_and_forgotten(frontend: BandSpectrum):
+    """A square wave of full scale, then an offset; 100 s of silence later all is as it began."""
+    push = jax.jit(frontend.push_with_spectrum)
+    begin = frontend.initial_state(1)
+    square = np.sign(np.sin(np.arange(16_384) / 10) + 1e-9).astype(np.float32)[None]
+    for sound in (square, np.ones_like(square)):
+        features, _, state = push(sound, begin)
+        assert np.isfinite(features).all()
+        silence = np.zeros((1, 100 * frontend.sample_rate_hz), np.float32)
+        *_, state = push(silence[:, : silence.shape[1] // 256 * 256], state)
+        jax.tree.map(np.testing.assert_array_equal, state, begin)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
