@@ -1,4 +1,4 @@
-"""The committed encoders with a vector every 40 ms: every other one is that of 80 ms, to the bit."""
+"""The committed encoders at 40 ms: every other vector is that of 80 ms, to the bit."""
 
 from pathlib import Path
 
