@@ -19,6 +19,6 @@ EXPERIMENT = dataclasses.replace(
     frontend=Embedded(run=str(ENCODER)),
     # Five layers hold two thirds of the weights; those before and after them keep 8 bits.
     recipe=Recipe(rules=(Rule("channels_.*", weight_bits=4), Rule())),
-    optimizer=dataclasses.replace(BASE.optimizer, batch_size=12),
-    finetune=dataclasses.replace(BASE.finetune, batch_size=12),
+    optimizer=dataclasses.replace(BASE.optimizer, steps=3200, batch_size=12),
+    finetune=dataclasses.replace(BASE.finetune, steps=300, batch_size=12),
 )
