@@ -209,28 +209,34 @@ def test_other_bad_input(encoder, enrolled, tiny_run, words, tmp_path, refused):
     assert "no such run" in refused("enroll", tmp_path / "none", "--keyword", "computer", *out)
 
 
-ENGLISH = Path(__file__).parents[2] / "results/text_keywords/english"
+STUDY = Path(__file__).parents[2] / "results/text_keywords"
+NAMED = json.loads((STUDY / "names.json").read_text())
+"""Committed encoders: {name: folder}."""
+SIZES = {"english": 350_000, "english-small": 250_000}
+"""Of their files, bytes at most."""
 
 
-def test_the_committed_encoder_has_all_that_it_takes():
+@pytest.mark.parametrize("name", NAMED)
+def test_a_committed_encoder_has_all_that_it_takes(name):
     """Its file is its program's, and it keeps filters' network and sound for thresholds."""
-    encoder = text_encoder(Run(ENGLISH))
-    assert to_tflite(encoder.program) == (ENGLISH / "model.tflite").read_bytes()
+    folder = STUDY / NAMED[name]
+    encoder = text_encoder(Run(folder))
+    model = (folder / "model.tflite").read_bytes()
+    assert to_tflite(encoder.program) == model and len(model) <= SIZES[name]
     (taps,) = encoder.filters([("HH", "EH", "L", "OW")])
     assert taps.shape == (encoder.task.filters.total, encoder.task.channels)
-    sound = negative_codes.read(ENGLISH / negative_codes.NAME)
+    sound = negative_codes.read(folder / negative_codes.NAME)
     assert sound.hours > 1 and {len(codes[0]) for codes in sound.codes} == {taps.shape[1]}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("count", [1, 3, 32])
-def test_the_committed_encoder_takes_keywords_by_name(count, cli, words, tmp_path):
+def test_a_committed_encoder_takes_keywords_by_name(count, name, cli, words, tmp_path):
     """Exact with few keywords and with as many as there may be."""
     said = [f"/HH {a}/ /{b} ER/" for a in ("EH", "OW", "IY", "AA") for b in "LMNBDGKT"][:count]
     given = [part for text in said for part in ("--keyword", text)]
-    status, _, err = cli(
-        "enroll", "english", *given, "--dictionary", words, "--out", tmp_path / "x"
-    )
+    status, _, err = cli("enroll", name, *given, "--dictionary", words, "--out", tmp_path / "x")
     assert status == 0, err
     assert parity(Run(tmp_path / "x"), n=300)["mismatches"] == 0
 
