@@ -72,18 +72,22 @@ class KeywordData:
         quiet_share: float = epochs.QUIET_SHARE,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
+        cut_share: float = 0.0,
     ):
         """Takes recordings and their audio (int16 [samples] each); `load` reads them.
 
         `quiet_share`: of the silence clips of training, that are made quieter.
         `unknown_per_keyword`: unknown clips of training, per clip of a typical keyword.
         `unheard`: words that are kept out of training: their clips of "train" are of "val".
+        `cut_share`: of the unknown clips of training out of longer recordings, of which only a
+        stretch is as loud as it was.
         """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
         self.clip_samples = clip_samples
         self._quiet_share = quiet_share
         self._unknown_per_keyword = unknown_per_keyword
+        self._cut_share = cut_share
         unheard = unheard or Unheard(tuple(keywords))
         recordings = unheard.kept_out(recordings)
         # Everything below goes by path, so that the order of the manifest changes no number.
@@ -95,7 +99,7 @@ class KeywordData:
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
         self._unheard = np.asarray(unheard.words(self._recordings))
         self._has_parts = bool(unheard)
-        self._kept: KeptFeatures | None = None
+        self._kept: Sequence[KeptFeatures] = ()
         self._pool: epochs.Pool | None = None
         self._epochs: dict[int, dict[int, epochs.Epoch]] = {}  # the latest two, by seed
 
@@ -110,6 +114,7 @@ class KeywordData:
         bands: int | None = None,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
+        cut_share: float = 0.0,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from manifest folders.
 
@@ -136,7 +141,7 @@ class KeywordData:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
         quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
-        how = quiet_share, unknown_per_keyword, unheard
+        how = quiet_share, unknown_per_keyword, unheard, cut_share
         return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, *how)
 
     # Evaluation.
@@ -218,15 +223,15 @@ class KeywordData:
         """Steps after which every training clip of a keyword was seen once."""
         return -(-len(self._training_pool()) // batch_size)
 
-    def keeping(self, features: Callable[[int], KeptFeatures]) -> Self:
-        """The same data whose training batches hold `features`, made for epochs so long."""
+    def keeping(self, features: Callable[[int], Sequence[KeptFeatures]]) -> Self:
+        """The same data whose training batches hold `features`, made for epochs so long: what the
+        model hears, then the logits of a teacher.
+        """
         found = copy.copy(self)
         found._kept = features(len(self._training_pool()))
         return found
 
-    def training_batch(
-        self, step: int, batch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
         """The clips of a training step: a pure function of its arguments, so runs can resume.
 
         Epochs follow each other without a break; a batch may hold the end of one and the start
@@ -234,11 +239,14 @@ class KeywordData:
 
         Returns:
           int16 [batch_size, clip_samples], or features float32 [batch_size, T, F] where they are
-          kept, and class numbers int32 [batch_size].
+          kept, and class numbers int32 [batch_size]; with a teacher its logits
+          [batch_size, T', C].
         """
         places = np.arange(step * batch_size, (step + 1) * batch_size)
-        given = self.training_clips if self._kept is None else self._kept.batch
-        return given(places, seed)
+        if not self._kept:
+            return self.training_clips(places, seed)
+        heard, *taught = self._kept
+        return *heard.batch(places, seed), *(each.batch(places, seed)[0] for each in taught)
 
     def training_clips(self, places: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Clips int16 [n, clip_samples] and their classes [n] at places of the endless epochs."""
@@ -252,6 +260,8 @@ class KeywordData:
             start, gain = epoch.start_samples[place], epoch.gains[place]
             clip = self._samples[row][start : start + self.clip_samples]
             clips[index] = clip if gain == 1.0 else np.rint(clip * gain)
+            if epoch.stretches is not None and (around := epoch.stretches[place])[2] < 1.0:
+                clips[index] = crops.stretch(clips[index], *around)
         return clips, self._class[rows]
 
     def noise_bank(self, split: str = "train", samples: int | None = None) -> np.ndarray:
@@ -361,6 +371,7 @@ class KeywordData:
                 per_keyword=float(np.median([len(rows) for rows in keyword_rows])),
                 quiet_share=self._quiet_share,
                 unknown_per_keyword=self._unknown_per_keyword,
+                cut_share=self._cut_share,
             )
         return self._pool
 

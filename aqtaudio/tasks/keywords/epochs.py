@@ -10,6 +10,10 @@ UNKNOWN_PER_KEYWORD = 1.25
 SILENCE_PER_KEYWORD = 1.25
 QUIET_SHARE = 0.15  # of the silence clips: a quiet room is as much silence as a chainsaw
 QUIET_GAIN_LOG10 = (-4.0, -1.0)
+STRETCH = (0.15, 0.45)
+"""Shares of a clip that are left of running speech: about a word, or a part of one."""
+AROUND_DB = (15.0, 40.0)
+"""How much quieter what is around it becomes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Pool:
       per_keyword: clips of a typical keyword.
       quiet_share: of the silence clips, that are made quieter.
       unknown_per_keyword: unknown clips in an epoch, per clip of a typical keyword.
+      cut_share: of the unknown clips out of longer recordings, of which a stretch is left.
     """
 
     keywords: np.ndarray
@@ -37,6 +42,7 @@ class Pool:
     per_keyword: float
     quiet_share: float = QUIET_SHARE
     unknown_per_keyword: float = UNKNOWN_PER_KEYWORD
+    cut_share: float = 0.0
 
     @property
     def unknown_counts(self) -> list[int]:
@@ -56,11 +62,16 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """The clips of one epoch in their order: row, start_sample and gain of each."""
+    """The clips of one epoch in their order: row, start_sample and gain of each.
+
+    `stretches`: [n, 3], where the part begins and ends that stays as loud as it was, as shares of
+    the clip, and the gain of what is around it. None: all clips stay as they are.
+    """
 
     rows: np.ndarray
     start_samples: np.ndarray
     gains: np.ndarray
+    stretches: np.ndarray | None = None
 
 
 def draw(pool: Pool, seed: int, epoch: int) -> Epoch:
@@ -81,10 +92,21 @@ def draw(pool: Pool, seed: int, epoch: int) -> Epoch:
     choice = (rng.random(len(rows)) * choices).astype(np.int64)
     order = rng.permutation(len(rows))
     return Epoch(
+        stretches=_stretches(pool, rows[order], rng) if pool.cut_share else None,
         rows=rows[order],
         start_samples=pool.starts[pool.first_start[rows] + choice][order],
         gains=gains[order],
     )
+
+
+def _stretches(pool: Pool, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    unknown = np.isin(rows, np.concatenate(pool.unknown)) & (pool.clips[rows] > 1)
+    cut = unknown & (rng.random(len(rows)) < pool.cut_share)
+    length = rng.uniform(*STRETCH, size=len(rows))
+    start = rng.random(len(rows)) * (1 - length)
+    gain = 10.0 ** (-rng.uniform(*AROUND_DB, size=len(rows)) / 20)
+    found = np.stack([start, start + length, gain], -1)
+    return np.where(cut[:, None], found, (0.0, 1.0, 1.0))
 
 
 def _turns(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -174,6 +174,27 @@ def test_the_share_of_unknown_words_is_a_setting(words, per_keyword, unknown):
     assert np.bincount(classes).tolist() == [12, 13, unknown, 16]
 
 
+def test_of_running_speech_a_stretch_is_left(words):
+    def batch(cut_share):
+        data = KeywordData.load([words.folder], KEYWORDS, cut_share=cut_share)
+        return data.training_batch(0, data.steps_per_epoch(1), seed=0)
+
+    (clips, classes), (cut, same) = batch(0.0), batch(1.0)
+    np.testing.assert_array_equal(classes, same)
+    changed = (clips != cut).any(-1)
+    wake_and_speech = 11  # of 16 unknown clips, 5 are recordings of one clip
+    assert changed.sum() == wake_and_speech and set(classes[changed]) == {2}
+    for before, after in zip(clips[changed], cut[changed], strict=True):
+        kept = np.flatnonzero(before != 0)[(before == after)[before != 0]]
+        loud = np.flatnonzero(np.abs(after.astype(float)) > 0.2 * 32768)
+        assert 0.14 < (loud[-1] - loud[0]) / len(after) < 0.48
+        assert np.isin(loud[1000:-1000], kept).all()
+        around = np.delete(after, np.arange(loud[0] - 200, loud[-1] + 200))
+        assert 0 < np.abs(around.astype(float)).max() < 0.1 * 32768
+    some = (clips != batch(0.5)[0]).any(-1)
+    assert 0 < some.sum() < wake_and_speech
+
+
 def test_the_noise_bank_holds_pieces_of_the_noise(data):
     bank = data.noise_bank("train", 16000)
     assert bank.shape == (4 + 2, 16000) and bank.dtype == np.int16
