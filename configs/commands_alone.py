@@ -26,24 +26,28 @@ TEACHER = "results/commands/artifacts/beff7dea6763"
 
 EXPERIMENT = Experiment(
     model=MatchboxNet(
-        width=56,
+        width=64,
         first_kernel=5,
         kernels=(7, 9, 11),
         last_kernel=11,
         first_stride=2,
         first_full=True,
-        causal=True,
     ),
     task=dataclasses.replace(
         HEAD.task, unknown_per_keyword=5.0, cut_share=0.5, kept_epochs=5, teacher=TEACHER
     ),
     frontend=MicroFrontend(),
-    augmentation=Augmentation(noise_max_volume=0.3, quieter_db=40.0, spec_frequency_masks=1),
+    augmentation=Augmentation(
+        noise_max_volume=0.15,
+        quieter_db=30.0,
+        spec_time_masks=1,
+        spec_time_max_frames=4,
+        spec_frequency_masks=1,
+        spec_frequency_max_bands=4,
+    ),
     recipe=W4A8,
-    stream_block_frames=2,
-    stream_context_clips=1,
     optimizer=Optimizer(
-        steps=4500,
+        steps=8000,
         batch_size=128,
         learning_rate=3e-3,
         warmup_steps=200,

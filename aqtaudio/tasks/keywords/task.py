@@ -17,6 +17,7 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.data.conditions import Change
+from aqtaudio.data.labels import UNKNOWN
 from aqtaudio.data.manifest import read_all
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
@@ -59,6 +60,8 @@ class Keywords(Task):
       clip_ms: length of a clip.
       unknown_per_keyword: unknown clips that training hears per clip of a typical keyword. More of
         them: fewer other words are taken for a keyword, and more keywords are missed.
+      unknown_weight: of an unknown clip in the loss, over one of another class: the same by other
+        means, on the very clips.
       unheard: other words, labels, that are kept out of training whole: all their recordings of
         split "train" are of "val". Figures then have parts (`tasks.keywords.parts`), and with
         `Optimizer.patience` the state is kept that is best by the mean of "accuracy_open" and
@@ -82,6 +85,7 @@ class Keywords(Task):
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
     clip_ms: int = 1000
     unknown_per_keyword: float = added(UNKNOWN_PER_KEYWORD)
+    unknown_weight: float = added(1.0)
     unheard: tuple[str, ...] = added(())
     unheard_share: float = added(0.0)
     cut_share: float = added(0.0)
@@ -102,6 +106,8 @@ class Keywords(Task):
             raise BadInput(f"task.kept_epochs is {self.kept_epochs}; allowed: 0 to 1000")
         if not 0 <= self.cut_share <= 1:
             raise BadInput(f"task.cut_share is {self.cut_share}; allowed: 0 to 1")
+        if not 0 < self.unknown_weight <= 100:
+            raise BadInput(f"task.unknown_weight is {self.unknown_weight}; allowed: up to 100")
         if not 0 <= self.teacher_weight <= 100:
             raise BadInput(f"task.teacher_weight is {self.teacher_weight}; allowed: 0 to 100")
         self._require_kept_clips()
@@ -248,8 +254,15 @@ class Keywords(Task):
         self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Cross-entropy of logits [B, C] and classes [B]."""
-        fit = of_logits.loss(answers, targets, label_smoothing)
+        fit = of_logits.loss(answers, targets, label_smoothing, self._weights)
         return fit, {"accuracy": of_logits.accuracy(answers, targets)}
+
+    @property
+    def _weights(self) -> tuple[float, ...] | None:
+        """Of the classes in the loss."""
+        if self.unknown_weight == 1.0:
+            return None
+        return tuple(self.unknown_weight if name == UNKNOWN else 1.0 for name in self.classes)
 
     def divergence(
         self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup
