@@ -34,7 +34,13 @@ EXPERIMENT = Experiment(
         first_full=True,
     ),
     task=dataclasses.replace(
-        HEAD.task, unknown_per_keyword=5.0, cut_share=0.5, kept_epochs=5, teacher=TEACHER
+        HEAD.task,
+        unknown_per_keyword=6.0,
+        unknown_weight=1.5,
+        cut_share=1.0,
+        spliced=0.5,
+        kept_epochs=4,
+        teacher=TEACHER,
     ),
     frontend=MicroFrontend(),
     augmentation=Augmentation(
@@ -47,11 +53,11 @@ EXPERIMENT = Experiment(
     ),
     recipe=W4A8,
     optimizer=Optimizer(
-        steps=8000,
+        steps=6000,
         batch_size=128,
         learning_rate=3e-3,
         warmup_steps=200,
-        weight_decay=1e-3,
+        weight_decay=1e-2,
         label_smoothing=0.05,
         patience=100,
     ),

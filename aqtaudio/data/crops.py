@@ -63,6 +63,25 @@ def stretch(clip: np.ndarray, start: float, end: float, gain: float) -> np.ndarr
     return np.rint(clip * (1.0 - (1.0 - gain) * faded)).astype(np.int16)
 
 
+def spliced(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """The beginning of one clip and the end of another, int16 [N] each: a word that is neither.
+
+    Each is cut where it has had `share` of its energy; they meet over FADE_SAMPLES.
+    """
+    length = len(first)
+    end, start = (_energy_at(clip, share) for clip in (first, second))
+    at = np.arange(length)
+    moved = np.clip(at - end + start, 0, length - 1)
+    rest = np.where(at - end + start < length, second[moved], 0)
+    fade = np.clip((at - end) / FADE_SAMPLES + 0.5, 0.0, 1.0)
+    return np.rint(first * (1.0 - fade) + rest * fade).astype(np.int16)
+
+
+def _energy_at(clip: np.ndarray, share: float) -> int:
+    energy = np.cumsum(clip.astype(np.float64) ** 2)
+    return int(np.searchsorted(energy, share * energy[-1]))
+
+
 def apart(allowed: np.ndarray, clip_samples: int, *key: object) -> list[int]:
     """Picks starts whose clips do not overlap, as many as come, in an order that `key` decides."""
     picked = []

@@ -73,6 +73,7 @@ class KeywordData:
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
         cut_share: float = 0.0,
+        spliced: float = 0.0,
     ):
         """Takes recordings and their audio (int16 [samples] each); `load` reads them.
 
@@ -81,6 +82,7 @@ class KeywordData:
         `unheard`: words that are kept out of training: their clips of "train" are of "val".
         `cut_share`: of the unknown clips of training out of longer recordings, of which only a
         stretch is as loud as it was.
+        `spliced`: clips of training, per unknown clip, of halves of a keyword and of another word.
         """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
@@ -88,6 +90,7 @@ class KeywordData:
         self._quiet_share = quiet_share
         self._unknown_per_keyword = unknown_per_keyword
         self._cut_share = cut_share
+        self._spliced = spliced
         unheard = unheard or Unheard(tuple(keywords))
         recordings = unheard.kept_out(recordings)
         # Everything below goes by path, so that the order of the manifest changes no number.
@@ -115,6 +118,7 @@ class KeywordData:
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
         cut_share: float = 0.0,
+        spliced: float = 0.0,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from manifest folders.
 
@@ -141,7 +145,7 @@ class KeywordData:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
         quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
-        how = quiet_share, unknown_per_keyword, unheard, cut_share
+        how = quiet_share, unknown_per_keyword, unheard, cut_share, spliced
         return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, *how)
 
     # Evaluation.
@@ -253,16 +257,22 @@ class KeywordData:
         pool = self._training_pool()
         numbers, places = np.divmod(places, len(pool))
         clips = np.empty((len(places), self.clip_samples), np.int16)
-        rows = np.empty(len(places), np.int64)
+        classes = np.empty(len(places), np.int32)
         for index, (number, place) in enumerate(zip(numbers, places, strict=True)):
             epoch = self._epoch(int(number), seed)
-            rows[index] = row = epoch.rows[place]
+            row = epoch.rows[place]
+            classes[index] = self._class[row]
             start, gain = epoch.start_samples[place], epoch.gains[place]
             clip = self._samples[row][start : start + self.clip_samples]
             clips[index] = clip if gain == 1.0 else np.rint(clip * gain)
+            if epoch.splices is not None and epoch.splices[place][0] >= 0:
+                other, share = int(epoch.splices[place][0]), epoch.splices[place][1]
+                ending = self._samples[other][: self.clip_samples]
+                clips[index] = crops.spliced(clips[index], ending, share)
+                classes[index] = self.classes.index(UNKNOWN)
             if epoch.stretches is not None and (around := epoch.stretches[place])[2] < 1.0:
                 clips[index] = crops.stretch(clips[index], *around)
-        return clips, self._class[rows]
+        return clips, classes
 
     def noise_bank(self, split: str = "train", samples: int | None = None) -> np.ndarray:
         """Background noise for augmentation: every noise recording, cut into pieces.
@@ -372,6 +382,7 @@ class KeywordData:
                 quiet_share=self._quiet_share,
                 unknown_per_keyword=self._unknown_per_keyword,
                 cut_share=self._cut_share,
+                spliced=self._spliced,
             )
         return self._pool
 

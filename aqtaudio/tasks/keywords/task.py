@@ -69,6 +69,8 @@ class Keywords(Task):
       unheard_share: of all other words, chosen by a hash of each, that are kept out too.
       cut_share: of the unknown clips out of longer recordings, of which only a stretch is left as
         loud as it was: running speech has no end of words, and they come alone.
+      spliced: clips per unknown clip that begin as a keyword and end as another word, or the other
+        way round: unknown words in the voices that say the keywords.
       kept_epochs: epochs whose clips, with their augmentation, are made to features once and come
         again: for front ends that cost more than the model. They are the same for all seeds. 0: new
         ones at every step.
@@ -89,6 +91,7 @@ class Keywords(Task):
     unheard: tuple[str, ...] = added(())
     unheard_share: float = added(0.0)
     cut_share: float = added(0.0)
+    spliced: float = added(0.0)
     kept_epochs: int = added(0)
     teacher: str = added("")
     teacher_weight: float = added(1.0)
@@ -106,6 +109,8 @@ class Keywords(Task):
             raise BadInput(f"task.kept_epochs is {self.kept_epochs}; allowed: 0 to 1000")
         if not 0 <= self.cut_share <= 1:
             raise BadInput(f"task.cut_share is {self.cut_share}; allowed: 0 to 1")
+        if not 0 <= self.spliced <= 10:
+            raise BadInput(f"task.spliced is {self.spliced}; allowed: 0 to 10")
         if not 0 < self.unknown_weight <= 100:
             raise BadInput(f"task.unknown_weight is {self.unknown_weight}; allowed: up to 100")
         if not 0 <= self.teacher_weight <= 100:
@@ -177,7 +182,7 @@ class Keywords(Task):
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
         how = rate_hz, samples, splits, bands, self.unknown_per_keyword, self.never_heard
-        return KeywordData.load(folders, self.keywords, *how, self.cut_share)
+        return KeywordData.load(folders, self.keywords, *how, self.cut_share, self.spliced)
 
     def prepared(self, data: Any, setup: Setup) -> Any:
         """With the features of some epochs, made once, where they are kept, and with what a teacher

@@ -195,6 +195,35 @@ def test_of_running_speech_a_stretch_is_left(words):
     assert 0 < some.sum() < wake_and_speech
 
 
+def test_keywords_and_other_words_are_spliced(words):
+    def batch(spliced):
+        data = KeywordData.load([words.folder], KEYWORDS, spliced=spliced)
+        return data.training_batch(0, data.steps_per_epoch(1), seed=0)
+
+    (clips, classes), (more, of_more) = batch(0.0), batch(0.5)
+    assert len(more) == len(clips) + 8  # half of the 16 unknown clips
+    assert collections.Counter(of_more) == collections.Counter(classes) + collections.Counter(
+        {2: 8}
+    )
+    known = {clip.tobytes() for clip in clips}
+    splices = [clip for clip, of in zip(more, of_more, strict=True) if of == 2]
+    splices = [clip for clip in splices if clip.tobytes() not in known]
+    keywords = clips[classes < 2]
+    begun = [sum((clip[:2000] == keywords[:, :2000]).all(-1)) for clip in splices]
+    assert sorted(set(begun)) == [0, 1]  # one way and the other
+
+
+def test_a_splice_is_the_beginning_of_one_and_the_end_of_another():
+    first, second = np.zeros((2, 16000), np.int16)
+    first[2000:6000], second[9000:11000] = 1000, -2000
+    found = crops.spliced(first, second, 0.25)
+    assert (found[2000:2900] == 1000).all() and (found[3100:4500] == -2000).all()
+    assert not found[:2000].any() and not found[4501:].any()
+    late = crops.spliced(second, first, 0.5)
+    assert (late[9000:9900] == -2000).all() and (late[10100:12000] == 1000).all()
+    assert not late[12001:].any()
+
+
 def test_the_noise_bank_holds_pieces_of_the_noise(data):
     bank = data.noise_bank("train", 16000)
     assert bank.shape == (4 + 2, 16000) and bank.dtype == np.int16
