@@ -6,7 +6,7 @@ stretches of it about as long as a word. Twelve words are kept out of training w
 
     aqtaudio data synth --texts results/commands/words.txt --voices espeak \\
         --languages en-us,en-gb --out WORDS
-    aqtaudio data synth --texts results/commands/short_words.txt --voices espeak \\
+    aqtaudio data synth --texts results/commands_alone/short_words.txt --voices espeak \\
         --languages en-us,en-gb --seed 1 --out SHORT
     aqtaudio train configs/commands_alone.py --data DIR --data SPEECH --data WORDS --data SHORT \\
         --out RUN
