@@ -23,8 +23,9 @@ HEAVIER = {
     "task.unknown_weight": 3.0,
     "init_differs": ("task",),
 }
+LONGER = HEAVIER | {"name": "unknown x 3, longer", "finetune.steps": 1600, "evaluate_every": 200}
 STUDY = Study(
     "commands_alone",
     load_config(CONFIGS / "commands_alone.py"),
-    chain(ALONE, finetuned(ALONE, [HEAVIER])),
+    chain(ALONE, finetuned(ALONE, [HEAVIER, LONGER])),
 )
