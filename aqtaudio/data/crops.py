@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 HOP_SAMPLES = 160
+FADE_SAMPLES = 160
 
 
 def hash_order(*key: object) -> int:
@@ -45,6 +46,40 @@ def starts(audio: np.ndarray, clip_samples: int, loudness: float) -> np.ndarray:
     first = grid // HOP_SAMPLES
     clip_energy = energy[first + clip_samples // HOP_SAMPLES] - energy[first]
     return grid[clip_energy >= loudness * clip_energy.max()]
+
+
+def stretch(clip: np.ndarray, start: float, end: float, gain: float) -> np.ndarray:
+    """A clip, int16 [N], of which a stretch stays as it is; around it the level is another.
+
+    Args:
+      clip: samples.
+      start: where the stretch begins, as a share of the clip.
+      end: where it ends.
+      gain: of what is around it, 0 to 1; it changes over FADE_SAMPLES.
+    """
+    at = np.arange(len(clip))
+    outside = np.maximum(start * len(clip) - at, at + 1 - end * len(clip))
+    faded = np.clip(outside / FADE_SAMPLES, 0.0, 1.0)
+    return np.rint(clip * (1.0 - (1.0 - gain) * faded)).astype(np.int16)
+
+
+def spliced(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """The beginning of one clip and the end of another, int16 [N] each: a word that is neither.
+
+    Each is cut where it has had `share` of its energy; they meet over FADE_SAMPLES.
+    """
+    length = len(first)
+    end, start = (_energy_at(clip, share) for clip in (first, second))
+    at = np.arange(length)
+    moved = np.clip(at - end + start, 0, length - 1)
+    rest = np.where(at - end + start < length, second[moved], 0)
+    fade = np.clip((at - end) / FADE_SAMPLES + 0.5, 0.0, 1.0)
+    return np.rint(first * (1.0 - fade) + rest * fade).astype(np.int16)
+
+
+def _energy_at(clip: np.ndarray, share: float) -> int:
+    energy = np.cumsum(clip.astype(np.float64) ** 2)
+    return int(np.searchsorted(energy, share * energy[-1]))
 
 
 def apart(allowed: np.ndarray, clip_samples: int, *key: object) -> list[int]:

@@ -72,18 +72,25 @@ class KeywordData:
         quiet_share: float = epochs.QUIET_SHARE,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
+        cut_share: float = 0.0,
+        spliced: float = 0.0,
     ):
         """Takes recordings and their audio (int16 [samples] each); `load` reads them.
 
         `quiet_share`: of the silence clips of training, that are made quieter.
         `unknown_per_keyword`: unknown clips of training, per clip of a typical keyword.
         `unheard`: words that are kept out of training: their clips of "train" are of "val".
+        `cut_share`: of the unknown clips of training out of longer recordings, of which only a
+        stretch is as loud as it was.
+        `spliced`: clips of training, per unknown clip, of halves of a keyword and of another word.
         """
         self.classes = class_names(keywords)
         self.sample_rate_hz = sample_rate_hz
         self.clip_samples = clip_samples
         self._quiet_share = quiet_share
         self._unknown_per_keyword = unknown_per_keyword
+        self._cut_share = cut_share
+        self._spliced = spliced
         unheard = unheard or Unheard(tuple(keywords))
         recordings = unheard.kept_out(recordings)
         # Everything below goes by path, so that the order of the manifest changes no number.
@@ -95,7 +102,7 @@ class KeywordData:
         self._row = {recording.path: row for row, recording in enumerate(self._recordings)}
         self._unheard = np.asarray(unheard.words(self._recordings))
         self._has_parts = bool(unheard)
-        self._kept: KeptFeatures | None = None
+        self._kept: Sequence[KeptFeatures] = ()
         self._pool: epochs.Pool | None = None
         self._epochs: dict[int, dict[int, epochs.Epoch]] = {}  # the latest two, by seed
 
@@ -110,6 +117,8 @@ class KeywordData:
         bands: int | None = None,
         unknown_per_keyword: float = epochs.UNKNOWN_PER_KEYWORD,
         unheard: Unheard | None = None,
+        cut_share: float = 0.0,
+        spliced: float = 0.0,
     ) -> "KeywordData":
         """Reads the recordings of the needed splits from manifest folders.
 
@@ -136,7 +145,7 @@ class KeywordData:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
             samples = list(threads.map(read, recordings))
         quiet_share = epochs.QUIET_SHARE if bands is None else 0.0  # features are no volumes
-        how = quiet_share, unknown_per_keyword, unheard
+        how = quiet_share, unknown_per_keyword, unheard, cut_share, spliced
         return cls(recordings, samples, keywords, sample_rate_hz, clip_samples, *how)
 
     # Evaluation.
@@ -218,15 +227,15 @@ class KeywordData:
         """Steps after which every training clip of a keyword was seen once."""
         return -(-len(self._training_pool()) // batch_size)
 
-    def keeping(self, features: Callable[[int], KeptFeatures]) -> Self:
-        """The same data whose training batches hold `features`, made for epochs so long."""
+    def keeping(self, features: Callable[[int], Sequence[KeptFeatures]]) -> Self:
+        """The same data whose training batches hold `features`, made for epochs so long: what the
+        model hears, then the logits of a teacher.
+        """
         found = copy.copy(self)
         found._kept = features(len(self._training_pool()))
         return found
 
-    def training_batch(
-        self, step: int, batch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def training_batch(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, ...]:
         """The clips of a training step: a pure function of its arguments, so runs can resume.
 
         Epochs follow each other without a break; a batch may hold the end of one and the start
@@ -234,25 +243,36 @@ class KeywordData:
 
         Returns:
           int16 [batch_size, clip_samples], or features float32 [batch_size, T, F] where they are
-          kept, and class numbers int32 [batch_size].
+          kept, and class numbers int32 [batch_size]; with a teacher its logits
+          [batch_size, T', C].
         """
         places = np.arange(step * batch_size, (step + 1) * batch_size)
-        given = self.training_clips if self._kept is None else self._kept.batch
-        return given(places, seed)
+        if not self._kept:
+            return self.training_clips(places, seed)
+        heard, *taught = self._kept
+        return *heard.batch(places, seed), *(each.batch(places, seed)[0] for each in taught)
 
     def training_clips(self, places: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Clips int16 [n, clip_samples] and their classes [n] at places of the endless epochs."""
         pool = self._training_pool()
         numbers, places = np.divmod(places, len(pool))
         clips = np.empty((len(places), self.clip_samples), np.int16)
-        rows = np.empty(len(places), np.int64)
+        classes = np.empty(len(places), np.int32)
         for index, (number, place) in enumerate(zip(numbers, places, strict=True)):
             epoch = self._epoch(int(number), seed)
-            rows[index] = row = epoch.rows[place]
+            row = epoch.rows[place]
+            classes[index] = self._class[row]
             start, gain = epoch.start_samples[place], epoch.gains[place]
             clip = self._samples[row][start : start + self.clip_samples]
             clips[index] = clip if gain == 1.0 else np.rint(clip * gain)
-        return clips, self._class[rows]
+            if epoch.splices is not None and epoch.splices[place][0] >= 0:
+                other, share = int(epoch.splices[place][0]), epoch.splices[place][1]
+                ending = self._samples[other][: self.clip_samples]
+                clips[index] = crops.spliced(clips[index], ending, share)
+                classes[index] = self.classes.index(UNKNOWN)
+            if epoch.stretches is not None and (around := epoch.stretches[place])[2] < 1.0:
+                clips[index] = crops.stretch(clips[index], *around)
+        return clips, classes
 
     def noise_bank(self, split: str = "train", samples: int | None = None) -> np.ndarray:
         """Background noise for augmentation: every noise recording, cut into pieces.
@@ -361,6 +381,8 @@ class KeywordData:
                 per_keyword=float(np.median([len(rows) for rows in keyword_rows])),
                 quiet_share=self._quiet_share,
                 unknown_per_keyword=self._unknown_per_keyword,
+                cut_share=self._cut_share,
+                spliced=self._spliced,
             )
         return self._pool
 

@@ -1,16 +1,30 @@
 """The keyword task: loss and metrics on logits."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def loss(logits: jax.Array, classes: jax.Array, label_smoothing: float) -> jax.Array:
-    """Mean softmax cross-entropy of logits [B, C] and class numbers [B]."""
+def loss(
+    logits: jax.Array,
+    classes: jax.Array,
+    label_smoothing: float,
+    weights: Sequence[float] | None = None,
+) -> jax.Array:
+    """Mean softmax cross-entropy of logits [B, C] and class numbers [B].
+
+    `weights`: of each class in the mean [C]; by default all count alike.
+    """
     import optax  # heavy, and only training asks
 
     targets = optax.smooth_labels(jax.nn.one_hot(classes, logits.shape[-1]), label_smoothing)
-    return jnp.mean(optax.softmax_cross_entropy(logits, targets))
+    each = optax.softmax_cross_entropy(logits, targets)
+    if weights is None:
+        return jnp.mean(each)
+    counted = jnp.asarray(weights, jnp.float32)[classes]
+    return jnp.sum(counted * each) / jnp.sum(counted)
 
 
 def divergence(logits: jax.Array, taught: jax.Array, temperature: float) -> jax.Array:

@@ -7,7 +7,6 @@ negatives of a batch only the hardest count.
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,6 @@ from aqtaudio.detection.detector import DetectorSettings
 from aqtaudio.detection.intervals import wilson_interval
 from aqtaudio.detection.posteriors import logistic
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.embedded import Embedded
 from aqtaudio.settings import added
 from aqtaudio.tasks.keywords.robustness import robustness
 from aqtaudio.tasks.keywords.scenes import SCENE_MS
@@ -37,8 +35,9 @@ from aqtaudio.tasks.keywords.spotting_data import (
     is_word_label,
 )
 from aqtaudio.tasks.keywords.task import Keywords
+from aqtaudio.tasks.keywords.teacher import teacher_of
 from aqtaudio.tasks.setup import Setup
-from aqtaudio.tasks.task import Batch, Beside, Headlines, Network, Networks, Scores, Task
+from aqtaudio.tasks.task import Batch, Headlines, Network, Networks, Scores, Task
 
 SCORED_EVERY_MS = 80
 """Windows of sound without words that figures are made on."""
@@ -70,9 +69,6 @@ class Spotting(Keywords):
       feature_noise: standard deviation of noise on features, in units of each feature's own; voices
         are few.
       alarms_per_hour: at this rate recall is told, and the best state of a training is chosen.
-      teacher: directory of another detector of the same words, which streams: a head joined with
-        its encoder. What it says of every window is learned beside the truth. "": of none.
-      teacher_weight: of the divergence from its answers.
       speed_change: scenes of a keyword's clip, but the first, play it faster or slower by this
         share at most.
       masked: features of windows are masked as `augmentation.spec_*` say; voices are few.
@@ -94,10 +90,11 @@ class Spotting(Keywords):
     hardest: float = 0.25
     feature_noise: float = 0.2
     alarms_per_hour: float = 1.0
-    teacher: str = added("")
-    teacher_weight: float = added(1.0)
     speed_change: float = added(0.0)
     masked: bool = added(False)
+
+    def _require_kept_clips(self) -> None:
+        """Scenes are kept in any case."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -109,7 +106,6 @@ class Spotting(Keywords):
             ("hardest", 0.01, 1),
             ("feature_noise", 0, 10),
             ("alarms_per_hour", 0.001, 100),
-            ("teacher_weight", 0, 100),
             ("speed_change", 0, 0.5),
         ):
             if not least <= getattr(self, name) <= most:
@@ -184,27 +180,10 @@ class Spotting(Keywords):
             noisy = mask_features(jax.random.fold_in(key, 1), noisy, setup.augmentation)
         return noisy, targets
 
-    def objective(
-        self,
-        answers: jax.Array,
-        targets: Any,
-        setup: Setup,
-        beside: Beside,
-        label_smoothing: Any,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest; and
-        the divergence from a teacher.
-        """
-        if self.teacher:
-            targets, taught = targets
-            apart = self.divergence(answers, taught, targets, setup)
-            loss, told = self._truth(answers, targets, label_smoothing)
-            return loss + self.teacher_weight * apart, told | {"apart": apart}
-        return self._truth(answers, targets, label_smoothing)
-
-    def _truth(
+    def truth(
         self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Logistic loss of logits [B, W]; of the negatives of each word, that of the hardest."""
         import optax  # heavy, and only training asks
 
         held = targets[:, None] == jnp.arange(answers.shape[-1])
@@ -433,21 +412,6 @@ class Spotting(Keywords):
             if told["rings_on"]:
                 lines.append(f"{'':>20} most: {', '.join(told['rings_on'])}")
         return lines
-
-
-def teacher_of(run: str, words: Sequence[str]) -> Embedded:
-    """The front end whose features are the logits of a detector of these words.
-
-    Raises BadInput where the run is none.
-    """
-    teacher = Embedded(run=run)
-    known = json.loads((teacher.folder / "config.json").read_text())["task"].get("keywords", [])
-    if list(known) != list(words):
-        raise BadInput(
-            f"task.teacher: {run} listens for {', '.join(known) or 'no words'}; "
-            f"allowed: {', '.join(words)}, in this order"
-        )
-    return teacher
 
 
 def _share(rings: np.ndarray) -> dict[str, Any]:

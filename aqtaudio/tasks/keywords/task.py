@@ -17,6 +17,7 @@ import numpy as np
 from aqtaudio.data.audio import to_float
 from aqtaudio.data.augmentation import augment_audio, mask_features
 from aqtaudio.data.conditions import Change
+from aqtaudio.data.labels import UNKNOWN
 from aqtaudio.data.manifest import read_all
 from aqtaudio.detection import stored
 from aqtaudio.detection.detector import DIP, DetectorSettings, by_target
@@ -38,6 +39,7 @@ from aqtaudio.tasks.keywords.data import (
 from aqtaudio.tasks.keywords.epochs import UNKNOWN_PER_KEYWORD
 from aqtaudio.tasks.keywords.kept_features import KeptFeatures, of_validation
 from aqtaudio.tasks.keywords.robustness import markdown, robustness
+from aqtaudio.tasks.keywords.teacher import teacher_of
 from aqtaudio.tasks.keywords.unheard import Unheard
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.stream import Stream
@@ -58,14 +60,24 @@ class Keywords(Task):
       clip_ms: length of a clip.
       unknown_per_keyword: unknown clips that training hears per clip of a typical keyword. More of
         them: fewer other words are taken for a keyword, and more keywords are missed.
+      unknown_weight: of an unknown clip in the loss, over one of another class: the same by other
+        means, on the very clips.
       unheard: other words, labels, that are kept out of training whole: all their recordings of
         split "train" are of "val". Figures then have parts (`tasks.keywords.parts`), and with
         `Optimizer.patience` the state is kept that is best by the mean of "accuracy_open" and
         "accuracy_unheard".
       unheard_share: of all other words, chosen by a hash of each, that are kept out too.
+      cut_share: of the unknown clips out of longer recordings, of which only a stretch is left as
+        loud as it was: running speech has no end of words, and they come alone.
+      spliced: clips per unknown clip that begin as a keyword and end as another word, or the other
+        way round: unknown words in the voices that say the keywords.
       kept_epochs: epochs whose clips, with their augmentation, are made to features once and come
         again: for front ends that cost more than the model. They are the same for all seeds. 0: new
         ones at every step.
+      teacher: directory of another detector of the same words, which streams: a head joined with
+        its encoder. What it says of every clip, as training changed it, is learned beside the
+        truth; it takes `kept_epochs`. "": of none.
+      teacher_weight: of the divergence from its answers.
     """
 
     item: ClassVar[type] = EvaluationItem
@@ -75,9 +87,14 @@ class Keywords(Task):
     keywords: tuple[str, ...] = ("yes", "up", "down", "on", "off", "stop")
     clip_ms: int = 1000
     unknown_per_keyword: float = added(UNKNOWN_PER_KEYWORD)
+    unknown_weight: float = added(1.0)
     unheard: tuple[str, ...] = added(())
     unheard_share: float = added(0.0)
+    cut_share: float = added(0.0)
+    spliced: float = added(0.0)
     kept_epochs: int = added(0)
+    teacher: str = added("")
+    teacher_weight: float = added(1.0)
 
     def __post_init__(self):
         self.never_heard  # noqa: B018 - refuses what cannot be kept out
@@ -90,6 +107,21 @@ class Keywords(Task):
             )
         if not 0 <= self.kept_epochs <= 1000:
             raise BadInput(f"task.kept_epochs is {self.kept_epochs}; allowed: 0 to 1000")
+        if not 0 <= self.cut_share <= 1:
+            raise BadInput(f"task.cut_share is {self.cut_share}; allowed: 0 to 1")
+        if not 0 <= self.spliced <= 10:
+            raise BadInput(f"task.spliced is {self.spliced}; allowed: 0 to 10")
+        if not 0 < self.unknown_weight <= 100:
+            raise BadInput(f"task.unknown_weight is {self.unknown_weight}; allowed: up to 100")
+        if not 0 <= self.teacher_weight <= 100:
+            raise BadInput(f"task.teacher_weight is {self.teacher_weight}; allowed: 0 to 100")
+        self._require_kept_clips()
+
+    def _require_kept_clips(self) -> None:
+        if self.teacher and not self.kept_epochs:
+            raise BadInput(
+                "task.teacher hears clips that are kept; allowed: kept_epochs of 1 or more"
+            )
 
     @property
     def headlines(self) -> Headlines:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -103,7 +135,8 @@ class Keywords(Task):
 
     def for_words(self, words: tuple[str, ...]) -> Self:
         """The same task for other keywords, which are heard of everything else."""
-        return dataclasses.replace(self, keywords=words, unheard=(), unheard_share=0.0)
+        open_world = dataclasses.replace(self, teacher="", unheard=(), unheard_share=0.0)
+        return dataclasses.replace(open_world, keywords=words)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -149,22 +182,35 @@ class Keywords(Task):
         bands = None if frontend.takes_audio else frontend.features
         rate_hz, samples = frontend.sample_rate_hz, setup.clip_samples
         how = rate_hz, samples, splits, bands, self.unknown_per_keyword, self.never_heard
-        return KeywordData.load(folders, self.keywords, *how)
+        return KeywordData.load(folders, self.keywords, *how, self.cut_share, self.spliced)
 
     def prepared(self, data: Any, setup: Setup) -> Any:
-        """With the features of some epochs, made once, where they are kept."""
+        """With the features of some epochs, made once, where they are kept, and with what a teacher
+        says of the same clips, changed by the same draws.
+        """
         if not self.kept_epochs:
             return data
         noise = self.given(data)
+        hearing = [setup]
+        if self.teacher:
+            teacher = teacher_of(self.teacher, self.keywords)
+            alone = dataclasses.replace(setup, frontend=teacher, block_frames=1, clips_before=0)
+            hearing.append(alone)
+        return data.keeping(
+            lambda length: [self._kept(data, each, noise, length) for each in hearing]
+        )
+
+    def _kept(
+        self, data: KeywordData, setup: Setup, noise: np.ndarray, length: int
+    ) -> KeptFeatures:
+        """Features of a front end, of epochs of `length` clips."""
         told = f"{setup.frontend.fingerprint()}\n{setup.augmentation}\n{setup.clips_before}\n"
         told += f"{setup.feature_shape} {hashlib.sha256(noise.tobytes()).hexdigest()}"
 
         def make(key: jax.Array, clips: np.ndarray) -> jax.Array:
             return _made(setup)(key, clips, noise)
 
-        return data.keeping(
-            lambda length: KeptFeatures(data.training_clips, make, told, length, self.kept_epochs)
-        )
+        return KeptFeatures(data.training_clips, make, told, length, self.kept_epochs)
 
     def given(self, data: KeywordData) -> np.ndarray:
         """Background noise, int16 [pieces, N]."""
@@ -182,25 +228,46 @@ class Keywords(Task):
 
     def examples(
         self, key: jax.Array, batch: Batch, given: jax.Array, setup: Setup
-    ) -> tuple[jax.Array, jax.Array]:
-        """Features of augmented clips, or such as were kept, and their classes [B]."""
-        clips, classes = batch
+    ) -> tuple[jax.Array, Any]:
+        """Features of augmented clips, or such as were kept, and their classes [B]; a teacher's
+        logits [B, C] at their ends beside them.
+        """
+        clips, classes, *taught = batch
         audio_key, mask_key = jax.random.split(key)
         is_kept = jnp.issubdtype(clips.dtype, jnp.floating)
         features = clips if is_kept else augmented_features(audio_key, clips, given, setup)
-        return mask_features(mask_key, features, setup.augmentation), classes
+        targets = (classes, taught[0][:, -1]) if taught else classes
+        return mask_features(mask_key, features, setup.augmentation), targets
 
     def objective(
         self,
         answers: jax.Array,
-        targets: jax.Array,
+        targets: Any,
         setup: Setup,
         beside: Beside,
         label_smoothing: Any,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Cross-entropy of logits [B, C]."""
-        fit = of_logits.loss(answers, targets, label_smoothing)
+        """What `truth` says of answers [B, C], and the divergence from a teacher's."""
+        if not self.teacher:
+            return self.truth(answers, targets, label_smoothing)
+        targets, taught = targets
+        apart = self.divergence(answers, taught, targets, setup)
+        loss, told = self.truth(answers, targets, label_smoothing)
+        return loss + self.teacher_weight * apart, told | {"apart": apart}
+
+    def truth(
+        self, answers: jax.Array, targets: jax.Array, label_smoothing: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Cross-entropy of logits [B, C] and classes [B]."""
+        fit = of_logits.loss(answers, targets, label_smoothing, self._weights)
         return fit, {"accuracy": of_logits.accuracy(answers, targets)}
+
+    @property
+    def _weights(self) -> tuple[float, ...] | None:
+        """Of the classes in the loss."""
+        if self.unknown_weight == 1.0:
+            return None
+        return tuple(self.unknown_weight if name == UNKNOWN else 1.0 for name in self.classes)
 
     def divergence(
         self, answers: jax.Array, taught: jax.Array, targets: Any, setup: Setup

@@ -1,10 +1,15 @@
 """Features that are made once are those of the clips, and come again."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
 from aqtaudio.data.augmentation import Augmentation
+from aqtaudio.errors import BadInput
 from aqtaudio.frontends.spectral import LogMel
+from aqtaudio.tasks.keywords import task as keywords
 from aqtaudio.tasks.keywords.kept_features import SEED, KeptFeatures, of_validation
 from aqtaudio.tasks.keywords.task import Keywords
 from aqtaudio.tasks.setup import Setup
@@ -48,6 +53,35 @@ def test_they_are_the_features_of_the_clips(words, cache, capsys):
     seen, targets = task.examples(np.zeros(2, np.uint32), (features, of_them), None, SETUP)
     np.testing.assert_array_equal(seen, features)
     np.testing.assert_array_equal(targets, of_them)
+
+
+def test_a_teacher_hears_the_same_clips(words, cache, monkeypatch):
+    """Changed by the same draws: one with the run's own front end says what the run hears."""
+    monkeypatch.setattr(keywords, "teacher_of", lambda run, of: LogMel(mel_bands=8))
+    task = Keywords(("yes", "no"), kept_epochs=2, teacher="head", teacher_weight=0.5)
+    setup = Setup(LogMel(mel_bands=8), 1000, 4, 1)
+    data = task.prepared(task.load([words.folder], setup, ("train", "val")), setup)
+    features, classes, taught = data.training_batch(1, 20, 3)
+    alone = dataclasses.replace(setup, block_frames=1, clips_before=0)
+    assert features.shape == (20, *setup.feature_shape) and taught.shape[1:] == alone.feature_shape
+    np.testing.assert_array_equal(taught[:, -features.shape[1] :], features)
+    assert not np.array_equal(data.training_batch(2, 20, 3)[2], taught)
+    key = jax.random.key(0)
+    _, targets = task.examples(key, (features, classes, taught), None, setup)
+    np.testing.assert_array_equal(targets[1], taught[:, -1])
+    answers = np.tile(taught[:, -1, :4] + np.arange(4), 1)
+    loss, told = task.objective(answers, (classes, taught[:, -1, :4]), setup, {}, 0.0)
+    truth, _ = task.truth(answers, classes, 0.0)
+    assert float(loss) == pytest.approx(float(truth) + 0.5 * float(told["apart"]))
+    assert float(told["apart"]) > 0.1
+
+
+def test_a_teacher_takes_clips_that_are_kept():
+    with pytest.raises(BadInput, match="allowed: kept_epochs of 1 or more"):
+        Keywords(teacher="head")
+    with pytest.raises(BadInput, match="teacher_weight is -1"):
+        Keywords(kept_epochs=1, teacher="head", teacher_weight=-1)
+    assert Keywords(kept_epochs=1, teacher="head").for_words(("alexa",)).teacher == ""
 
 
 def test_a_file_that_was_cut_off_is_made_again(cache):

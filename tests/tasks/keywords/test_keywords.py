@@ -174,6 +174,56 @@ def test_the_share_of_unknown_words_is_a_setting(words, per_keyword, unknown):
     assert np.bincount(classes).tolist() == [12, 13, unknown, 16]
 
 
+def test_of_running_speech_a_stretch_is_left(words):
+    def batch(cut_share):
+        data = KeywordData.load([words.folder], KEYWORDS, cut_share=cut_share)
+        return data.training_batch(0, data.steps_per_epoch(1), seed=0)
+
+    (clips, classes), (cut, same) = batch(0.0), batch(1.0)
+    np.testing.assert_array_equal(classes, same)
+    changed = (clips != cut).any(-1)
+    wake_and_speech = 11  # of 16 unknown clips, 5 are recordings of one clip
+    assert changed.sum() == wake_and_speech and set(classes[changed]) == {2}
+    for before, after in zip(clips[changed], cut[changed], strict=True):
+        kept = np.flatnonzero(before != 0)[(before == after)[before != 0]]
+        loud = np.flatnonzero(np.abs(after.astype(float)) > 0.2 * 32768)
+        assert 0.14 < (loud[-1] - loud[0]) / len(after) < 0.48
+        assert np.isin(loud[1000:-1000], kept).all()
+        around = np.delete(after, np.arange(loud[0] - 200, loud[-1] + 200))
+        assert 0 < np.abs(around.astype(float)).max() < 0.1 * 32768
+    some = (clips != batch(0.5)[0]).any(-1)
+    assert 0 < some.sum() < wake_and_speech
+
+
+def test_keywords_and_other_words_are_spliced(words):
+    def batch(spliced):
+        data = KeywordData.load([words.folder], KEYWORDS, spliced=spliced)
+        return data.training_batch(0, data.steps_per_epoch(1), seed=0)
+
+    (clips, classes), (more, of_more) = batch(0.0), batch(0.5)
+    assert len(more) == len(clips) + 8  # half of the 16 unknown clips
+    assert collections.Counter(of_more) == collections.Counter(classes) + collections.Counter(
+        {2: 8}
+    )
+    known = {clip.tobytes() for clip in clips}
+    splices = [clip for clip, of in zip(more, of_more, strict=True) if of == 2]
+    splices = [clip for clip in splices if clip.tobytes() not in known]
+    keywords = clips[classes < 2]
+    begun = [sum((clip[:2000] == keywords[:, :2000]).all(-1)) for clip in splices]
+    assert sorted(set(begun)) == [0, 1]  # one way and the other
+
+
+def test_a_splice_is_the_beginning_of_one_and_the_end_of_another():
+    first, second = np.zeros((2, 16000), np.int16)
+    first[2000:6000], second[9000:11000] = 1000, -2000
+    found = crops.spliced(first, second, 0.25)
+    assert (found[2000:2900] == 1000).all() and (found[3100:4500] == -2000).all()
+    assert not found[:2000].any() and not found[4501:].any()
+    late = crops.spliced(second, first, 0.5)
+    assert (late[9000:9900] == -2000).all() and (late[10100:12000] == 1000).all()
+    assert not late[12001:].any()
+
+
 def test_the_noise_bank_holds_pieces_of_the_noise(data):
     bank = data.noise_bank("train", 16000)
     assert bank.shape == (4 + 2, 16000) and bank.dtype == np.int16

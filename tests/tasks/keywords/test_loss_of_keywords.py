@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import rel_entr, softmax
 
 from aqtaudio.tasks.keywords import loss as task
+from aqtaudio.tasks.keywords.task import Keywords
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -29,3 +30,27 @@ def test_divergence_is_the_relative_entropy_of_softened_answers(logits, taught, 
 def test_who_answers_as_the_teacher_does_learns_nothing(logits):
     gradient = jax.grad(task.divergence)(logits, logits, 2.0)
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(LOGITS)
+def test_a_class_of_weight_two_counts_as_if_its_clips_came_twice(logits):
+    classes, weights = np.asarray([0, 4, 2]), (1.0, 1.0, 2.0, 1.0, 1.0)
+    found = task.loss(logits, classes, 0.1, weights)
+    twice = task.loss(logits[[0, 1, 2, 2]], classes[[0, 1, 2, 2]], 0.1)
+    assert float(found) == pytest.approx(float(twice), rel=1e-5)
+    assert float(task.loss(logits, classes, 0.1, (3.0,) * 5)) == pytest.approx(
+        float(task.loss(logits, classes, 0.1)), rel=1e-5
+    )
+
+
+def test_unknown_words_weigh_as_the_task_says():
+    answers = np.asarray([[2.0, 0.0, -1.0], [1.0, 0.5, 0.0]], np.float32)
+    classes = np.asarray([0, 1])  # yes, unknown
+    heavy, _ = Keywords(("yes",), unknown_weight=3.0).truth(answers, classes, 0.0)
+    plain, _ = Keywords(("yes",)).truth(answers, classes, 0.0)
+    of_yes, of_unknown = (
+        float(task.loss(answers[n : n + 1], classes[n : n + 1], 0.0)) for n in (0, 1)
+    )
+    assert float(heavy) == pytest.approx((of_yes + 3 * of_unknown) / 4)
+    assert float(plain) == pytest.approx((of_yes + of_unknown) / 2)

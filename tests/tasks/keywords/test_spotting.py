@@ -22,8 +22,9 @@ from aqtaudio.runs.network import network
 from aqtaudio.runs.run import Run
 from aqtaudio.tasks.keywords import scenes
 from aqtaudio.tasks.keywords.scenes import SCENE_MS, TAIL_MS, Scene
-from aqtaudio.tasks.keywords.spotting import Spotting, teacher_of
+from aqtaudio.tasks.keywords.spotting import Spotting
 from aqtaudio.tasks.keywords.spotting_data import CUT, LATE_MS, SpottingData, Taught, ends_of
+from aqtaudio.tasks.keywords.teacher import teacher_of
 
 pytestmark = pytest.mark.optimized(False)
 RATE_HZ = 8000
