@@ -3,9 +3,9 @@
     aqtaudio sweep sweeps/commands_alone.py --data DIR --data SPEECH --data WORDS --data SHORT \\
         [--resume]
 
-Runs are ranked as those of `commands.py` are; their network has no encoder before it. From the float
-model of the first another quantized phase starts, in which unknown clips weigh more and states are
-looked at more often.
+Runs are ranked as those of `commands.py` are; their network has no encoder before it. From the
+float model of the first, other quantized phases start, in which unknown clips weigh more and states
+are looked at more often.
 """
 
 from pathlib import Path

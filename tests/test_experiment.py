@@ -144,6 +144,11 @@ ADDED = {
     "task.unheard": ["go"],
     "task.unheard_share": 0.25,
     "task.kept_epochs": 4,
+    "task.unknown_weight": 3.0,
+    "task.cut_share": 0.5,
+    "task.spliced": 0.25,
+    "task.teacher": "head",
+    "task.teacher_weight": 0.5,
     "recipe.kernels": "reference",
     "recipe.stripes": 3,
     "recipe.striped_to": "pool_1",
@@ -154,6 +159,8 @@ ADDED = {
     "frontend.level_fall_db_per_s": 5.0,
     "frontend.level_least": -3.0,
 }
+# Settings that another one takes.
+WITH = {"task.teacher": {"task.kept_epochs": 4}}
 
 
 def test_identity_is_what_changes_the_numbers():
@@ -166,7 +173,8 @@ def test_identity_is_what_changes_the_numbers():
 def test_an_added_setting_counts_when_it_is_used(path):
     name = path.split(".")[-1]
     assert name not in json.dumps(identity(EXPERIMENT))
-    changed = json.dumps(identity(overlay(EXPERIMENT, {path: ADDED[path]})))
+    changes = {path: ADDED[path], **WITH.get(path, {})}
+    changed = json.dumps(identity(overlay(EXPERIMENT, changes)))
     assert f'"{name}": {json.dumps(ADDED[path])}' in changed
 
 
