@@ -149,11 +149,11 @@ def _sharing(model: schema.ModelT) -> schema.ModelT:
         return None if part is None else seen.setdefault(_content(part), _Once(part))
 
     def shared(graph: schema.SubGraphT) -> schema.SubGraphT:
-        tensors = [_with(x, quantization=once(x.quantization)) for x in graph.tensors]
-        operators = [_with(x, builtinOptions=once(x.builtinOptions)) for x in graph.operators]
+        tensors = [_with(x, quantization=once(x.quantization)) for x in graph.tensors or ()]
+        operators = [_with(x, builtinOptions=once(x.builtinOptions)) for x in graph.operators or ()]
         return _with(graph, tensors=[*map(once, tensors)], operators=[*map(once, operators)])
 
-    return _with(model, subgraphs=[shared(graph) for graph in model.subgraphs])
+    return _with(model, subgraphs=[shared(graph) for graph in model.subgraphs or ()])
 
 
 def _with(part: Any, **fields: Any) -> Any:

@@ -212,7 +212,7 @@ def test_other_bad_input(encoder, enrolled, tiny_run, words, tmp_path, refused):
 STUDY = Path(__file__).parents[2] / "results/text_keywords"
 NAMED = json.loads((STUDY / "names.json").read_text())
 """Committed encoders: {name: folder}."""
-SIZES = {"english": 350_000, "english-small": 250_000}
+SIZES = {"english": 344_000, "english-small": 250_000}
 """Of their files, bytes at most."""
 
 
