@@ -5,7 +5,7 @@
 
 Runs are ranked as those of `commands.py` are; their network has no encoder before it. From the
 float model of the first, other quantized phases start, in which unknown clips weigh more and states
-are looked at more often.
+are looked at more often. The longer one has one seed.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from aqtaudio.experiment import load_config
 from aqtaudio.study.space import Study, chain, finetuned, param, product
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-ALONE = product([{"name": "alone"}], param("seed", 0))
+ALONE = product([{"name": "alone"}], param("seed", 0, 1))
 HEAVIER = {
     "name": "unknown x 3",
     "optimizer.steps": 0,
@@ -27,5 +27,5 @@ LONGER = HEAVIER | {"name": "unknown x 3, longer", "finetune.steps": 1600, "eval
 STUDY = Study(
     "commands_alone",
     load_config(CONFIGS / "commands_alone.py"),
-    chain(ALONE, finetuned(ALONE, [HEAVIER, LONGER])),
+    chain(ALONE, finetuned(ALONE, [HEAVIER]), finetuned(ALONE[:1], [LONGER])),
 )
