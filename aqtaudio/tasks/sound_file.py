@@ -3,7 +3,7 @@
 import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,9 +98,7 @@ def convert_file(
                 size = max(1, round(stream.frontend.hop_ms * heard.rate_hz / 1000))
         if heard.frames is not None and heard.frames < COMPILED_AFTER * size:
             _warm(streams, heard.frames, rates_hz, size)
-        channels = [
-            _channel(opened.enter_context(streams()), *rates_hz) for _ in range(heard.channels)
-        ]
+        channels = [opened.enter_context(_opened(streams, rates_hz)) for _ in range(heard.channels)]
         before, after = Columns(rates_hz[0]), Columns(rates_hz[1])
         pictures = (before, after) if picture else ()
         factor = _pass(heard, made, channels, pictures, size, say)
@@ -133,8 +131,8 @@ def _picture(source: str, target: str, png: Path | None) -> Path | None:
 
 def _warm(streams: Streams, samples: int, rates_hz: tuple[int, int], size: int) -> None:
     """As much silence first, in the same pieces: so that compiling is in no figure."""
-    with streams() as stream:
-        channel, left = _channel(stream, *rates_hz), samples
+    left = samples
+    with _opened(streams, rates_hz) as channel:
         while left:
             count = min(size, left)
             left -= count
@@ -151,6 +149,15 @@ class _Channel:
         self._there = _resampling(from_hz, own_hz, 1)
         self._back = _resampling(own_hz, to_hz, columns)
         self._heard = self._made = 0
+
+    def close(self) -> None:
+        """Nothing will be pushed any more.
+
+        soxr's binding complains on standard error of resamplers that are there when a process
+        ends, and so are those that a cycle holds: commands do not look for cycles
+        (`commands.command_line`).
+        """
+        self._there = self._back = None
 
     def push(self, samples: np.ndarray, is_last: bool) -> np.ndarray:
         """Samples that are known now; at the last ones, all that are owed."""
@@ -199,6 +206,13 @@ class _WiderChannel(_Channel):
             known = np.concatenate([known, self._stream.finish_with_gain()])
         heard, self._at_own = self._at_own[: len(known)], self._at_own[len(known) :]
         return np.column_stack([known, heard])
+
+
+@contextlib.contextmanager
+def _opened(streams: Streams, rates_hz: tuple[int, int]) -> Iterator[_Channel]:
+    """A channel from a rate to another, through a stream that begins."""
+    with streams() as stream, contextlib.closing(_channel(stream, *rates_hz)) as channel:
+        yield channel
 
 
 def _channel(stream: Any, from_hz: int, to_hz: int) -> _Channel:

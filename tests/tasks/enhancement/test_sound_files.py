@@ -5,7 +5,9 @@ The networks are made up: one takes nothing away, one everything.
 
 import contextlib
 import io
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +102,37 @@ def test_compiling_is_in_no_figure(tmp_path):
     soundfile.write(tmp_path / "in.wav", sound(RATE_HZ), RATE_HZ)
     found = convert_file(tmp_path / "in.wav", tmp_path / "out.wav", enhancers(1.0))
     assert 0 < found["real_time_factor"] < 0.5
+
+
+PROCESS = """
+import atexit, gc, sys
+sys.path.insert(0, sys.argv[1])
+from test_sound_files import convert_file, enhancers
+
+gc.disable()  # as a command does
+atexit.register(gc.freeze)
+opened = convert_file.__globals__["_opened"]
+kept = []
+
+def in_a_cycle(*given):
+    kept.append(kept)
+    channel = opened(*given)
+    kept.append(channel)
+    return channel
+
+convert_file.__globals__["_opened"] = in_a_cycle
+convert_file(sys.argv[2], sys.argv[3], enhancers(1.0))
+del in_a_cycle, kept
+"""
+
+
+def test_a_process_ends_without_a_word_of_resamplers(tmp_path):
+    """Whatever still holds what has resampled."""
+    soundfile.write(tmp_path / "in.wav", sound(48_000), 48_000)
+    files = [str(tmp_path / name) for name in ("in.wav", "out.wav")]
+    command = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), *files]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
 
 
 def test_title_and_artist_stay(tmp_path):
