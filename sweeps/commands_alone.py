@@ -14,7 +14,7 @@ from aqtaudio.experiment import load_config
 from aqtaudio.study.space import Study, chain, finetuned, param, product
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-ALONE = product([{"name": "alone"}], param("seed", 0, 1))
+ALONE = product([{"name": "alone"}], param("seed", 0, 1, 2))
 HEAVIER = {
     "name": "unknown x 3",
     "optimizer.steps": 0,

@@ -44,10 +44,10 @@ Hop by hop, {hop} samples ({frontend.hop_ms:g} ms) at {rate} Hz:
 | the model, integers | one `Invoke()`: a frame of codes in, a frame of codes out |
 | `enhancement_apply()`, float32 | {done}, transform back, window, overlap |
 
-`enhancement_dsp.c` and `.h` are C99, also C++, and need nothing but `math.h` and `string.h`: no
-allocation, no file-scope state. `enhancement_constants.h` holds this run's settings. The transform
-is yours: two functions between {frontend.fft_samples} real samples and {frontend.bins} bins, re and
-im of each in turn. Neither scales{_radix(frontend.fft_samples)}.
+`enhancement_dsp.c`, `.h` and `enhancement_sound.h` are C99, also C++, and need nothing but `math.h`
+and `string.h`: no allocation, no file-scope state. `enhancement_constants.h` holds this run's
+settings. The transform is yours: two functions between {frontend.fft_samples} real samples and
+{frontend.bins} bins, re and im of each in turn. Neither scales{_radix(frontend.fft_samples)}.
 
 ```c
 static EnhancementState state;  /* one per stream */
