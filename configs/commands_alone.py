@@ -1,4 +1,4 @@
-"""Six commands in at most 64 KB that stand alone: a causal MatchboxNet, with no encoder.
+"""Six commands in at most 64 KB that stand alone: a MatchboxNet on clips, with no encoder.
 
 It learns from recordings and synthetic voices, and from what a head on the speech encoder
 (`commands_on_embedding.py`) says of the same clips. Running speech gives it words without end:
@@ -59,7 +59,6 @@ EXPERIMENT = Experiment(
         warmup_steps=200,
         weight_decay=1e-2,
         label_smoothing=0.05,
-        patience=100,
     ),
     finetune=Optimizer(
         steps=500,

@@ -15,7 +15,7 @@ from aqtaudio.experiment import load_config
 from aqtaudio.study.space import Study, chain, finetuned, param, product
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-ALONE = product([{"name": "alone"}], param("seed", 0, 1, 2))
+ALONE = product([{"name": "alone", "optimizer.patience": 100}], param("seed", 0, 1, 2))
 HEAVIER = {
     "name": "unknown x 3",
     "optimizer.steps": 0,
@@ -24,7 +24,7 @@ HEAVIER = {
     "task.unknown_weight": 3.0,
     "init_differs": ("task",),
 }
-LAST = product([{"name": "last state", "optimizer.patience": 0}], param("seed", 0, 1, 2))
+LAST = product([{"name": "last state"}], param("seed", 0, 1, 2))
 LONGER = HEAVIER | {"name": "unknown x 3, longer", "finetune.steps": 1600, "evaluate_every": 200}
 STUDY = Study(
     "commands_alone",
