@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from aqtaudio.program import memory
+
 HERE = Path(__file__).parents[1]
 Function = Callable[[], object]
+
+memory.keep_freed()  # as the command line does
 
 
 def alternating(functions: Mapping[str, Function], rounds: int) -> dict[str, np.ndarray]:

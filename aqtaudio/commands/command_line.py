@@ -35,6 +35,7 @@ from aqtaudio.commands import (
 from aqtaudio.commands.arguments import Parser, Verbs, one_folder_each
 from aqtaudio.data import compilations
 from aqtaudio.errors import BadInput
+from aqtaudio.program import memory
 
 TOPICS = (
     *(studies, recordings, neighbours, training, runs, firmware, front_ends),
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace()
     if arguments is None:
         _as_a_process()
+        memory.keep_freed()
         compilations.keep()
     try:
         options, rest = parser().parse_known_args(one_folder_each(given))

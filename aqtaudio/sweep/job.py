@@ -12,6 +12,7 @@ from typing import Any
 from aqtaudio.data import compilations
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write, write_json
+from aqtaudio.program import memory
 
 
 def command_of(specs: Sequence[Any]) -> list[str]:
@@ -32,6 +33,7 @@ def command_of(specs: Sequence[Any]) -> list[str]:
 
 def main(file: Path) -> int:
     """Trains the runs that have no row yet; what keeps one from it goes into its error.txt."""
+    memory.keep_freed()
     compilations.keep()
     from aqtaudio.runs.train import train_together  # JAX
     from aqtaudio.settings import from_json

@@ -174,17 +174,18 @@ def _real(scaling: Scaling) -> jax.Array:
 def _requantize_forward(rounding, parts, bias_steps, bias, scaling, zero_point, bounds, step):
     accumulator = _accumulator(parts, bias)
     codes = _requantize(rounding, accumulator, scaling, zero_point)
-    learned = None if step is None else (accumulator, zero_point, step)
-    residuals = codes, _real(scaling), bounds, len(parts), learned
+    low, high = bounds
+    inside = (codes >= low) & (codes <= high)
+    learned = None if step is None else (accumulator, codes, bounds, zero_point, step)
+    residuals = inside, _real(scaling), len(parts), learned
     return jnp.clip(codes, *bounds).astype(jnp.float32), residuals
 
 
 def _requantize_backward(rounding, residuals, g):
-    codes, multiplier, (low, high), count, learned = residuals
-    inside = (codes >= low) & (codes <= high)
+    inside, multiplier, count, learned = residuals
     gradient = None
     if learned is not None:
-        accumulator, zero_point, step = learned
+        accumulator, codes, (low, high), zero_point, step = learned
         clipped = (jnp.clip(codes, low, high) - zero_point).astype(jnp.float32)
         real = accumulator.astype(jnp.float32) * multiplier
         gradient = step_gradient(g, inside, real, clipped, high - zero_point, step)
