@@ -8,10 +8,10 @@ to its child process (a few microseconds per clip).
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
+from measuring import alternating
 
 from aqtaudio.program.execute import Executor
 from aqtaudio.program.litert import LiteRT
@@ -40,15 +40,11 @@ def main() -> None:
             "LiteRT (XNNPACK)": lambda: litert.invoke(codes)[0],
             **{name: lambda e=executor: e(codes) for name, executor in executors.items()},
         }
-        seconds = {name: [] for name in runs}
         outputs = {name: function() for name, function in runs.items()}
-        for _ in range(options.rounds):
-            for name, function in runs.items():
-                begin = time.perf_counter()
-                function()
-                seconds[name].append(time.perf_counter() - begin)
+        turns = alternating(runs, options.rounds)
+    seconds = {name: both[:, 0] for name, both in turns.items()}
     for name, times in seconds.items():
-        ratio = np.median(np.array(seconds["TFLite Micro"]) / np.array(times))
+        ratio = np.median(seconds["TFLite Micro"] / times)
         other = "LiteRT (XNNPACK)" if "LiteRT" in name else "TFLite Micro"
         differ = np.count_nonzero(outputs[name] != outputs[other])
         print(

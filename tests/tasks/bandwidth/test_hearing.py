@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from aqtaudio.tasks.bandwidth.hearing import disturbance
+from aqtaudio.tasks.bandwidth.hearing import disturbance, disturbances, score
 
 HZ = 16000
 pytestmark = pytest.mark.optimized(False)
@@ -30,12 +30,30 @@ def test_what_disturbs(told):
     low, high = band(100, 4000, 0), 0.1 * band(4000, 8000, 1)
     wanted = low + high
     same, _ = told(wanted, wanted)
+    softer, _ = told(low + 0.5 * high, wanted)
     gone, _ = told(low, wanted)
-    nearly, _ = told(low + 0.7 * high, wanted)
-    assert same < 0.002 < nearly < gone
-    # Where nothing was, an upper band disturbs more than where one was and is gone.
+    elsewhere, _ = told(low + np.roll(high, HZ // 6, -1), wanted)  # of three swells a second
+    assert same < 0.002
+    # A spectrum that is another on average is forgiven, up to 20 dB.
+    assert softer < 0.2 * gone
+    # An upper band at the wrong times is worse than none.
+    assert gone < 0.7 * elsewhere
+    # Where nothing was, it disturbs more than where one was and is gone.
     added, _ = told(wanted, low)
     assert added > 1.5 * gone
+
+
+def test_follows_pesq():
+    pesq = pytest.importorskip("pesq").pesq
+    low, high = band(100, 4000, 0), 0.1 * band(4000, 8000, 1)
+    wanted, noise = low + high, band(100, 8000, 2)
+    rolled = np.roll(high, HZ // 6, -1)
+    made = [low, low + rolled, low + 0.3 * rolled, wanted + 3 * high]
+    made += [wanted + share * noise for share in (0.01, 0.03, 0.1, 0.3)]
+    theirs = np.array([pesq(HZ, wanted[0], x[0], "wb") for x in made])
+    lost = disturbances(np.concatenate(made), np.repeat(wanted, len(made), 0), HZ)
+    ours = score(np.asarray(lost))
+    assert np.corrcoef(ours, theirs)[0, 1] > 0.95, (ours, theirs)
 
 
 def test_gradients_lead_there(told):
