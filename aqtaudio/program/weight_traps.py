@@ -99,7 +99,7 @@ def _depth(operator: Operator) -> Iterator[Finding]:
         have = source.elements
     if operator.name == "DEPTHWISE_CONV_2D":
         have, take = take, have
-    if take > 0 and have > 0 and have % take:
+    if (have % take if take > 0 else have > 0) and have >= 0:
         wrong = f"is {list(weights.shape)}, which does not fit {source.label}, {list(source.shape)}"
         yield weights, wrong, "convert the model again"
 
@@ -164,6 +164,12 @@ def _options(operator: Operator) -> Iterator[Finding]:
         if not value > 0:
             wrong = f"is made with {name} {value:g} (0 where the options are missing)"
             yield target, wrong, "convert the model again"
+            return
+    for name in ("ellipsisMask", "newAxisMask", "offset"):
+        value = options.get(name, 0)
+        if operator.name == "STRIDED_SLICE" and value:
+            wrong = f"is made with {name} {value:g}, which TFLite Micro leaves out"
+            yield target, wrong, "write the slice with a begin, an end and a stride per axis"
             return
     padding = options.get("padding", 0)
     if padding not in PADDINGS:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,17 +76,17 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
         return
     if raw is not None:
         raise BadInput(f"{source}: --rate and --channels are of raw samples: -, or FILE.raw")
-    with _file(source, source) as file:
+    with _file(source, os.fsencode(source)) as file:
         yield file
 
 
 @contextlib.contextmanager
-def _file(name: str, content: str | BinaryIO) -> Iterator[Source]:
+def _file(name: str, content: bytes | BinaryIO) -> Iterator[Source]:
     try:
         file = soundfile.SoundFile(content)
     except soundfile.LibsndfileError as error:
         told = f"{name} cannot be read as sound: {error.error_string}"
-        if not isinstance(content, str):
+        if not isinstance(content, bytes):
             told += "; raw samples have no header: --rate HZ (and --channels N) tells what they are"
         raise BadInput(told) from error
     except (soundfile.SoundFileError, OSError, TypeError) as error:

@@ -4,6 +4,7 @@ A limit on the size of files stands for a full disk: the system refuses a write 
 """
 
 import contextlib
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import soundfile
 
 from aqtaudio.errors import BadInput
-from aqtaudio.files import new_folder, write, write_arrays
+from aqtaudio.files import new_folder, require_place, write, write_arrays
 from aqtaudio.tasks import sound_source, sound_target
 
 pytestmark = pytest.mark.optimized(False)
@@ -66,3 +67,41 @@ def test_a_command_says_where(tiny_artifact, tmp_path, refused):
         message = refused("export", tiny_artifact, "--out", tmp_path / "bundle")
     assert "bundle" in message and "too large" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_may_have_any_name(tmp_path):
+    """NumPy's own writer has arguments of these names."""
+    arrays = {name: np.arange(3) for name in ("file", "args", "allow_pickle", "a b/ü")}
+    write_arrays(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz") as found:
+        assert sorted(found) == sorted(arrays)
+        assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+
+
+@pytest.mark.parametrize("place", ["no/such", "file"])
+def test_a_place_where_no_file_can_be_is_named(tmp_path, place):
+    (tmp_path / "file").touch()
+    path = tmp_path / place / "a.npz"
+    with pytest.raises(OSError, match=re.escape(str(path))) as caught:
+        write_arrays(path, {"a": np.zeros(1)})
+    assert ".new" not in str(caught.value)
+    with pytest.raises(BadInput, match=f"{re.escape(str(path))} cannot be written"):
+        require_place(path)
+    (tmp_path / "a.npz").mkdir()
+    with pytest.raises(OSError, match="a.npz") as caught:
+        write(tmp_path / "a.npz", "text")
+    assert ".new" not in str(caught.value)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.npz", "file"]
+
+
+@pytest.mark.parametrize("what", [["--say", "hey"], ["--words", "go", "--unknown-words", "stay"]])
+def test_synthetic_speech_says_where(tmp_path, what, cli):
+    pytest.importorskip("espeakng_loader")
+    out = ["--out", tmp_path / "corpus", "--speakers", "3"]
+    with files_of_at_most(4_000):
+        status, printed, err = cli("data", "synth", *what, *out)
+    message = err.splitlines()[-1]
+    assert status == 2 and printed == "" and "Traceback" not in err
+    assert str(tmp_path) in message and ".flac: cannot be written: " in message
+    assert message.endswith("; needed: enough space")
+    assert not list(tmp_path.rglob("*.flac")) and not list(tmp_path.rglob("MANIFEST.tsv"))

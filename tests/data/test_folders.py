@@ -1,13 +1,14 @@
 """A folder per word becomes a manifest folder: nobody in two splits, nothing lost in silence."""
 
 import collections
+import os
 import zlib
 
 import numpy as np
 import pytest
 import soundfile
 
-from aqtaudio.data import manifest
+from aqtaudio.data import counted, manifest
 from aqtaudio.data.check import check
 from aqtaudio.data.folders import import_folders, split_of
 from aqtaudio.errors import BadInput
@@ -102,3 +103,24 @@ def test_folders_on_the_command_line(tree, tmp_path, cli, refused):
     out = tmp_path / "other"
     message = refused("data", "import", "esc", tree, "--out", out, "--speaker", "(p)")
     assert "--speaker: only with folders" in message
+
+
+def test_progress_is_told_where_it_takes_long(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(counted, "SAY_EVERY_S", 0.0)
+    told = []
+    import_folders(tree, tmp_path / "out", say=told.append)
+    assert told[0] == "1 of 50 recordings" and told[-1] == "50 of 50 recordings"
+
+
+@pytest.mark.parametrize("name", [b"a\tb", b"a\nb", b"a\xffb"])
+def test_a_name_that_no_manifest_holds_is_left_out(name, tree, tmp_path, cli):
+    """Its row would be two, or of a file that is not there; the list has one line for it."""
+    odd = os.fsdecode(name)
+    (tree / "go/p1_0.WAV").rename(tree / f"go/{odd}.wav")
+    status, printed, err = cli("data", "import", "folders", tree, "--out", tmp_path / "out")
+    assert status == 0 and err == ""
+    shown = f"go/{repr(odd)[1:-1]}.wav"
+    assert f"bytes that are not UTF-8: 1 ({shown})" in printed
+    lines = (tmp_path / "out/left_out.tsv").read_text().splitlines()
+    assert len(lines) == 4 and any(line.startswith(f"{shown}\t") for line in lines)
+    assert len(manifest.read(tmp_path / "out")) == 48

@@ -278,6 +278,12 @@ CASES = {
         SILENT,
         ("CONV_2D (operator 0): tensor t1 is [4, 1, 1, 7], which does not fit tensor t0", AGAIN),
     ),
+    "weights_without_columns": Case(
+        DENSE,
+        lambda _, graph: setattr(graph.tensors[1], "shape", np.int32([4, 0])),
+        SILENT,
+        ("FULLY_CONNECTED (operator 0): tensor t1 is [4, 0], which does not fit", AGAIN),
+    ),
     "too_narrow_weights": Case(
         DENSE, narrow, SILENT, ("FULLY_CONNECTED (operator 0): tensor t1 is [4, 7]", AGAIN)
     ),
@@ -443,6 +449,28 @@ def test_a_result_that_is_called_smaller_than_it_is():
     (reason,) = report.reasons
     assert reason.startswith("CONV_2D (operator 0): tensor t3 is [1, 2, 2, 4], but its operator")
     assert "gives [1, 3, 3, 4]" in reason and "concrete shapes" in reason
+
+
+def test_units_of_a_dense_layer_are_its_last_axis():
+    """TFLite Micro takes the other axes for rows, and reads behind the end of its input."""
+    report = check(edited(DENSE, field(3, shape=np.int32([4, 1]))))
+    (reason,) = report.reasons
+    assert "tensor t3 is [4, 1], but its operator gives [1, 4]" in reason
+    for shape in ([4], [1, 1, 4]):
+        assert check(edited(DENSE, field(3, shape=np.int32(shape)))).micro_compatible
+
+
+def test_scratch_memory_of_an_accelerator_is_no_fault_of_the_file():
+    """What Vela writes: an operator of its own that reads tensors which nobody writes."""
+    parsed = flatbuffer.read(RELUS)
+    graph, code = parsed.subgraphs[0], parsed.operatorCodes[1]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "ethos-u"
+    graph.tensors.append(schema.TensorT())
+    graph.tensors[3].shape, graph.tensors[3].type = np.int32([64]), schema.TensorType.UINT8
+    graph.operators[1].inputs = np.int32([1, 3])
+    (reason,) = check(flatbuffer.write(parsed)).reasons
+    assert "no operator CUSTOM:ethos-u" in reason and "compiled for an accelerator" in reason
 
 
 def test_what_litert_refuses_is_told_of_it_alone():
