@@ -86,6 +86,15 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(part, np.asanyarray(array))
 
 
+def require_new(out: Path) -> None:
+    """Raises BadInput where `out` is no folder to make: before anything is computed for it."""
+    out = Path(out).resolve()
+    if out == Path.cwd():
+        raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInput(f"{out} is there already; allowed: a new or empty folder")
+
+
 @contextlib.contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Yields a folder to fill; it becomes `out` at the end, or is deleted when filling fails.
@@ -94,10 +103,7 @@ def new_folder(out: Path) -> Iterator[Path]:
       BadInput: `out` is there already and is not an empty folder, or cannot be made.
     """
     out = Path(out).resolve()
-    if out == Path.cwd():
-        raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} is there already; allowed: a new or empty folder")
+    require_new(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -108,5 +114,11 @@ def new_folder(out: Path) -> Iterator[Path]:
             yield temporary
             temporary.chmod(0o755)
             os.replace(temporary, out)
+    except OSError as error:
+        for name in filter(None, (error.filename, error.filename2)):
+            if Path(os.fsdecode(name)).is_relative_to(temporary):  # where it would have been
+                error.filename = str(out / Path(os.fsdecode(name)).relative_to(temporary))
+                error.filename2 = None
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -18,6 +18,7 @@ from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.commands.progress import Progress
 from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
+from aqtaudio.files import require_new
 
 STUDY = Path(__file__).parents[2] / "results/text_keywords"
 
@@ -89,6 +90,9 @@ def verification(options: argparse.Namespace) -> int:
     if bool(options.pairs) == bool(options.data) or bool(options.pairs) != bool(options.recordings):
         raise BadInput("allowed: --data DIR, or --pairs LIST.csv with --recordings DIR")
     require_there(options.path, options.data)
+    for file in options.pairs:
+        if not file.is_file():
+            raise BadInput(f"{file}: no such file")
     if options.pairs:
         return _listed_pairs(options)
     from aqtaudio.adaptation import verification as measured
@@ -166,6 +170,7 @@ def enroll(options: argparse.Namespace) -> int:
     source = named(options.path, STUDY)
     assert source is not None  # a path is required
     require_there(source, [*options.negatives, *options.recordings])
+    require_new(options.out)
     from aqtaudio.adaptation import enroll as made
     from aqtaudio.adaptation.enroll_examples import Sayings
     from aqtaudio.adaptation.enroll_page import warnings

@@ -16,6 +16,8 @@ import soundfile
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder, require_place, write, write_arrays
 from aqtaudio.tasks import sound_source, sound_target
+from aqtaudio.training.checkpoint import Checkpoints, exists
+from aqtaudio.training.metrics_log import MetricsLog
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -65,7 +67,8 @@ def test_a_sound_file_is_named_and_gone(tmp_path):
 def test_a_command_says_where(tiny_artifact, tmp_path, refused):
     with files_of_at_most(2_000):
         message = refused("export", tiny_artifact, "--out", tmp_path / "bundle")
-    assert "bundle" in message and "too large" in message
+    assert f"aqtaudio: {tmp_path / 'bundle'}/" in message and "/." not in message
+    assert "too large" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,3 +108,32 @@ def test_synthetic_speech_says_where(tmp_path, what, cli):
     assert str(tmp_path) in message and ".flac: cannot be written: " in message
     assert message.endswith("; needed: enough space")
     assert not list(tmp_path.rglob("*.flac")) and not list(tmp_path.rglob("MANIFEST.tsv"))
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_named(tmp_path):
+    with pytest.raises(OSError, match="bundle") as caught:
+        with new_folder(tmp_path / "bundle"):
+            (tmp_path / "bundle/theirs").mkdir(parents=True)
+    assert caught.value.filename == str(tmp_path / "bundle") and caught.value.filename2 is None
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_checkpoint_says_where_and_is_saved_later(tmp_path, capfd):
+    state = {"a": np.random.default_rng(0).normal(size=4_000).astype(np.float32)}
+    with files_of_at_most(1_000), Checkpoints(tmp_path / "float") as checkpoints:
+        with pytest.raises(OSError, match="float/3: cannot be written: File too large; with"):
+            checkpoints.save(3, state)
+    assert not exists(tmp_path / "float") and capfd.readouterr().err == ""
+    with Checkpoints(tmp_path / "float") as checkpoints:
+        checkpoints.save(3, state)
+        assert np.array_equal(checkpoints.restore(state)["a"], state["a"])
+
+
+def test_figures_of_a_training_say_where(tmp_path):
+    """However many they are: no thread of TensorBoard's waits for a place to put them."""
+    with files_of_at_most(400), pytest.raises(OSError) as caught:
+        with MetricsLog(tmp_path, "float", 0, 100) as log:
+            (tmp_path / "metrics.jsonl").symlink_to("/dev/null")
+            for step in range(100):
+                log.write(step, loss=1.0)
+    assert caught.value.filename == str(tmp_path / "tensorboard/float")

@@ -69,6 +69,13 @@ DEPTHWISE = one_operator(
     "DepthwiseConv2DOptions",
 )
 ADD = one_operator("ADD", [([1, 8], "int8", 0.1)] * 2, ([1, 8], "int8", 0.2), {})
+SLICE = one_operator(
+    "STRIDED_SLICE",
+    [([1, 2, 4], "int8", 0.1)]
+    + [([3], "int32", None, 0, np.int32(x)) for x in ([0, 0, 0], [1, 2, 1], [1, 1, 1])],
+    ([1, 2, 1], "int8", 0.1),
+    {},
+)
 RELUS = chains.chain(["RELU", "RELU"], ["INT8"] * 3)
 SOFTMAX = chains.chain(["SOFTMAX"], ["INT8", "INT8"])
 CUT, AGAIN = "get the file again", "convert the model again"
@@ -295,6 +302,12 @@ CASES = {
         operator(0, builtinOptions=None, builtinOptionsType=0),
         SILENT,
         ("CONV_2D (operator 0): tensor t3", "strideH 0", "options are missing"),
+    ),
+    "new_axis_of_a_slice": Case(
+        SLICE,
+        option(newAxisMask=4),
+        SILENT,
+        ("STRIDED_SLICE (operator 0): tensor t4", "newAxisMask 4"),
     ),
     "no_temperature": Case(
         SOFTMAX,
