@@ -87,8 +87,7 @@ def write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:
 
 def reason(error: BaseException) -> str:
     """Why a file cannot be opened or written, in libsndfile's words, without the file's name."""
-    told = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
-    return told.rstrip(".")
+    return str(getattr(error, "error_string", error)).rstrip(".")
 
 
 def to_float(codes: Any) -> Any:

@@ -18,7 +18,7 @@ from aqtaudio.errors import BadInput
 
 Measures = Mapping[str, Any]  # of one step: names to floats
 
-logging.getLogger("absl").setLevel(logging.CRITICAL)  # what it tells is raised, too
+logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 class Checkpoints:
@@ -126,11 +126,12 @@ def _refusal(error: BaseException | None) -> str | None:
 
 @contextlib.contextmanager
 def _without_stray_threads() -> Iterator[None]:
-    """What fails leaves reads and writes behind that end, loudly, after the loop which awaited them.
+    """What fails leaves reads and writes behind that end, loudly, after the loop that awaited them.
 
     They end when they like: what they say is taken away before anything fails, and from then on.
     """
     hook, sys.unraisablehook = sys.unraisablehook, _but_closed_loops
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what it tells is raised, too
     try:
         yield
     except Exception:

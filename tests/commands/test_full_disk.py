@@ -121,8 +121,9 @@ def test_a_folder_that_another_process_made_meanwhile_is_named(tmp_path):
 def test_a_checkpoint_says_where_and_is_saved_later(tmp_path, capfd):
     state = {"a": np.random.default_rng(0).normal(size=4_000).astype(np.float32)}
     with files_of_at_most(1_000), Checkpoints(tmp_path / "float") as checkpoints:
-        with pytest.raises(OSError, match="float/3: cannot be written: File too large; with"):
+        with pytest.raises(OSError, match="cannot be written: File too large; with") as caught:
             checkpoints.save(3, state)
+    assert caught.value.filename == str(tmp_path / "float/3")
     assert not exists(tmp_path / "float") and capfd.readouterr().err == ""
     with Checkpoints(tmp_path / "float") as checkpoints:
         checkpoints.save(3, state)
