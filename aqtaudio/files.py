@@ -93,6 +93,9 @@ def require_new(out: Path) -> None:
         raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise BadInput(f"{out} is there already; allowed: a new or empty folder")
+    above = next(folder for folder in out.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{out} cannot be made: {above} is no folder that may be written to")
 
 
 @contextlib.contextmanager
@@ -108,7 +111,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
-        raise BadInput(f"{out} cannot be made: {error}") from error
+        raise BadInput(f"{out} cannot be made: {error.strerror}") from error
     try:
         with naming(out, temporary):
             yield temporary

@@ -18,7 +18,7 @@ from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.commands.progress import Progress
 from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
-from aqtaudio.files import require_new
+from aqtaudio.files import require_new, require_place
 
 STUDY = Path(__file__).parents[2] / "results/text_keywords"
 
@@ -157,9 +157,10 @@ def negatives(options: argparse.Namespace) -> int:
 
     if not options.hours > 0:
         raise BadInput(f"--hours is {options.hours}; allowed: above 0")
+    file = options.path / negative_codes.NAME
+    require_place(file)
     encoder = text_encoder(Run(options.path))
     found = negative_codes.encoded(encoder, options.negatives, options.hours, say)
-    file = options.path / negative_codes.NAME
     found.write(file)
     print(f"{file}: {found.hours:.2f} h, {file.stat().st_size:,} bytes")
     return 0

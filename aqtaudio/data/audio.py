@@ -73,6 +73,12 @@ def require_readable(path: Path) -> None:
     _open(path).close()
 
 
+def require_permission(path: Path | str) -> None:
+    """Raises BadInput for a file that may not be read; libsndfile says "System error"."""
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
+
+
 def write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:
     """Writes int16 or float samples [N] or [N, channels]; the ending tells the kind of file.
 
@@ -104,6 +110,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 def _open(path: Path) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise BadInput(f"no audio file {path}")
+    require_permission(path)
     try:
         file = soundfile.SoundFile(os.fsencode(path))
     except TypeError as error:  # libsndfile takes .raw for headerless

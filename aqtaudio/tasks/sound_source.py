@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from aqtaudio.data.audio import NO_LENGTH, NO_LENGTH_TOLD, to_float
+from aqtaudio.data.audio import NO_LENGTH, NO_LENGTH_TOLD, require_permission, to_float
 from aqtaudio.data.kept import READ_BYTES, Kept
 from aqtaudio.data.pipes import Raw, require_raw
 from aqtaudio.errors import BadInput
@@ -64,6 +64,7 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
         return
     if not Path(source).is_file():
         raise BadInput(f"{source}: no such file")
+    require_permission(source)
     if Path(source).suffix.lower() in RAW:
         if raw is None or raw.rate_hz is None:
             raise BadInput(

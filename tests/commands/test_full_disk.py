@@ -4,6 +4,7 @@ A limit on the size of files stands for a full disk: the system refuses a write 
 """
 
 import contextlib
+import os
 import re
 import resource
 import signal
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from aqtaudio.data import audio
 from aqtaudio.errors import BadInput
-from aqtaudio.files import new_folder, require_place, write, write_arrays
+from aqtaudio.files import new_folder, require_new, require_place, write, write_arrays
 from aqtaudio.tasks import sound_source, sound_target
 from aqtaudio.training.checkpoint import Checkpoints, exists
 from aqtaudio.training.metrics_log import MetricsLog
@@ -138,3 +140,28 @@ def test_figures_of_a_training_say_where(tmp_path):
             for step in range(100):
                 log.write(step, loss=1.0)
     assert caught.value.filename == str(tmp_path / "tensorboard/float")
+
+
+def test_where_nothing_may_be_written_is_said_first(tmp_path, monkeypatch):
+    """Who runs tests may be one who may write everywhere."""
+    shut, access = tmp_path / "shut", os.access
+    shut.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != shut and access(path, mode))
+    for place in (shut / "bundle", shut / "a/b"):
+        with pytest.raises(BadInput, match=f"{place} cannot be made: {shut} is no folder that"):
+            require_new(place)
+    with pytest.raises(BadInput, match="a.npz cannot be written: name a file in a folder that may"):
+        require_place(shut / "a.npz")
+    require_new(tmp_path / "a/b")
+    require_place(tmp_path / "a.npz")
+
+
+def test_a_sound_that_may_not_be_read_is_said(tmp_path, monkeypatch):
+    file = tmp_path / "a.wav"
+    soundfile.write(file, np.zeros(100), 16_000)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(BadInput, match="a.wav cannot be read: Permission denied"):
+        audio.load(file)
+    with pytest.raises(BadInput, match="a.wav cannot be read: Permission denied"):
+        with sound_source.opened(str(file), None):
+            pass
