@@ -7,14 +7,13 @@ import math
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from aqtaudio.data import audio, device_dump, manifest, sidecars
-from aqtaudio.data.counted import Say, counted, silent
+from aqtaudio.data.counted import Say, side_by_side, silent
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 
@@ -65,8 +64,8 @@ def check(folder: Path, deep: bool = True, say: Say = silent) -> list[Problem]:
     def examine(recording: Recording) -> tuple[list[Problem], str]:
         return _examine(folder, recording, deep)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        examined = list(counted(threads.map(examine, recordings), len(recordings), say))
+    with side_by_side(examine, recordings, say) as found:
+        examined = list(found)
     problems = [problem for found, _ in examined for problem in found]
     problems += _duplicate_paths(recordings)
     problems += _duplicate_audio(recordings, [content for _, content in examined])

@@ -6,13 +6,12 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import soundfile
 
 from aqtaudio.data import audio, manifest
-from aqtaudio.data.counted import Say, counted, silent
+from aqtaudio.data.counted import Say, side_by_side, silent
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder
@@ -97,9 +96,8 @@ def placed(
 ) -> tuple[list[Recording], list[LeftOut]]:
     """Reads the listed recordings whole and copies or links what is sound; and what is not."""
     kept, left = [], []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        found = threads.map(lambda each: _examined(source, each), listed)
-        for each, result in zip(listed, counted(found, len(listed), say), strict=True):
+    with side_by_side(lambda each: _examined(source, each), listed, say) as found:
+        for each, result in zip(listed, found, strict=True):
             if isinstance(result, LeftOut):
                 left.append(result)
                 continue

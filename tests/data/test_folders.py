@@ -2,6 +2,7 @@
 
 import collections
 import os
+import time
 import zlib
 
 import numpy as np
@@ -124,3 +125,18 @@ def test_a_name_that_no_manifest_holds_is_left_out(name, tree, tmp_path, cli):
     lines = (tmp_path / "out/left_out.tsv").read_text().splitlines()
     assert len(lines) == 4 and any(line.startswith(f"{shown}\t") for line in lines)
     assert len(manifest.read(tmp_path / "out")) == 48
+
+
+def test_who_is_interrupted_waits_for_nothing_that_was_not_begun():
+    begun = []
+
+    def look(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.002)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        with counted.side_by_side(look, range(5_000), counted.silent) as found:
+            assert next(found) == 0
+            raise KeyboardInterrupt
+    assert len(begun) < 500
