@@ -31,6 +31,8 @@ ONE_TYPE = (
     | {"RELU6", "L2_NORMALIZATION"}
 )
 """Operators whose output has the type of their first input."""
+PAIRS = ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE")
+"""Operators whose inputs and output have one type."""
 _ACTIVATIONS = ("INT8", "INT16", "FLOAT32")
 _CALIBRATE = "convert with a representative dataset"
 
@@ -200,6 +202,20 @@ def _other_type(operator: Operator) -> Iterator[Finding]:
         yield target, wrong, "QUANTIZE or DEQUANTIZE between them"
 
 
+def _mixed_types(operator: Operator) -> Iterator[Finding]:
+    """What `_other_type` doesn't look at: second inputs, and whole numbers."""
+    source = operator.input(0)
+    if operator.name not in PAIRS or not source:
+        return
+    for tensor in (operator.input(1), operator.output):
+        if not tensor or tensor.type == source.type:
+            continue
+        is_told = tensor is operator.output and {tensor.type, source.type} <= set(_ACTIVATIONS)
+        if not is_told:
+            wrong = f"is {tensor.type}, and {source.label} {source.type}"
+            yield tensor, f"{wrong}: TFLite Micro converts nothing", "give all three one type"
+
+
 def _no_scale(operator: Operator) -> Iterator[Finding]:
     if operator.name not in SCALED:
         return
@@ -221,5 +237,6 @@ RULES: tuple[Rule, ...] = (
     _options,
     _lost_activation,
     _other_type,
+    _mixed_types,
     _no_scale,
 )

@@ -69,6 +69,7 @@ DEPTHWISE = one_operator(
     "DepthwiseConv2DOptions",
 )
 ADD = one_operator("ADD", [([1, 8], "int8", 0.1)] * 2, ([1, 8], "int8", 0.2), {})
+FLOATS = one_operator("ADD", [([1, 8], "float32")] * 2, ([1, 8], "float32"), {})
 SLICE = one_operator(
     "STRIDED_SLICE",
     [([1, 2, 4], "int8", 0.1)]
@@ -308,6 +309,15 @@ CASES = {
         option(newAxisMask=4),
         SILENT,
         ("STRIDED_SLICE (operator 0): tensor t4", "newAxisMask 4"),
+    ),
+    "sum_of_floats_and_whole_numbers": Case(
+        FLOATS,
+        field(1, type=schema.TensorType.INT32),
+        SILENT,
+        ("ADD (operator 0): tensor t1 is INT32",),
+    ),
+    "sum_that_is_called_whole_numbers": Case(
+        FLOATS, field(2, type=schema.TensorType.INT32), SILENT, ("tensor t2 is INT32", "one type")
     ),
     "no_temperature": Case(
         SOFTMAX,
