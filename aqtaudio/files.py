@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,23 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     new = path.with_name(f".{path.stem}.{os.getpid()}.new{path.suffix}")
     try:
-        with naming(path):
+        with naming(path, new):
             yield new
             os.replace(new, path)
     finally:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what kept it from being written is told
+            new.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """An OSError that names no file (a full disk, while writing) names `path`."""
+def naming(path: Path, new: Path | None = None) -> Iterator[None]:
+    """An OSError that names no file (a full disk, while writing), or `new`, names `path`."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
+        named = None if error.filename is None else str(error.filename)
+        if error.errno is not None and named in (None, str(new)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -51,6 +54,12 @@ def write(path: Path, content: str | bytes) -> None:
     """Writes a file; of text UTF-8, where what can't be encoded becomes `?`."""
     with replacing(path) as new:
         new.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+
+
+def require_place(path: Path) -> None:
+    """Raises BadInput where no file of this name can be: before anything is computed for it."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise BadInput(f"{path} cannot be written: name a file in a folder that may be written to")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,8 +79,23 @@ def write_csv(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes a compressed .npz."""
-    with replacing(path) as new:
-        np.savez_compressed(new, **arrays)  # type: ignore[arg-type]
+    with replacing(path) as new, zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as file:
+        # NumPy's own writer takes names for its arguments, so none may be called "file".
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as part:
+                np.lib.format.write_array(part, np.asanyarray(array))
+
+
+def require_new(out: Path) -> None:
+    """Raises BadInput where `out` is no folder to make: before anything is computed for it."""
+    out = Path(out).resolve()
+    if out == Path.cwd():
+        raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInput(f"{out} is there already; allowed: a new or empty folder")
+    above = next(folder for folder in out.parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{out} cannot be made: {above} is no folder that may be written to")
 
 
 @contextlib.contextmanager
@@ -82,19 +106,22 @@ def new_folder(out: Path) -> Iterator[Path]:
       BadInput: `out` is there already and is not an empty folder, or cannot be made.
     """
     out = Path(out).resolve()
-    if out == Path.cwd():
-        raise BadInput(f"{out} is the current folder; allowed: a new or empty folder in it")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} is there already; allowed: a new or empty folder")
+    require_new(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
-        raise BadInput(f"{out} cannot be made: {error}") from error
+        raise BadInput(f"{out} cannot be made: {error.strerror}") from error
     try:
-        with naming(out):
+        with naming(out, temporary):
             yield temporary
-        temporary.chmod(0o755)
-        os.replace(temporary, out)
+            temporary.chmod(0o755)
+            os.replace(temporary, out)
+    except OSError as error:
+        for name in filter(None, (error.filename, error.filename2)):
+            if Path(os.fsdecode(name)).is_relative_to(temporary):  # where it would have been
+                error.filename = str(out / Path(os.fsdecode(name)).relative_to(temporary))
+                error.filename2 = None
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -18,6 +18,7 @@ from aqtaudio.adaptation.text_encoder import TextEncoder
 from aqtaudio.data.cache_folder import default_folder
 from aqtaudio.data.labels import says
 from aqtaudio.data.manifest import fingerprint
+from aqtaudio.data.manifest import read as read_manifest
 from aqtaudio.errors import BadInput
 from aqtaudio.files import write_arrays
 from aqtaudio.program.execute import Executor
@@ -107,6 +108,8 @@ def encoded(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Sa
     """Of manifest folders: split "val", then others up to `hours`; kept in the cache."""
     told = hashlib.sha256(f"{hours}\n{[fingerprint(folder) for folder in folders]}\n".encode())
     told.update(encoder.fingerprint)
+    for folder in folders:
+        told.update(f"{_written_ns(folder)}".encode())  # of files of the same size
     file = default_folder() / "negatives" / f"{told.hexdigest()[:24]}.npz"
     if file.exists():
         return read(file)
@@ -119,12 +122,20 @@ def encoded(encoder: TextEncoder, folders: Sequence[Path], hours: float, say: Sa
         some = [dataclasses.replace(one, trained=False) for one in found if one.kind == kind]
         stream = Stream(_Encoding(executor, setup), setup)
         (it,) = hear(functools.partial(contextlib.nullcontext, stream), some, rate_hz, say)
+        if not len(it.logits):
+            raise BadInput(f"--negatives: all {kind} is shorter than a block of the encoder hears")
         codes = it.logits.reshape(len(it.logits), -1).astype(np.int8)
         streams.append((kind, codes, it.ends_s, tuple(one.recording.text for one in some)))
     kept = NegativeCodes(*zip(*streams, strict=True))
     file.parent.mkdir(parents=True, exist_ok=True)
     kept.write(file)
     return kept
+
+
+def _written_ns(folder: Path) -> list[int]:
+    """When each recording of a folder was written last; 0 where it is not there."""
+    files = [row.file for row in read_manifest(folder)]
+    return [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
 
 
 def in_windows(codes: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -88,7 +88,7 @@ def text_encoder(run: Run) -> TextEncoder:
     experiment = load_json(file) if file.exists() else run.experiment
     if not isinstance(experiment.task, TextKeywords):
         raise BadInput(
-            f"{run.path}: a run of {type(experiment.task).__name__}; allowed: a run of "
+            f"{run.path}: a run of {type(experiment.task).__name__.lower()}; allowed: a run of "
             "textkeywords, or an artifact of `aqtaudio enroll`"
         )
     try:

@@ -127,6 +127,7 @@ def wake(
     """
     settings, begun = settings or WakeSettings(), time.monotonic()
     words = tuple(each.text for each in sources.phrases)
+    _require_own(out)
     _require_sound([*sources.recordings, *sources.negatives])
     experiment = _for(experiment, words)
     if alone is not None:
@@ -188,6 +189,13 @@ def _require_sound(folders: Sequence[Path]) -> None:
                 f"--negatives: no speech or noise in split {split!r} of "
                 f"{', '.join(map(str, folders))}"
             )
+
+
+def _require_own(out: Path) -> None:
+    """Raises BadInput for a folder that holds what no call of `wake` put there."""
+    held = any(out.iterdir()) if out.is_dir() else out.exists()
+    if held and not (out / "phrases").is_dir():
+        raise BadInput(f"{out} is there already; allowed: a new folder, or one that this began")
 
 
 def _spoken(

@@ -55,7 +55,7 @@ def extend(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.sound_file import convert_file
 
     run = Run(options.path or FRONT)
-    Bandwidth.of(run.experiment.task)
+    Bandwidth.of(run.experiment.task, run.path)
     setup = run.experiment.setup
 
     @contextlib.contextmanager
@@ -86,7 +86,7 @@ def baselines(options: argparse.Namespace) -> int:
     from aqtaudio.tasks.bandwidth.task import Bandwidth
 
     run, split = Run(options.path), options.split
-    task, setup = Bandwidth.of(run.experiment.task), run.experiment.setup
+    task, setup = Bandwidth.of(run.experiment.task, run.path), run.experiment.setup
     data = task.load(options.data, setup, tuple(dict.fromkeys(("train", split))))
     items = run.items(data, split)[: options.limit]
     value: dict[str, Any] = {"split": split, "n": len(items)}

@@ -43,6 +43,7 @@ TOPICS = (
     *(embedding, probing, reducing),
 )
 
+_INSTALLED = "install aqtaudio with what it needs, as README.md says"
 COLLECTED_AFTER_OBJECTS = 500_000
 
 
@@ -68,6 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(f"aqtaudio: {_in_words(error, options)}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "aqtaudio" or not package:
+            raise
+        print(f"aqtaudio: the package {package} is not installed; {_INSTALLED}", file=sys.stderr)
         return 2
     except MemoryError:
         print("aqtaudio: not enough memory", file=sys.stderr)
@@ -112,9 +119,9 @@ def _as_a_process() -> None:
 def _in_words(error: OSError, options: argparse.Namespace) -> str:
     """With the files that it names; where it names none, what was to be written."""
     files = [str(file) for file in (error.filename, error.filename2) if file is not None]
-    written = getattr(options, "out", None)
-    if not files and written is not None:
-        files = [f"while writing {written}"]
+    if not files:
+        written = getattr(options, "out", None) or getattr(options, "target", None)
+        files = [f"while writing {written if written not in (None, '-') else 'standard output'}"]
     return ": ".join([*files, error.strerror or str(error)])
 
 

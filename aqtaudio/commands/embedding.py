@@ -37,9 +37,11 @@ def embed(options: argparse.Namespace) -> int:
     raw = sound_files.raw_of(options)
     if options.out.suffix != ".npz":
         raise BadInput(f"--out {options.out}; allowed: a file that ends in .npz")
+    from aqtaudio.files import require_place, write_arrays
+
+    require_place(options.out)
     import numpy as np
 
-    from aqtaudio.files import write_arrays
     from aqtaudio.runs.network import network
     from aqtaudio.runs.run import Run
     from aqtaudio.tasks.embedding import embed as embedding

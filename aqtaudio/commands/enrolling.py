@@ -18,6 +18,7 @@ from aqtaudio.commands.neighbours import add_dictionary
 from aqtaudio.commands.progress import Progress
 from aqtaudio.commands.voices import add_voices, engine_of
 from aqtaudio.errors import BadInput
+from aqtaudio.files import require_new, require_place
 
 STUDY = Path(__file__).parents[2] / "results/text_keywords"
 
@@ -89,6 +90,9 @@ def verification(options: argparse.Namespace) -> int:
     if bool(options.pairs) == bool(options.data) or bool(options.pairs) != bool(options.recordings):
         raise BadInput("allowed: --data DIR, or --pairs LIST.csv with --recordings DIR")
     require_there(options.path, options.data)
+    for file in options.pairs:
+        if not file.is_file():
+            raise BadInput(f"{file}: no such file")
     if options.pairs:
         return _listed_pairs(options)
     from aqtaudio.adaptation import verification as measured
@@ -153,9 +157,10 @@ def negatives(options: argparse.Namespace) -> int:
 
     if not options.hours > 0:
         raise BadInput(f"--hours is {options.hours}; allowed: above 0")
+    file = options.path / negative_codes.NAME
+    require_place(file)
     encoder = text_encoder(Run(options.path))
     found = negative_codes.encoded(encoder, options.negatives, options.hours, say)
-    file = options.path / negative_codes.NAME
     found.write(file)
     print(f"{file}: {found.hours:.2f} h, {file.stat().st_size:,} bytes")
     return 0
@@ -166,6 +171,7 @@ def enroll(options: argparse.Namespace) -> int:
     source = named(options.path, STUDY)
     assert source is not None  # a path is required
     require_there(source, [*options.negatives, *options.recordings])
+    require_new(options.out)
     from aqtaudio.adaptation import enroll as made
     from aqtaudio.adaptation.enroll_examples import Sayings
     from aqtaudio.adaptation.enroll_page import warnings

@@ -67,25 +67,25 @@ def _imported(options: argparse.Namespace) -> "list[LeftOut]":
     if options.corpus == "esc":
         from aqtaudio.data.esc import import_esc
 
-        return import_esc(source, out, link, options.esc10)
+        return import_esc(source, out, link, options.esc10, say)
     if options.corpus == "urbansound8k":
         from aqtaudio.data.urbansound8k import import_urbansound8k
 
-        return import_urbansound8k(source, out, link)
+        return import_urbansound8k(source, out, link, say)
     if options.corpus == "sonyc-ust":
         from aqtaudio.data.sonyc_ust import import_sonyc_ust
 
-        return import_sonyc_ust(source, out, link)
+        return import_sonyc_ust(source, out, link, say)
     if options.corpus == "folders":
         from aqtaudio.data.folders import UNSAID, import_folders
 
         val, test = (10.0 if share is None else share for share in (options.val, options.test))
         licence = options.licence or UNSAID
-        return import_folders(source, out, link, options.speaker, (val, test), licence)
+        return import_folders(source, out, link, options.speaker, (val, test), licence, say)
     from aqtaudio.data.import_tree import read_left_out
     from aqtaudio.data.speech_commands import import_speech_commands
 
-    return read_left_out(import_speech_commands(source, out, link, options.twelve_labels))
+    return read_left_out(import_speech_commands(source, out, link, options.twelve_labels, say=say))
 
 
 def _add_check(verbs: Verbs) -> None:

@@ -1,5 +1,7 @@
 """Audio files to arrays: mono, at one rate, refused when they hold nothing usable."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,29 @@ def require_readable(path: Path) -> None:
     _open(path).close()
 
 
+def require_permission(path: Path | str) -> None:
+    """Raises BadInput for a file that may not be read; libsndfile says "System error"."""
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
+
+
+def write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:
+    """Writes int16 or float samples [N] or [N, channels]; the ending tells the kind of file.
+
+    Raises OSError, which names it, where no more can be written.
+    """
+    try:
+        soundfile.write(os.fsencode(path), samples, sample_rate_hz)
+    except soundfile.SoundFileError as error:  # of a full disk libsndfile says "System error."
+        told = f"cannot be written: {reason(error)}; needed: enough space"
+        raise OSError(errno.EIO, told, str(path)) from error
+
+
+def reason(error: BaseException) -> str:
+    """Why a file cannot be opened or written, in libsndfile's words, without the file's name."""
+    return str(getattr(error, "error_string", error)).rstrip(".")
+
+
 def to_float(codes: Any) -> Any:
     """int16 codes of step 1/32768, a NumPy or JAX array: float32 samples in [-1, 1), exactly."""
     return codes.astype(np.float32) / FULL_SCALE
@@ -85,12 +110,13 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 def _open(path: Path) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise BadInput(f"no audio file {path}")
+    require_permission(path)
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))
     except TypeError as error:  # libsndfile takes .raw for headerless
         raise BadInput(f"{path} is raw audio without a header, of unknown rate") from error
     except (soundfile.SoundFileError, OSError) as error:
-        raise BadInput(f"{path} is not audio that libsndfile reads: {error}") from error
+        raise BadInput(f"{path} is not audio that libsndfile reads: {reason(error)}") from error
     if file.frames >= NO_LENGTH:
         file.close()
         raise BadInput(f"{path}: {NO_LENGTH_TOLD}")

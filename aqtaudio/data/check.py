@@ -5,17 +5,15 @@ import dataclasses
 import hashlib
 import math
 import os
-import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
 from aqtaudio.data import audio, device_dump, manifest, sidecars
+from aqtaudio.data.counted import Say, side_by_side, silent
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 
@@ -26,7 +24,6 @@ CLIPPED_RUN = 4  # samples at full scale, one after the other
 SILENT_PEAK = 2.0**-12
 CANCELLED = OFFSET = 0.1
 """RMS of the channels' mean over theirs, and of the sound over its constant part."""
-SAY_EVERY_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +44,7 @@ class Problem:
     severity: str
 
 
-def check(
-    folder: Path, deep: bool = True, say: Callable[[str], None] = lambda text: None
-) -> list[Problem]:
+def check(folder: Path, deep: bool = True, say: Say = silent) -> list[Problem]:
     """Compares a folder with its manifest.
 
     Args:
@@ -69,8 +64,8 @@ def check(
     def examine(recording: Recording) -> tuple[list[Problem], str]:
         return _examine(folder, recording, deep)
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        examined = list(_told(threads.map(examine, recordings), len(recordings), say))
+    with side_by_side(examine, recordings, say) as found:
+        examined = list(found)
     problems = [problem for found, _ in examined for problem in found]
     problems += _duplicate_paths(recordings)
     problems += _duplicate_audio(recordings, [content for _, content in examined])
@@ -78,16 +73,6 @@ def check(
     problems += _speakers(recordings)
     problems += _lists(folder, recordings)
     return problems
-
-
-def _told(found: Iterable[Any], count: int, say: Callable[[str], None]) -> Iterator[Any]:
-    """The same, and now and then a line of how many."""
-    last = time.monotonic()
-    for number, each in enumerate(found, start=1):
-        if time.monotonic() - last >= SAY_EVERY_S:
-            last = time.monotonic()
-            say(f"{number:,} of {count:,} recordings")
-        yield each
 
 
 def _examine(folder: Path, recording: Recording, deep: bool) -> tuple[list[Problem], str]:
@@ -110,7 +95,7 @@ def _examined(folder: Path, recording: Recording, deep: bool) -> tuple[list[Prob
     if Path(path).suffix == device_dump.SUFFIX:
         return _examine_features(folder, recording)
     try:
-        with soundfile.SoundFile(folder / path) as file:
+        with soundfile.SoundFile(os.fsencode(folder / path)) as file:
             if file.frames >= audio.NO_LENGTH:
                 return [error("unreadable", audio.NO_LENGTH_TOLD)], ""
             problems = list(_header_problems(file, recording))

@@ -83,7 +83,7 @@ def find(file: Path | None = None) -> Dictionary | None:
 def read(file: Path) -> Dictionary:
     """Reads a dictionary; the message of BadInput names the line that is none."""
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} cannot be read as UTF-8 text: {error}") from error
     known = {f"{phone}{stress}": phone for phone in INVENTORY for stress in ("", "0", "1", "2")}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aqtaudio.data import import_tree, sidecars
+from aqtaudio.data.counted import Say, silent
 from aqtaudio.data.import_tree import LeftOut, Listed
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
@@ -19,7 +20,7 @@ _FILE = re.compile(r"([1-5])-.+\.(wav|ogg|flac)")
 
 
 def import_esc(
-    source: Path, out: Path, link: bool = False, only_esc10: bool = False
+    source: Path, out: Path, link: bool = False, only_esc10: bool = False, say: Say = silent
 ) -> list[LeftOut]:
     """Makes a manifest folder of an ESC tree: labels `noise:<category>`, folds in folds.tsv.
 
@@ -32,6 +33,7 @@ def import_esc(
       out: the folder to make.
       link: hard links instead of copies.
       only_esc10: of ESC-50 the clips of ESC-10, which are free for commerce too.
+      say: told how far it is, where that takes long.
 
     Returns:
       What is left out.
@@ -52,7 +54,7 @@ def import_esc(
     def finish(folder: Path, kept: Sequence[Recording]) -> None:
         sidecars.write_folds(folder, {row.path: folds[row.path] for row in kept})
 
-    return import_tree.import_tree(source, out, listed, link, lists, finish, others)
+    return import_tree.import_tree(source, out, listed, link, lists, finish, others, say)
 
 
 def _of_list(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from aqtaudio.data import import_tree
+from aqtaudio.data.counted import Say, silent
 from aqtaudio.data.import_tree import LeftOut, Listed
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.speech_commands import NOISE_FOLDER
@@ -23,6 +24,7 @@ def import_folders(
     speaker: str | None = None,
     held_out_percent: tuple[float, float] = (10.0, 10.0),
     licence: str = UNSAID,
+    say: Say = silent,
 ) -> list[LeftOut]:
     """Makes a manifest folder of `WORD/.../*.wav` or `SPLIT/WORD/.../*.wav`.
 
@@ -39,6 +41,7 @@ def import_folders(
         tree, as in `([^/_]+)_[^/]*$`.
       held_out_percent: of speakers (of paths) that are val and test.
       licence: of the recordings.
+      say: told how far it is, where that takes long.
 
     Returns:
       What is left out.
@@ -65,9 +68,6 @@ def import_folders(
         if not slash:
             reasons[path] = "in no word's folder"
             continue
-        if any(ord(character) < 32 for character in path):
-            reasons[path] = "its name has a tab or a line break"
-            continue
         found = pattern.search(path) if pattern else None
         who = found[1] if found and found[1] else "-"
         label = f"noise:{PurePosixPath(path).stem}" if word.lower() in NOISE_FOLDERS else word
@@ -83,7 +83,7 @@ def import_folders(
     def finish(folder: Path, kept: Sequence[Recording]) -> None:
         return
 
-    return import_tree.import_tree(source, out, listed, link, (), finish, reasons)
+    return import_tree.import_tree(source, out, listed, link, (), finish, reasons, say)
 
 
 def split_of(key: str, held_out_percent: tuple[float, float] = (10.0, 10.0)) -> str:

@@ -33,7 +33,7 @@ def growing(out: Path, name: str, what: dict[str, Any]) -> Iterator[bool]:
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out, os.O_RDONLY)
     except OSError as error:
-        raise BadInput(f"{out} cannot be made: {error}") from error
+        raise BadInput(f"{out} cannot be made: {error.strerror}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,12 +6,12 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import soundfile
 
 from aqtaudio.data import audio, manifest
+from aqtaudio.data.counted import Say, side_by_side, silent
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
 from aqtaudio.files import new_folder
@@ -56,6 +56,7 @@ def import_tree(
     lists: Sequence[str],
     finish: Callable[[Path, Sequence[Recording]], None],
     reasons: dict[str, str] | None = None,
+    say: Say = silent,
 ) -> list[LeftOut]:
     """Makes a manifest folder of the listed recordings, under the paths that they have in the tree.
 
@@ -70,6 +71,7 @@ def import_tree(
       lists: paths of files that were read to make `listed`.
       finish: writes what else the folder holds, given the folder and its recordings.
       reasons: why further files of the tree are not imported, by path.
+      say: told how far it is, where that takes long.
 
     Raises:
       BadInput: no listed recording is there, a path twice, or `out` is there already.
@@ -78,7 +80,7 @@ def import_tree(
     if twice:
         raise BadInput(f"{source}: its list names {twice[0]} twice")
     with new_folder(out) as folder:
-        kept, left = placed(source, folder, listed, link)
+        kept, left = placed(source, folder, listed, link, say)
         if not kept:
             raise BadInput(f"{source}: none of the {len(listed)} recordings of its list is there")
         named = {each.path for each in listed} | set(lists)
@@ -90,12 +92,11 @@ def import_tree(
 
 
 def placed(
-    source: Path, folder: Path, listed: Sequence[Listed], link: bool
+    source: Path, folder: Path, listed: Sequence[Listed], link: bool, say: Say = silent
 ) -> tuple[list[Recording], list[LeftOut]]:
     """Reads the listed recordings whole and copies or links what is sound; and what is not."""
     kept, left = [], []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        found = threads.map(lambda each: _examined(source, each), listed)
+    with side_by_side(lambda each: _examined(source, each), listed, say) as found:
         for each, result in zip(listed, found, strict=True):
             if isinstance(result, LeftOut):
                 left.append(result)
@@ -108,7 +109,7 @@ def placed(
 def write_left_out(folder: Path, left: Sequence[LeftOut]) -> None:
     """Writes what was not imported, if anything."""
     if left:
-        lines = "".join(f"{each.path}\t{each.reason}\n" for each in left)
+        lines = "".join(f"{_shown(each.path)}\t{each.reason}\n" for each in left)
         write_file(folder / LEFT_OUT, lines)
 
 
@@ -145,9 +146,11 @@ def walk(source: Path) -> tuple[list[str], list[LeftOut]]:
 
 
 def why_not_audio(source: Path, path: str) -> str:
-    """Why a file cannot be a recording, by its name; empty where it can."""
+    """Why a file cannot be a recording of a manifest, by its name; empty where it can."""
     if Path(path).name.startswith("."):
         return "a hidden file"
+    if any(ord(character) < 32 or "\ud800" <= character <= "\udfff" for character in path):
+        return "its name has a tab, a line break or bytes that are not UTF-8"
     if Path(path).suffix.lower() not in AUDIO:
         return "not audio"
     return "" if (source / path).exists() else "a link to nothing"
@@ -164,10 +167,15 @@ def summary(left: Sequence[LeftOut]) -> Iterator[str]:
     """A line per reason: how many files, and the first of them."""
     groups: dict[str, list[str]] = {}
     for each in left:
-        groups.setdefault(each.reason, []).append(each.path)
+        groups.setdefault(each.reason, []).append(_shown(each.path))
     for reason, paths in groups.items():
         more = f", and {len(paths) - _NAMED} more in {LEFT_OUT}" if len(paths) > _NAMED else ""
         yield f"left out, {reason}: {len(paths)} ({', '.join(paths[:_NAMED])}{more})"
+
+
+def _shown(path: str) -> str:
+    """In one line, and in any encoding."""
+    return path if path.isprintable() else repr(path)[1:-1]
 
 
 def table(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -223,9 +231,11 @@ def place(file: Path, target: Path, link: bool) -> None:
 def length(file: Path) -> tuple[int, int]:
     """Samples and rate in hertz; raises BadInput for what is not audio."""
     try:
-        info = soundfile.info(file)
+        info = soundfile.info(os.fsencode(file))
     except (soundfile.SoundFileError, OSError) as error:
-        raise BadInput(f"{file} is not audio that libsndfile reads: {error}") from error
+        raise BadInput(
+            f"{file} is not audio that libsndfile reads: {audio.reason(error)}"
+        ) from error
     if info.frames >= audio.NO_LENGTH:
         raise BadInput(f"{file}: {audio.NO_LENGTH_TOLD}")
     return info.frames, info.samplerate

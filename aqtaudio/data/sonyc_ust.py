@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aqtaudio.data import import_tree, sidecars
+from aqtaudio.data.counted import Say, silent
 from aqtaudio.data.import_tree import LeftOut, Listed
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
@@ -19,7 +20,9 @@ _COARSE = re.compile(r"\d+_(.+)_presence")  # fine ones have a second number: 1-
 _PRESENCE = ("-1", "0", "1")
 
 
-def import_sonyc_ust(source: Path, out: Path, link: bool = False) -> list[LeftOut]:
+def import_sonyc_ust(
+    source: Path, out: Path, link: bool = False, say: Say = silent
+) -> list[LeftOut]:
     """Makes a manifest folder of a SONYC-UST tree: label `noise:urban`, coarse tags in tags.tsv.
 
     Splits are the corpus's own, which share no sensor between train and val.
@@ -28,6 +31,7 @@ def import_sonyc_ust(source: Path, out: Path, link: bool = False) -> list[LeftOu
       source: the tree, with annotations.csv and the recordings in audio/ or any other folder.
       out: the folder to make.
       link: hard links instead of copies.
+      say: told how far it is, where that takes long.
 
     Returns:
       What is left out.
@@ -59,7 +63,7 @@ def import_sonyc_ust(source: Path, out: Path, link: bool = False) -> list[LeftOu
     def finish(folder: Path, kept: Sequence[Recording]) -> None:
         sidecars.write_tags(folder, {row.path: found[row.path] for row in kept})
 
-    return import_tree.import_tree(source, out, listed, link, [LIST], finish)
+    return import_tree.import_tree(source, out, listed, link, [LIST], finish, say=say)
 
 
 def present(annotations: Iterable[Mapping[str, str]], column: str) -> bool:

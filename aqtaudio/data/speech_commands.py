@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import soundfile
 
 from aqtaudio.data import audio, crops, import_tree, manifest
+from aqtaudio.data.counted import Say, silent
 from aqtaudio.data.import_tree import LeftOut, Listed
 from aqtaudio.data.manifest import Recording
 from aqtaudio.errors import BadInput
@@ -38,7 +38,12 @@ def split_of(speaker: str) -> str:
 
 
 def import_speech_commands(
-    source: Path, out: Path, link: bool = False, twelve_labels: bool = False, seed: int = 0
+    source: Path,
+    out: Path,
+    link: bool = False,
+    twelve_labels: bool = False,
+    seed: int = 0,
+    say: Say = silent,
 ) -> Path:
     """Makes a manifest folder of an unpacked Speech Commands tree.
 
@@ -60,6 +65,7 @@ def import_speech_commands(
       link: hard links instead of copies.
       twelve_labels: as above.
       seed: of the choice of unknown clips.
+      say: told how far it is, where that takes long.
 
     Returns:
       out.
@@ -75,7 +81,7 @@ def import_speech_commands(
         made: list[Recording] = []
         if twelve_labels:
             listed, made = _protocol(listed, folder, seed)
-        recordings, more = import_tree.placed(source, folder, listed, link)
+        recordings, more = import_tree.placed(source, folder, listed, link, say)
         left += more
         if not recordings:
             raise BadInput(f"{source}: none of its {len(listed)} clips can be read")
@@ -217,9 +223,6 @@ def _write(
     folder: Path, path: str, label: str, split: str, samples: np.ndarray, rate_hz: int
 ) -> Recording:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        soundfile.write(folder / path, samples, rate_hz)
-    except soundfile.SoundFileError as error:
-        raise BadInput(f"{path} cannot be written: {error}; needed: enough space") from error
+    audio.write(folder / path, samples, rate_hz)
     seconds = len(samples) / rate_hz
     return Recording(path, label, "-", split, SOURCE, LICENCE, seconds, rate_hz)

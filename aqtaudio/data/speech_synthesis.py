@@ -263,7 +263,7 @@ def _clip(settings: SpeechSettings, engine: Engine, take: _Take, prepared: str) 
 def _write(file: Path, clip: np.ndarray) -> float:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:
-        soundfile.write(new, audio.to_int16(clip), RATE_HZ)
+        audio.write(new, audio.to_int16(clip), RATE_HZ)
     return len(clip) / RATE_HZ
 
 
@@ -272,7 +272,7 @@ def _seconds(file: Path) -> float | None:
     if not file.is_file():
         return None
     try:
-        return soundfile.info(file).frames / RATE_HZ or None
+        return soundfile.info(os.fsencode(file)).frames / RATE_HZ or None
     except soundfile.SoundFileError:
         return None
 

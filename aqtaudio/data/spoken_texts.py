@@ -29,7 +29,7 @@ def read(file: Path) -> list[SpokenText]:
       BadInput: the file cannot be read, or a line that is not such a text; the message names it.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} cannot be read as UTF-8 text: {error}") from error
     texts = []

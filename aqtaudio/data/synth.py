@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from aqtaudio.data import audio, crops, espeak, manifest, noises
 from aqtaudio.data.espeak import VARIANTS, Utterance
@@ -337,7 +336,7 @@ def _write(
     speaker: Speaker | None = None,
 ) -> Recording:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / path, audio.to_int16(samples), RATE_HZ)
+    audio.write(folder / path, audio.to_int16(samples), RATE_HZ)
     source = "espeak-ng" if speaker else "generated noise"
     seconds = len(samples) / RATE_HZ
     return Recording(path, label, speaker_name, split, source, "generated", seconds, RATE_HZ)

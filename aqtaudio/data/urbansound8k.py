@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aqtaudio.data import import_tree, sidecars
+from aqtaudio.data.counted import Say, silent
 from aqtaudio.data.import_tree import LeftOut, Listed
 from aqtaudio.data.manifest import Recording
 
@@ -13,7 +14,9 @@ LICENCE = "CC BY-NC 3.0"
 _COLUMNS = ("slice_file_name", "fold", "class")
 
 
-def import_urbansound8k(source: Path, out: Path, link: bool = False) -> list[LeftOut]:
+def import_urbansound8k(
+    source: Path, out: Path, link: bool = False, say: Say = silent
+) -> list[LeftOut]:
     """Makes a manifest folder of an UrbanSound8K tree: labels `noise:<class>`, folds in folds.tsv.
 
     Folds keep slices of one original recording together: 1 to 8 are for training, 9 is val, 10
@@ -23,6 +26,7 @@ def import_urbansound8k(source: Path, out: Path, link: bool = False) -> list[Lef
       source: the tree, with metadata/UrbanSound8K.csv and audio/fold1 to fold10.
       out: the folder to make.
       link: hard links instead of copies.
+      say: told how far it is, where that takes long.
 
     Returns:
       What is left out.
@@ -44,4 +48,4 @@ def import_urbansound8k(source: Path, out: Path, link: bool = False) -> list[Lef
     def finish(folder: Path, kept: Sequence[Recording]) -> None:
         sidecars.write_folds(folder, {row.path: folds[row.path] for row in kept})
 
-    return import_tree.import_tree(source, out, listed, link, [LIST], finish)
+    return import_tree.import_tree(source, out, listed, link, [LIST], finish, say=say)

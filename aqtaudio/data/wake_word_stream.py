@@ -11,6 +11,7 @@ import bisect
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -199,9 +200,11 @@ def audio_files(folder: Path) -> list[Path]:
 def length(file: Path) -> int:
     """Samples of a file. BadInput where it is not audio at 16 kHz with one channel."""
     try:
-        info = soundfile.info(str(file))
+        info = soundfile.info(os.fsencode(file))
     except (soundfile.SoundFileError, OSError, TypeError) as error:
-        raise BadInput(f"{file} is not audio that libsndfile reads: {error}") from error
+        raise BadInput(
+            f"{file} is not audio that libsndfile reads: {audio.reason(error)}"
+        ) from error
     if info.samplerate != RATE_HZ or info.channels != 1 or not info.frames:
         raise BadInput(
             f"{file}: {info.samplerate} Hz, {info.channels} channels, {info.frames} samples; "
@@ -238,7 +241,7 @@ def _under(noise: Sequence[Part], first: int, last: int) -> np.ndarray:
     for part in noise:
         low, high = max(first, part.start), min(last, part.end)
         if low < high and part.file is not None:
-            with soundfile.SoundFile(part.file) as file:
+            with soundfile.SoundFile(os.fsencode(part.file)) as file:
                 file.seek(low - part.start)
                 piece = file.read(high - low, dtype="float32")
             result[low - first : high - first] = piece * _to_one(part.file)
@@ -249,7 +252,7 @@ def _under(noise: Sequence[Part], first: int, last: int) -> np.ndarray:
 def _to_one(file: Path) -> float:
     """What scales a file to a peak of 1."""
     peak = 0.0
-    with soundfile.SoundFile(file) as opened:
+    with soundfile.SoundFile(os.fsencode(file)) as opened:
         for block in opened.blocks(blocksize=1 << 20, dtype="float32"):
             peak = max(peak, float(np.abs(block).max()))
     return 1 / peak if peak else 0.0

@@ -83,6 +83,8 @@ class Child:
             crashed = not late and self._process.wait() < 0
             raise MicroError(reason, self._log_since(start), crashed) from error
         log = self._log_since(start)
+        if "lacks" in answer:
+            raise ModuleNotFoundError(f"no package {answer['lacks']}", name=answer["lacks"])
         if "error" in answer:
             raise MicroError(answer["error"], log)
         return answer | {"log": log}, content

@@ -13,6 +13,7 @@ import numpy as np
 from aqtaudio.program import flatbuffer
 from aqtaudio.program.flatbuffer import schema
 from aqtaudio.program.operator_view import ints, label
+from aqtaudio.program.registered import is_registered
 
 SCHEMA_VERSION = 3
 BITS = {
@@ -152,9 +153,12 @@ def _order(model: schema.ModelT, number: int, graph: schema.SubGraphT) -> Iterat
     later = {index: n for n, operator in enumerate(operators) for index in ints(operator.outputs)}
     known = {*inputs, *(i for i, t in enumerate(graph.tensors) if _is_there(model, t))}
     for place, operator in enumerate(operators):
-        here = f"{flatbuffer.operator_name(model, operator)} ({_number(place, number)})"
+        name = flatbuffer.operator_name(model, operator)
+        here = f"{name} ({_number(place, number)})"
+        # What compilers for accelerators give them as scratch memory nobody writes.
+        is_foreign = name.startswith("CUSTOM:") and not is_registered(name)
         for index in dict.fromkeys(ints(operator.inputs)):
-            if index >= 0 and index not in known:
+            if index >= 0 and index not in known and not is_foreign:
                 by = f"operator {later[index]} writes" if index in later else "nobody writes"
                 yield f"{here} reads {place_of(graph, number, index)}, which {by}; {_AGAIN}"
                 known.add(index)

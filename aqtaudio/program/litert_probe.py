@@ -28,7 +28,7 @@ _CUSTOM = re.compile(r"Encountered unresolved custom op: ([^\n]*?)\.?(?:\n|$)")
 _FAULT = re.compile(r"Invalid (axis|begin)|Pad value has|paddings must|\baxis (<|>=) ")
 """Words about sizes and indices that fit nothing: TFLite Micro reads or writes elsewhere then."""
 _DIVISIONS = ("DIV", "FLOOR_DIV", "FLOOR_MOD")
-_ANY_SHAPE = ("FULLY_CONNECTED", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_ANY_SHAPE = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 _SIZES = ("INT32", "INT64")
 _AGAIN = "convert the model again"
 _CONVERT = f"{_AGAIN}, or leave LiteRT out"
@@ -148,7 +148,7 @@ def shape_reasons(shapes: Sequence[Sequence[int]], operators: Sequence[Operator]
             if not tensor or tensor.type not in BITS or min(tensor.shape, default=0) < 0:
                 continue
             derived = shapes[tensor.index] if tensor.index < len(shapes) else tensor.shape
-            if _alike(tensor.shape, derived, operator.name in _ANY_SHAPE):
+            if _alike(tensor.shape, derived, operator.name):
                 continue
             said = f"is {list(tensor.shape)}, but its operator gives {list(derived)}"
             wrong = f"{said}: TFLite Micro believes the file"
@@ -162,8 +162,13 @@ def shape_reasons(shapes: Sequence[Sequence[int]], operators: Sequence[Operator]
     return []
 
 
-def _alike(said: Sequence[int], derived: Sequence[int], is_any: bool) -> bool:
-    """The same numbers in the same order, whatever axes of one element there are."""
-    if is_any:
+def _alike(said: Sequence[int], derived: Sequence[int], name: str) -> bool:
+    """The same numbers in the same order, whatever axes of one element there are.
+
+    TFLite Micro's dense kernel takes the last axis for its units, and all others for rows.
+    """
+    if name in _ANY_SHAPE:
         return math.prod(said) == math.prod(derived)
+    if name == "FULLY_CONNECTED":
+        return math.prod(said) == math.prod(derived) and list(said[-1:]) == list(derived[-1:])
     return [size for size in said if size != 1] == [size for size in derived if size != 1]

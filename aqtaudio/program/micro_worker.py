@@ -220,12 +220,19 @@ def _details(details: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _limit(what: int, size_bytes: int) -> None:
+    """Not above a limit that the process was born with, which can only be lowered."""
+    hard = resource.getrlimit(what)[1]
+    most = size_bytes if hard == resource.RLIM_INFINITY else min(size_bytes, hard)
+    resource.setrlimit(what, (most, most))
+
+
 def main() -> None:
     """Serves requests until the parent closes the pipe."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_LIMIT_BYTES, LOG_LIMIT_BYTES))
+    _limit(resource.RLIMIT_FSIZE, LOG_LIMIT_BYTES)
     with contextlib.suppress(OSError, ValueError):  # not every system limits address space
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+        _limit(resource.RLIMIT_AS, MEMORY_LIMIT_BYTES)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever native code prints must not land among the answers
     worker = Worker()
@@ -236,6 +243,8 @@ def main() -> None:
             return
         try:
             header, content = worker.answer(request, payload)
+        except ModuleNotFoundError as error:  # no fault of the file
+            header, content = {"lacks": error.name}, b""
         except Exception as error:  # every fault of a foreign file is an answer
             header, content = {"error": str(error).strip() or type(error).__name__}, b""
         child.send(answers, header, content)

@@ -31,6 +31,8 @@ ONE_TYPE = (
     | {"RELU6", "L2_NORMALIZATION"}
 )
 """Operators whose output has the type of their first input."""
+PAIRS = ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE")
+"""Operators whose inputs and output have one type."""
 _ACTIVATIONS = ("INT8", "INT16", "FLOAT32")
 _CALIBRATE = "convert with a representative dataset"
 
@@ -99,7 +101,7 @@ def _depth(operator: Operator) -> Iterator[Finding]:
         have = source.elements
     if operator.name == "DEPTHWISE_CONV_2D":
         have, take = take, have
-    if take > 0 and have > 0 and have % take:
+    if (have % take if take > 0 else have > 0) and have >= 0:
         wrong = f"is {list(weights.shape)}, which does not fit {source.label}, {list(source.shape)}"
         yield weights, wrong, "convert the model again"
 
@@ -165,6 +167,12 @@ def _options(operator: Operator) -> Iterator[Finding]:
             wrong = f"is made with {name} {value:g} (0 where the options are missing)"
             yield target, wrong, "convert the model again"
             return
+    for name in ("ellipsisMask", "newAxisMask", "offset"):
+        value = options.get(name, 0)
+        if operator.name == "STRIDED_SLICE" and value:
+            wrong = f"is made with {name} {value:g}, which TFLite Micro leaves out"
+            yield target, wrong, "write the slice with a begin, an end and a stride per axis"
+            return
     padding = options.get("padding", 0)
     if padding not in PADDINGS:
         yield target, f"is made with padding {padding:g}, which is none", "use SAME or VALID"
@@ -194,6 +202,20 @@ def _other_type(operator: Operator) -> Iterator[Finding]:
         yield target, wrong, "QUANTIZE or DEQUANTIZE between them"
 
 
+def _mixed_types(operator: Operator) -> Iterator[Finding]:
+    """What `_other_type` doesn't look at: second inputs, and whole numbers."""
+    source = operator.input(0)
+    if operator.name not in PAIRS or not source:
+        return
+    for tensor in (operator.input(1), operator.output):
+        if not tensor or tensor.type == source.type:
+            continue
+        is_told = tensor is operator.output and {tensor.type, source.type} <= set(_ACTIVATIONS)
+        if not is_told:
+            wrong = f"is {tensor.type}, and {source.label} {source.type}"
+            yield tensor, f"{wrong}: TFLite Micro converts nothing", "give all three one type"
+
+
 def _no_scale(operator: Operator) -> Iterator[Finding]:
     if operator.name not in SCALED:
         return
@@ -215,5 +237,6 @@ RULES: tuple[Rule, ...] = (
     _options,
     _lost_activation,
     _other_type,
+    _mixed_types,
     _no_scale,
 )

@@ -12,6 +12,7 @@ import soxr
 
 from aqtaudio.data.pipes import Raw
 from aqtaudio.errors import BadInput
+from aqtaudio.files import require_place
 from aqtaudio.tasks import sound_source, sound_target
 from aqtaudio.tasks.spectrogram import Columns, write
 
@@ -124,8 +125,8 @@ def _picture(source: str, target: str, png: Path | None) -> Path | None:
     if len({path.resolve() for path in files}) < len(files):
         raise BadInput(f"{target}: source, target and picture must be three files")
     for path in (Path(target) if target != "-" else None, png):
-        if path and (path.is_dir() or not path.parent.is_dir()):
-            raise BadInput(f"{path} cannot be written: name a file in a folder that exists")
+        if path:
+            require_place(path)
     return png
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from aqtaudio.data.audio import NO_LENGTH, NO_LENGTH_TOLD, to_float
+from aqtaudio.data.audio import NO_LENGTH, NO_LENGTH_TOLD, require_permission, to_float
 from aqtaudio.data.kept import READ_BYTES, Kept
 from aqtaudio.data.pipes import Raw, require_raw
 from aqtaudio.errors import BadInput
@@ -63,6 +64,7 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
         return
     if not Path(source).is_file():
         raise BadInput(f"{source}: no such file")
+    require_permission(source)
     if Path(source).suffix.lower() in RAW:
         if raw is None or raw.rate_hz is None:
             raise BadInput(
@@ -75,17 +77,17 @@ def opened(source: str, raw: Raw | None) -> Iterator[Source]:
         return
     if raw is not None:
         raise BadInput(f"{source}: --rate and --channels are of raw samples: -, or FILE.raw")
-    with _file(source, source) as file:
+    with _file(source, os.fsencode(source)) as file:
         yield file
 
 
 @contextlib.contextmanager
-def _file(name: str, content: str | BinaryIO) -> Iterator[Source]:
+def _file(name: str, content: bytes | BinaryIO) -> Iterator[Source]:
     try:
         file = soundfile.SoundFile(content)
     except soundfile.LibsndfileError as error:
         told = f"{name} cannot be read as sound: {error.error_string}"
-        if not isinstance(content, str):
+        if not isinstance(content, bytes):
             told += "; raw samples have no header: --rate HZ (and --channels N) tells what they are"
         raise BadInput(told) from error
     except (soundfile.SoundFileError, OSError, TypeError) as error:

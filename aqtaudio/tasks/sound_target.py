@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,13 +58,13 @@ def opened(target: str, like: Source, rate_hz: int) -> Iterator[Target]:
     if name not in soundfile.available_formats() or name == "RAW":
         known = ", ".join(sorted(soundfile.available_formats())).lower()
         raise BadInput(f"{target}: unknown kind of file; allowed: {known}")
-    with replacing(path) as new, _sound_file(target, str(new), name, like, rate_hz) as made:
+    with replacing(path) as new, _sound_file(target, os.fsencode(new), name, like, rate_hz) as made:
         yield made
 
 
 @contextlib.contextmanager
 def _sound_file(
-    target: str, content: str | BinaryIO, kind: str, like: Source, rate_hz: int
+    target: str, content: bytes | BinaryIO, kind: str, like: Source, rate_hz: int
 ) -> Iterator["_FileTarget"]:
     # What MPEG holds is no subtype of other kinds, whatever `check_format` says.
     keeps = "MPEG" not in like.subtype and soundfile.check_format(kind, like.subtype)

@@ -15,6 +15,8 @@ WINDOW_MS = 32
 BLOCK_FRAMES = 512
 SILENCE_DB = -120.0
 RANGE_DB = 80.0
+LOUDEST = 2.0**32
+"""Of full scale, in a picture; files of floats may hold what has no square in float32."""
 
 
 class Columns:
@@ -45,7 +47,8 @@ class Columns:
         self.samples += len(samples)
         step = len(self._window) // 2 * BLOCK_FRAMES
         for start in range(0, len(samples), step):
-            self._push(samples[start : start + step] / scale)
+            piece = samples[start : start + step] / scale
+            self._push(np.clip(piece, -LOUDEST, LOUDEST))
 
     def decibels(self) -> np.ndarray:
         """[columns, bins] from 0 Hz to half the sample rate, 0 dB: a sine of full scale."""

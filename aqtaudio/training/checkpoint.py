@@ -1,8 +1,11 @@
 """Checkpoints of a phase: exact state, written atomically by orbax."""
 
+import contextlib
+import errno
 import logging
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +56,21 @@ class Checkpoints:
         """Writes `state` as of `step`, unless it is there.
 
         measures: of the steps that no line of metrics tells of yet.
+
+        Raises OSError, which names the checkpoint, where it cannot be written.
         """
         if self.latest != step:
             kept = [{name: float(value) for name, value in one.items()} for one in measures]
             arguments = ocp.args.StandardSave(state)
-            self._manager.save(step, args=arguments, custom_metadata={"measures": kept})
+            try:
+                with _without_stray_threads():
+                    self._manager.save(step, args=arguments, custom_metadata={"measures": kept})
+            except Exception as error:  # noqa: BLE001 - orbax raises many kinds
+                refused = _refusal(error)
+                if refused is None:
+                    raise
+                told = f"cannot be written: {refused}; with enough space, the same command goes on"
+                raise OSError(errno.EIO, told, str(self.directory / str(step))) from error
 
     def restore(self, template: Any) -> Any:
         """The newest state; `template` gives structure, shapes and dtypes.
@@ -68,17 +81,14 @@ class Checkpoints:
         if step is None:
             raise BadInput(f"{self.directory}: no checkpoint")
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
-        # Before anything fails: reads of other threads end when they like.
-        hook, sys.unraisablehook = sys.unraisablehook, _without_stray_reads
         try:
-            restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            with _without_stray_threads():
+                restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
             # Not bound to a device, as fresh arrays are: bound ones beside fresh ones, and then
             # the bound ones that a step makes of them, are two compilations of the step.
             found = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), restored)
         except Exception as error:  # noqa: BLE001 - orbax raises many kinds
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             raise self._damaged(step, error) from error
-        sys.unraisablehook = hook
         return found
 
     def _damaged(self, step: int, error: Exception) -> BadInput:
@@ -97,7 +107,40 @@ def exists(directory: Path) -> bool:
         return checkpoints.latest is not None
 
 
-def _without_stray_reads(unraisable: Any) -> None:
-    """A failed restore leaves reads behind that end, loudly, after the loop that awaited them."""
+def _refusal(error: BaseException | None) -> str | None:
+    """What the system said, of an error that it is behind; None of another.
+
+    Of threads orbax raises errors of their own; tensorstore's are ValueErrors with a status.
+    """
+    seen = []
+    while error is not None and error not in seen:
+        if isinstance(error, OSError) and error.errno is not None:
+            return os.strerror(error.errno)
+        for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if os.strerror(number) in str(error):
+                return os.strerror(number)
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def _without_stray_threads() -> Iterator[None]:
+    """What fails leaves reads and writes behind that end, loudly, after the loop that awaited them.
+
+    They end when they like: what they say is taken away before anything fails, and from then on.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, _but_closed_loops
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # what it tells is raised, too
+    try:
+        yield
+    except Exception:
+        for name in ("asyncio", "concurrent.futures"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        raise
+    sys.unraisablehook = hook
+
+
+def _but_closed_loops(unraisable: Any) -> None:
     if "Event loop is closed" not in str(unraisable.exc_value):
         sys.__unraisablehook__(unraisable)

@@ -76,8 +76,8 @@ class Course(contextlib.AbstractContextManager):
         self._log.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._log.__exit__()
+    def __exit__(self, *details: Any) -> None:
+        self._log.__exit__(*details)
         self._opened.close()
 
     @property

@@ -2,12 +2,13 @@
 progress bar or in a line now and then.
 """
 
+import contextlib
 import datetime
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from aqtaudio.files import write
+from aqtaudio.files import naming, write
 
 LINE_EVERY_S = 30.0
 """Where there is no bar."""
+FLUSH_EVERY_S = 120.0
+"""Of TensorBoard's events."""
 
 
 class MetricsLog:
@@ -48,7 +53,7 @@ class MetricsLog:
         self._started, self._first_step = time.monotonic(), first_step
         self._told, self._figures = -math.inf, ""
         self._keep_lines_before(first_step)
-        self._board = SummaryWriter(str(directory / "tensorboard" / phase), purge_step=first_step)
+        self._board = _Board(directory / "tensorboard" / phase, first_step)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,9 +70,10 @@ class MetricsLog:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._bar.stop()
-        self._board.close()
+        with contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
+            self._board.close()
 
     def write(self, step: int, **values: float) -> None:
         """Records `values` as of `step` (steps done)."""
@@ -77,8 +83,7 @@ class MetricsLog:
         line["seconds"] = round(elapsed, 3)
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(name, float(value), step)
+        self._board.write(step, values)
         figures = "  ".join(f"{name} {float(value):.4f}" for name, value in values.items())
         self._bar.update(self._task, completed=step, figures=figures)
         self._figures = figures
@@ -106,3 +111,33 @@ class MetricsLog:
             if line["phase"] != self.phase or line["step"] <= step:
                 kept.append(f"{text}\n")
         write(self.path, "".join(kept))
+
+
+class _Board:
+    """Events of TensorBoard.
+
+    Its own writer has a thread, which a full disk ends: then whoever has figures waits for ever.
+    """
+
+    def __init__(self, folder: Path, first_step: int):
+        self._folder, self._flushed = folder, time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+        with naming(folder):
+            self._file = EventsWriter(str(folder / "events"))
+            # What was there from this step on is not to be shown.
+            self._file.write_event(Event(step=first_step, file_version="brain.Event:2"))
+            start = SessionLog(status=SessionLog.START)
+            self._file.write_event(Event(step=first_step, session_log=start))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        with naming(self._folder):
+            for name, value in values.items():
+                found = summary.scalar(name, float(value))
+                self._file.write_event(Event(wall_time=time.time(), step=step, summary=found))
+            if time.monotonic() - self._flushed >= FLUSH_EVERY_S:
+                self._flushed = time.monotonic()
+                self._file.flush()
+
+    def close(self) -> None:
+        with naming(self._folder):
+            self._file.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import soundfile
 from corpus import EXPERIMENT
 from initial import calibrated, initial
 from small_dictionary import TEXT
@@ -207,6 +208,32 @@ def test_other_bad_input(encoder, enrolled, tiny_run, words, tmp_path, refused):
     twice = ("--add", "computer glass")
     assert "there twice" in refused("enroll", enrolled, *twice, *out)
     assert "no such run" in refused("enroll", tmp_path / "none", "--keyword", "computer", *out)
+
+
+def test_negatives_whose_samples_changed_are_heard_anew(encoder, words, tmp_path, cli):
+    """Of the same names and sizes; what is kept of them is of what was there."""
+    folder, samples = tmp_path / "sound", np.random.default_rng(0).normal(size=32_000) / 10
+    (folder / "speech").mkdir(parents=True)
+    file = folder / "speech/a.wav"
+    row = ("speech/a.wav", "speech", "-", "val", "mine", "CC0", "2.0", "16000")
+    (folder / manifest.NAME).write_text("\n".join("\t".join(x) for x in (manifest.COLUMNS, row)))
+    soundfile.write(file, samples.astype(np.float32), 16_000, subtype="FLOAT")
+    kept = negative_codes.encoded(
+        text_encoder(Run(encoder)), [folder], negative_codes.HOURS, lambda _: None
+    )
+    assert kept.hours > 0
+    samples[5] = np.nan
+    soundfile.write(file, samples.astype(np.float32), 16_000, subtype="FLOAT")
+    how = ("--dictionary", words, "--negatives", folder, "--out", tmp_path / "out")
+
+    def refused_at_last() -> str:
+        status, printed, err = cli("enroll", encoder, "--keyword", "computer", *how)
+        assert status == 2 and printed == "" and err.count("\n") == 2, err
+        return err.splitlines()[-1]
+
+    assert "NaN" in refused_at_last()
+    soundfile.write(file, np.zeros(1), 16_000)
+    assert "speech is shorter than" in refused_at_last() and not (tmp_path / "out").exists()
 
 
 STUDY = Path(__file__).parents[2] / "results/text_keywords"

@@ -69,6 +69,9 @@ def test_what_is_missing_is_said(tmp_path, refused, tone_corpus):
         made.wake(silent, HEAD, tmp_path / "x")
     with pytest.raises(BadInput, match="at least 24"):
         made.WakeSettings(takes=3)
+    manifest.write(tmp_path, manifest.read(tone_corpus))
+    with pytest.raises(BadInput, match="is there already; allowed: a new folder, or one that"):
+        made.wake(silent, HEAD, tmp_path)  # somebody's recordings
     assert silent.engine.said == 0 and not (tmp_path / "x").exists()
     assert "--negatives DIR is missing" in refused("wake", "hey tone", "--out", tmp_path / "x")
 

@@ -90,3 +90,26 @@ def test_a_file_that_is_refused_is_named(tmp_path, refused):
     assert f"{tmp_path / 'mine.tflite'}: not a TFLite file" in refused(
         "check", tmp_path / "mine.tflite"
     )
+
+
+@pytest.mark.parametrize(("options", "named"), [({}, "standard output"), ({"out": "x"}, "x")])
+def test_a_full_disk_that_names_no_file(options, named, monkeypatch, capsys):
+    def full(given):
+        vars(given).update(options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command_line.recordings, "check", full)
+    assert main(["data", "check", "x"]) == 2
+    said = f"aqtaudio: while writing {named}: No space left on device\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_package_that_is_not_there_is_named(monkeypatch, capsys):
+    def lacking(options):
+        import no_such_package.part  # noqa: F401
+
+    monkeypatch.setattr(command_line.recordings, "check", lacking)
+    assert main(["data", "check", "x"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("aqtaudio: the package no_such_package is not installed; ")
+    assert err.count("\n") == 1

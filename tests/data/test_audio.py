@@ -1,5 +1,7 @@
 """Audio is read exactly, resampled when needed, and refused when it is not usable."""
 
+import os
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import soundfile
 
 from aqtaudio.data import audio
 from aqtaudio.errors import BadInput
+from aqtaudio.tasks import sound_source
 
 
 def test_16_bit_audio_is_exact(tmp_path):
@@ -109,3 +112,20 @@ def test_a_flac_of_unknown_length_is_refused_with_the_remedy(tmp_path):
     for read in (audio.load, audio.load_int16, lambda path: list(audio.chunks(path))):
         with pytest.raises(BadInput, match="does not say how long it is.*ffmpeg"):
             read(file)
+
+
+def test_names_of_any_bytes(tmp_path):
+    """What another system wrote need not be UTF-8."""
+    codes = np.arange(400, dtype=np.int16)
+    file = tmp_path / os.fsdecode(b"geh\xf6r.wav")
+    audio.write(file, codes, 16000)
+    assert os.listdir(os.fsencode(tmp_path)) == [b"geh\xf6r.wav"]
+    assert np.array_equal(audio.load_int16(file), codes)
+    with sound_source.opened(str(file), None) as source:
+        (samples,) = (part for part, _ in source.chunks(1000))
+        assert np.array_equal(audio.to_int16(samples[:, 0]), codes)
+    file.write_bytes(b"no sound")
+    with pytest.raises(
+        BadInput, match="is not audio that libsndfile reads: Format not recognised$"
+    ):
+        audio.load(file)

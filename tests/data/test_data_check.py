@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from aqtaudio.data import check as checking
-from aqtaudio.data import manifest, readiness
+from aqtaudio.data import counted, manifest, readiness
 from aqtaudio.data.check import check
 from aqtaudio.errors import BadInput
 
@@ -177,7 +177,7 @@ def test_nothing_that_one_file_does_ends_the_check(sound, monkeypatch):
 
 
 def test_progress_is_told_where_it_takes_long(sound, monkeypatch):
-    monkeypatch.setattr(checking, "SAY_EVERY_S", 0.0)
+    monkeypatch.setattr(counted, "SAY_EVERY_S", 0.0)
     told = []
     check(sound.folder, say=told.append)
     assert told[0] == "1 of 11 recordings" and told[-1] == "11 of 11 recordings"

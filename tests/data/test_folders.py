@@ -1,13 +1,15 @@
 """A folder per word becomes a manifest folder: nobody in two splits, nothing lost in silence."""
 
 import collections
+import os
+import time
 import zlib
 
 import numpy as np
 import pytest
 import soundfile
 
-from aqtaudio.data import manifest
+from aqtaudio.data import counted, manifest
 from aqtaudio.data.check import check
 from aqtaudio.data.folders import import_folders, split_of
 from aqtaudio.errors import BadInput
@@ -102,3 +104,39 @@ def test_folders_on_the_command_line(tree, tmp_path, cli, refused):
     out = tmp_path / "other"
     message = refused("data", "import", "esc", tree, "--out", out, "--speaker", "(p)")
     assert "--speaker: only with folders" in message
+
+
+def test_progress_is_told_where_it_takes_long(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(counted, "SAY_EVERY_S", 0.0)
+    told = []
+    import_folders(tree, tmp_path / "out", say=told.append)
+    assert told[0] == "1 of 50 recordings" and told[-1] == "50 of 50 recordings"
+
+
+@pytest.mark.parametrize("name", [b"a\tb", b"a\nb", b"a\xffb"])
+def test_a_name_that_no_manifest_holds_is_left_out(name, tree, tmp_path, cli):
+    """Its row would be two, or of a file that is not there; the list has one line for it."""
+    odd = os.fsdecode(name)
+    (tree / "go/p1_0.WAV").rename(tree / f"go/{odd}.wav")
+    status, printed, err = cli("data", "import", "folders", tree, "--out", tmp_path / "out")
+    assert status == 0 and err == ""
+    shown = f"go/{repr(odd)[1:-1]}.wav"
+    assert f"bytes that are not UTF-8: 1 ({shown})" in printed
+    lines = (tmp_path / "out/left_out.tsv").read_text().splitlines()
+    assert len(lines) == 4 and any(line.startswith(f"{shown}\t") for line in lines)
+    assert len(manifest.read(tmp_path / "out")) == 48
+
+
+def test_who_is_interrupted_waits_for_nothing_that_was_not_begun():
+    begun = []
+
+    def look(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.002)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        with counted.side_by_side(look, range(5_000), counted.silent) as found:
+            assert next(found) == 0
+            raise KeyboardInterrupt
+    assert len(begun) < 500

@@ -113,3 +113,11 @@ def test_every_text_has_a_folder_of_its_own():
     names = spoken_texts.names([*map(SpokenText, texts), SpokenText("snowboy", "snˈ")])
     assert len(set(names)) == 6 and names[4:] == ["hey_computer", "snowboy"]
     assert all("/" not in name and len(name.encode()) < 200 for name in names)
+
+
+def test_texts_of_an_editor_that_writes_a_mark_and_other_line_ends(tmp_path):
+    (tmp_path / "texts.txt").write_bytes(b"\xef\xbb\xbfhey there\r\n\r\ngood bye\r\n")
+    assert [each.text for each in spoken_texts.read(tmp_path / "texts.txt")] == [
+        "hey there",
+        "good bye",
+    ]

@@ -69,6 +69,14 @@ DEPTHWISE = one_operator(
     "DepthwiseConv2DOptions",
 )
 ADD = one_operator("ADD", [([1, 8], "int8", 0.1)] * 2, ([1, 8], "int8", 0.2), {})
+FLOATS = one_operator("ADD", [([1, 8], "float32")] * 2, ([1, 8], "float32"), {})
+SLICE = one_operator(
+    "STRIDED_SLICE",
+    [([1, 2, 4], "int8", 0.1)]
+    + [([3], "int32", None, 0, np.int32(x)) for x in ([0, 0, 0], [1, 2, 1], [1, 1, 1])],
+    ([1, 2, 1], "int8", 0.1),
+    {},
+)
 RELUS = chains.chain(["RELU", "RELU"], ["INT8"] * 3)
 SOFTMAX = chains.chain(["SOFTMAX"], ["INT8", "INT8"])
 CUT, AGAIN = "get the file again", "convert the model again"
@@ -278,6 +286,12 @@ CASES = {
         SILENT,
         ("CONV_2D (operator 0): tensor t1 is [4, 1, 1, 7], which does not fit tensor t0", AGAIN),
     ),
+    "weights_without_columns": Case(
+        DENSE,
+        lambda _, graph: setattr(graph.tensors[1], "shape", np.int32([4, 0])),
+        SILENT,
+        ("FULLY_CONNECTED (operator 0): tensor t1 is [4, 0], which does not fit", AGAIN),
+    ),
     "too_narrow_weights": Case(
         DENSE, narrow, SILENT, ("FULLY_CONNECTED (operator 0): tensor t1 is [4, 7]", AGAIN)
     ),
@@ -289,6 +303,21 @@ CASES = {
         operator(0, builtinOptions=None, builtinOptionsType=0),
         SILENT,
         ("CONV_2D (operator 0): tensor t3", "strideH 0", "options are missing"),
+    ),
+    "new_axis_of_a_slice": Case(
+        SLICE,
+        option(newAxisMask=4),
+        SILENT,
+        ("STRIDED_SLICE (operator 0): tensor t4", "newAxisMask 4"),
+    ),
+    "sum_of_floats_and_whole_numbers": Case(
+        FLOATS,
+        field(1, type=schema.TensorType.INT32),
+        SILENT,
+        ("ADD (operator 0): tensor t1 is INT32",),
+    ),
+    "sum_that_is_called_whole_numbers": Case(
+        FLOATS, field(2, type=schema.TensorType.INT32), SILENT, ("tensor t2 is INT32", "one type")
     ),
     "no_temperature": Case(
         SOFTMAX,
@@ -443,6 +472,28 @@ def test_a_result_that_is_called_smaller_than_it_is():
     (reason,) = report.reasons
     assert reason.startswith("CONV_2D (operator 0): tensor t3 is [1, 2, 2, 4], but its operator")
     assert "gives [1, 3, 3, 4]" in reason and "concrete shapes" in reason
+
+
+def test_units_of_a_dense_layer_are_its_last_axis():
+    """TFLite Micro takes the other axes for rows, and reads behind the end of its input."""
+    report = check(edited(DENSE, field(3, shape=np.int32([4, 1]))))
+    (reason,) = report.reasons
+    assert "tensor t3 is [4, 1], but its operator gives [1, 4]" in reason
+    for shape in ([4], [1, 1, 4]):
+        assert check(edited(DENSE, field(3, shape=np.int32(shape)))).micro_compatible
+
+
+def test_scratch_memory_of_an_accelerator_is_no_fault_of_the_file():
+    """What Vela writes: an operator of its own that reads tensors which nobody writes."""
+    parsed = flatbuffer.read(RELUS)
+    graph, code = parsed.subgraphs[0], parsed.operatorCodes[1]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "ethos-u"
+    graph.tensors.append(schema.TensorT())
+    graph.tensors[3].shape, graph.tensors[3].type = np.int32([64]), schema.TensorType.UINT8
+    graph.operators[1].inputs = np.int32([1, 3])
+    (reason,) = check(flatbuffer.write(parsed)).reasons
+    assert "no operator CUSTOM:ethos-u" in reason and "compiled for an accelerator" in reason
 
 
 def test_what_litert_refuses_is_told_of_it_alone():

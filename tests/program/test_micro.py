@@ -1,5 +1,9 @@
 """Interpreters in child processes: right answers, clear failures, no harm to this process."""
 
+import os
+import resource
+import subprocess
+import sys
 import time
 
 import chains
@@ -11,6 +15,7 @@ import reference
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program import tflite
+from aqtaudio.program.check import check
 from aqtaudio.program.litert import LiteRT
 from aqtaudio.program.micro import CLIPS_PER_MESSAGE, Micro, MicroError
 from aqtaudio.program.micro_worker import ARENA_STEP_BYTES
@@ -164,3 +169,26 @@ def test_the_least_arena_loads_and_less_does_not():
     with pytest.raises(RuntimeError):
         runtime.Interpreter.from_bytes(model, arena_size=least - ARENA_STEP_BYTES)
     assert least <= used + ARENA_STEP_BYTES
+
+
+def test_a_file_is_not_blamed_for_a_package_that_is_not_there(tmp_path, monkeypatch):
+    (tmp_path / "tflite_micro.py").write_text("import no_such_package")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        check(chains.chain(["RELU"], ["INT8", "INT8"]))
+
+
+def test_a_child_lives_below_the_limits_of_its_parent():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000));"
+        "from aqtaudio.program.child import Child; print(Child().ask("
+        "{'do': 'inspect', 'edges': []}, sys.stdin.buffer.read())[0]['ops'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=chains.chain(["RELU"], ["INT8", "INT8"]),
+        capture_output=True,
+    )
+    assert done.stdout == b"{'RELU': 1}\n", done.stderr
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == before

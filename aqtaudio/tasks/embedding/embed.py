@@ -1,6 +1,7 @@
 """Vectors of sound files by a run, or by its teacher, for who goes on with them."""
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -83,7 +84,8 @@ def ends_ms(count: int, setup: Setup) -> np.ndarray:
 
 def names_of(files: Sequence[Path]) -> list[str]:
     """What the vectors of each file are called: its name. BadInput where two are alike."""
-    names = [STANDARD_INPUT if str(file) == "-" else file.name for file in files]
+    given = [os.fsencode(file.name).decode(errors="replace") for file in files]
+    names = [STANDARD_INPUT if name == "-" else name for name in given]
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise BadInput(f"two files are called {twice[0]}; allowed: files of different names")

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_embed_of_bad_input(run, tmp_path, capsys, monkeypatch):
     cases = (
         ([str(wave), "--out", str(tmp_path / "x.npz")], "a vector needs"),
         ([str(wave), "--out", str(tmp_path / "x.txt")], "ends in .npz"),
+        ([str(wave), "--out", str(tmp_path / "no/x.npz")], "no/x.npz cannot be written"),
+        ([str(wave), "--out", str(wave / "x.npz")], "short.wav/x.npz cannot be written"),
         ([str(tmp_path / "none.wav"), "--out", str(tmp_path / "x.npz")], "none.wav"),
         ([str(wave), str(wave), "--out", str(tmp_path / "x.npz")], "short.wav"),
         (["-", "--out", str(tmp_path / "x.npz")], "standard input holds no samples"),
@@ -245,3 +248,21 @@ def test_a_split_without_foreground(tmp_path, experiment):
     setup = experiment.setup
     with pytest.raises(BadInput, match="no speech"):
         experiment.task.load([tmp_path], setup, ("train",))
+
+
+def test_vectors_have_names_that_a_file_can_hold(run, tmp_path, capsys):
+    """Of bytes that are not UTF-8 too, and those of NumPy's arguments."""
+    names = [os.fsdecode(b"geh\xf6r.wav"), "file", "ohr gehör.wav"]
+    for name in names:
+        with open(tmp_path / name, "wb") as file:
+            soundfile.write(file, np.zeros(8_000, np.int16), 16_000, format="WAV")
+    out = tmp_path / "x.npz"
+    given = [str(tmp_path / name) for name in names]
+    assert main(["embed", str(run.path), *given, "--out", str(out)]) == 0
+    capsys.readouterr()
+    with np.load(out) as arrays:
+        assert {name for name in arrays if not name.endswith("/ends_ms")} == {
+            "geh\N{REPLACEMENT CHARACTER}r.wav",
+            "file",
+            "ohr gehör.wav",
+        }

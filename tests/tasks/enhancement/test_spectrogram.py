@@ -1,6 +1,7 @@
 """Columns of streams: the same however they arrive, and no more of them however long it lasts."""
 
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,11 @@ def test_a_file_that_cannot_be_written(tmp_path: Path):
     with pytest.raises(BadInput, match="cannot be written"):
         write(tone(1, 500), tone(1, 500), HZ, tmp_path / "none" / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_floats_of_any_size_have_a_picture(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loud = pushed(tone(1, 1000, 1e30).astype(np.float32))
+        write(loud, pushed(tone(1, 1000)), HZ, tmp_path / "loud.png")
+    assert np.isfinite(loud.decibels()).all()
