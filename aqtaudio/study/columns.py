@@ -29,8 +29,11 @@ def columns(rows: Sequence[Row]) -> list[dict[str, object]]:
     found: dict[Path, list[object]] = {}
     for index, row in enumerate(rows):
         for path, value in _leaves(row, ()).items():
-            if value is not None:
-                found.setdefault(path, [None] * len(rows))[index] = value
+            if value is None:
+                continue
+            if path not in found:
+                found[path] = [None] * len(rows)
+            found[path][index] = value
     return [{"path": path, **_packed(values)} for path, values in found.items()]
 
 

@@ -162,17 +162,17 @@ def _linear_cost(row: Row) -> float | None:
 
 
 def figure(row: Row, *path: str) -> float | None:
-    """The finite number at `path` in the row, or None."""
+    """The finite number at `path` in the row, as JSON gives it, or None."""
     return _finite(_at(row, *path))
 
 
 def _at(row: Row, *path: str) -> object:
     value: object = row
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
+        value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _finite(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = type(value) in (int, float)  # True is none; the rows of a study are asked often
     return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
