@@ -18,6 +18,7 @@ import numpy as np
 from aqtaudio.adaptation.text_encoder import LEAST_PHONES, TextEncoder
 from aqtaudio.data import phones
 from aqtaudio.data.phones import INVENTORY, Phones
+from aqtaudio.errors import BadInput
 from aqtaudio.program.compiler import compiled
 from aqtaudio.tasks.task import Network
 from aqtaudio.tasks.text_keywords import ctc, queries
@@ -30,6 +31,10 @@ SCORES = FILTER, CTC, SUM = "filter", "ctc", "sum"
 KINDS = "easy", "hard"
 PHRASES = 1500
 """At most, drawn of all: each is compared with each."""
+ALIKE_PHONES = 3
+"""A text that sounds alike has at most so many phones more or fewer, if there is one."""
+FAR = 1000 * phones.UNIT
+"""A distance that no two texts have."""
 AT_ONCE = 64
 """Filters that are applied together."""
 
@@ -74,15 +79,11 @@ def verification(
     found = spoken(logs, labels, counts, data.clips("val", items), seed)
     texts = sorted({one.classes for one in found})
     ids = {classes: number for number, classes in enumerate(texts)}
+    own = np.asarray([ids[one.classes] for one in found])
+    others = drawn(found, texts, np.random.default_rng(seed))
     filtered = _filtered(encoder, values, texts, found)
     listened = _listened(logs, texts, found)
     scores = {FILTER: filtered, CTC: listened, SUM: _alike(filtered) + _alike(listened)}
-    rng = np.random.default_rng(seed)
-    own = np.asarray([ids[one.classes] for one in found])
-    others = {
-        "easy": np.asarray([_other(one, texts, rng) for one in found]),
-        "hard": np.asarray([_nearest(one, texts) for one in found]),
-    }
     rows = np.arange(len(found))
     return {
         "pairs": len(found),
@@ -122,6 +123,25 @@ def rates(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
     at = int(np.argmin(np.abs(missed - rang)))
     below = [np.searchsorted(np.sort(negatives), positives, side) for side in ("left", "right")]
     return float((missed[at] + rang[at]) / 2), float(np.mean(below) / len(negatives))
+
+
+def drawn(
+    found: Sequence[Spoken], texts: Sequence[tuple[int, ...]], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Of each phrase the number of a text that it does not say, by kind of pair.
+
+    Raises:
+      BadInput: there are no phrases, or all texts are in one.
+    """
+    if not found or not all(any(not _is_in(one, text) for text in texts) for one in found):
+        raise BadInput(
+            f"{len(found)} phrases of {len(texts)} texts were found in the recordings; pairs need "
+            "for each phrase a text that is no part of it: give more recordings"
+        )
+    return {
+        "easy": np.asarray([_other(one, texts, rng) for one in found]),
+        "hard": np.asarray([_nearest(one, texts) for one in found]),
+    }
 
 
 def _filtered(
@@ -178,17 +198,22 @@ def _alike(table: np.ndarray) -> np.ndarray:
 def _other(one: Spoken, texts: Sequence[tuple[int, ...]], rng: np.random.Generator) -> int:
     while True:
         number = int(rng.integers(len(texts)))
-        if not queries.contains(np.asarray(one.classes), np.asarray(texts[number])):
+        if not _is_in(one, texts[number]):
             return number
 
 
 def _nearest(one: Spoken, texts: Sequence[tuple[int, ...]]) -> int:
     """The text that sounds most alike, and is no part of it."""
-    distances = [
-        phones.distance(one.phones, tuple(INVENTORY[number - 1] for number in classes))
-        if abs(len(classes) - len(one.classes)) <= 3
-        and not queries.contains(np.asarray(one.classes), np.asarray(classes))
-        else phones.UNIT * 1000
-        for classes in texts
-    ]
-    return int(np.argmin(distances))
+
+    def distance(classes: tuple[int, ...]) -> int:
+        if _is_in(one, classes):
+            return 2 * FAR
+        if abs(len(classes) - len(one.classes)) > ALIKE_PHONES:
+            return FAR
+        return phones.distance(one.phones, tuple(INVENTORY[number - 1] for number in classes))
+
+    return int(np.argmin([distance(classes) for classes in texts]))
+
+
+def _is_in(one: Spoken, classes: tuple[int, ...]) -> bool:
+    return queries.contains(np.asarray(one.classes), np.asarray(classes)) > 0

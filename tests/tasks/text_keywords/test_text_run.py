@@ -163,3 +163,16 @@ def test_rates_of_scores():
     assert eer == pytest.approx(0.25)
     assert auc == pytest.approx(12 / 16)
     assert verification.rates(positives + 10, negatives) == (0.0, 1.0)
+
+
+def test_texts_of_others():
+    """Texts that a phrase holds are never its pair, however few there are."""
+    rng = np.random.default_rng(0)
+    texts = [(1, 2, 3), (1, 2, 3, 4), tuple(range(1, 20))]
+    phrases = [verification.Spoken(0, 0, 9, classes) for classes in texts]
+    for found in ([], phrases[:1] * 2, phrases):
+        with pytest.raises(BadInput, match="no part of it: give more"):
+            verification.drawn(found, [one.classes for one in found], rng)
+    far = (*range(30, 36), *range(20, 29))
+    pairs = verification.drawn(phrases[1:2] * 9, [*texts[:2], far], rng)
+    assert all((numbers == 2).all() for numbers in pairs.values())
