@@ -8,6 +8,7 @@ from typing import Any
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
+    above_zero,
     add_json,
     add_run,
     positive,
@@ -36,7 +37,7 @@ def add(verbs: Verbs) -> None:
         command.add_argument(name, action="append", default=[], metavar="TEXT", help=told)
     command.add_argument("--out", type=Path, required=True)
     command.add_argument(
-        "--false-alarms-per-hour", type=float, default=0.5, metavar="RATE",
+        "--false-alarms-per-hour", type=above_zero, default=0.5, metavar="RATE",
         help="of each keyword (0.5)",
     )  # fmt: skip
     command.add_argument(
@@ -64,7 +65,9 @@ def _add_negatives(verbs: Verbs) -> None:
     command = verbs.add("negatives", negatives, text)
     add_run(command)
     command.add_argument("--negatives", type=Path, action="append", required=True, metavar="DIR")
-    command.add_argument("--hours", type=float, default=1.0, help="at most, beyond split val (1)")
+    command.add_argument(
+        "--hours", type=above_zero, default=1.0, help="at most, beyond split val (1)"
+    )
 
 
 def _add_verification(verbs: Verbs) -> None:
@@ -155,8 +158,6 @@ def negatives(options: argparse.Namespace) -> int:
     from aqtaudio.adaptation.text_encoder import text_encoder
     from aqtaudio.runs.run import Run
 
-    if not options.hours > 0:
-        raise BadInput(f"--hours is {options.hours}; allowed: above 0")
     file = options.path / negative_codes.NAME
     require_place(file)
     encoder = text_encoder(Run(options.path))
@@ -172,10 +173,17 @@ def enroll(options: argparse.Namespace) -> int:
     assert source is not None  # a path is required
     require_there(source, [*options.negatives, *options.recordings])
     require_new(options.out)
+    from aqtaudio.data import dictionary
+    from aqtaudio.data.phrase import understood
+
+    if not (options.keyword or options.add or options.remove):
+        raise BadInput("no keyword; allowed: --keyword TEXT, once or several times")
+    known = dictionary.find(options.dictionary)
+    for text in options.keyword or options.add:  # a mistake is told before JAX is loaded
+        understood(text, known, language=options.language)
     from aqtaudio.adaptation import enroll as made
     from aqtaudio.adaptation.enroll_examples import Sayings
     from aqtaudio.adaptation.enroll_page import warnings
-    from aqtaudio.data import dictionary
     from aqtaudio.runs.run import Run
 
     run = Run(source)
@@ -184,8 +192,6 @@ def enroll(options: argparse.Namespace) -> int:
         raise BadInput(f"{source} has no keywords yet; allowed: --keyword")
     if options.keyword and has:
         raise BadInput(f"{source} has keywords already; allowed: --add and --remove")
-    if not (options.keyword or options.add or options.remove):
-        raise BadInput("no keyword; allowed: --keyword TEXT, once or several times")
     sayings = None
     if options.refine or options.recordings:
         engine = engine_of(options) if options.refine else None
@@ -197,7 +203,7 @@ def enroll(options: argparse.Namespace) -> int:
         remove=options.remove,
         false_alarms_per_hour=options.false_alarms_per_hour,
         negatives=options.negatives,
-        known=dictionary.find(options.dictionary),
+        known=known,
         language=options.language,
         sayings=sayings,
         say=say,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqtaudio.commands.answers import say
-from aqtaudio.commands.arguments import Verbs, add_json, positive, require_there, size
+from aqtaudio.commands.arguments import Verbs, above_zero, add_json, positive, require_there, size
 from aqtaudio.commands.neighbours import add_dictionary, dictionary_of
 from aqtaudio.commands.progress import Progress
 from aqtaudio.commands.voices import add_voices, engine_of
@@ -46,32 +46,36 @@ def add(verbs: Verbs) -> None:
         help="a detector that stands alone, of so many bytes, taught by the one on the encoder",
     )  # fmt: skip
     command.add_argument("--config-alone", type=Path, default=CONFIG_ALONE, help="its settings")
-    command.add_argument("--rate", type=float, default=1.0, help="false alarms per hour (1)")
+    command.add_argument("--rate", type=above_zero, default=1.0, help="false alarms per hour (1)")
     add_json(command)
 
 
 def wake(options: argparse.Namespace) -> int:
     """Makes it, and prints where its page is."""
     require_there(options.encoder, [*options.negatives, *options.recordings])
-    from aqtaudio.adaptation import wake as made
-    from aqtaudio.data import spoken_texts
-    from aqtaudio.data.spoken_neighbours import spoken_neighbours
-    from aqtaudio.experiment import load_config
-    from aqtaudio.settings import overlay
-
     if not options.negatives:
         raise BadInput(
             "--negatives DIR is missing: a manifest folder with speech and noise, against which "
             "phrases are learned and thresholds found (`aqtaudio data import` makes one)"
         )
+    from aqtaudio.data import spoken_texts
+    from aqtaudio.data.phrase import of_spoken
+    from aqtaudio.data.spoken_neighbours import spoken_neighbours
+
+    phrases = [spoken_texts.spoken(text) for text in options.phrases]
+    known = dictionary_of(options) if options.neighbours else None
+    for phrase in phrases if options.neighbours else ():  # a mistake is told before JAX is loaded
+        of_spoken(phrase, known)
+    from aqtaudio.adaptation import wake as made
+    from aqtaudio.experiment import load_config
+    from aqtaudio.settings import overlay
+
     experiment = load_config(options.config)
     if options.encoder is not None:
         experiment = overlay(experiment, {"frontend.run": str(options.encoder)})
-    phrases = [spoken_texts.spoken(text) for text in options.phrases]
     engine = engine_of(options)
     near: dict[SpokenText, str] = {}
     if options.neighbours:
-        known = dictionary_of(options)
         for each in spoken_neighbours(phrases, options.neighbours, known):
             say(f"{each.phrase.line}: {len(each.neighbours)} neighbours")
             near |= {neighbour.phrase.spoken: each.text for neighbour in each.neighbours}

@@ -62,9 +62,16 @@ MISTAKES = (
     "embed gone gone.wav --out OUT.npz",
     "robustness gone --data gone",
     "enroll gone --keyword hello --negatives gone --out OUT",
+    "enroll RUN --keyword 12 --negatives gone --out OUT",
+    "enroll RUN --keyword 12 --out OUT",
+    "enroll RUN --keyword hello --false-alarms-per-hour -1 --out OUT",
+    "enroll RUN --out OUT",
     "join gone --out OUT",
     "probe gone --probe x --data gone --out OUT",
     "wake hello --negatives gone --out OUT",
+    "wake hello --out OUT",
+    "wake hello --rate 0 --out OUT",
+    "wake 12 --negatives CORPUS --out OUT",
     "frontend compare gone micro-c --data gone",
     "frontend recalibrate gone --to micro-c --data gone --out OUT",
     "data check gone",
@@ -91,7 +98,9 @@ def test_each_verb_has_a_line():
 
 def test_mistakes_are_told_before_anything_heavy(tmp_path: Path):
     config = ROOT / "configs/kws_ds_cnn.py"
-    names = {"RUN": tmp_path, "CONFIG": config, "OUT": tmp_path / "out", "OUT.npz": "o.npz"}
+    (tmp_path / "MANIFEST.tsv").touch()
+    names = {"RUN": tmp_path, "CORPUS": tmp_path, "CONFIG": config}
+    names |= {"OUT": tmp_path / "out", "OUT.npz": "o.npz"}
     commands = [[str(names.get(word, word)) for word in line.split()] for line in MISTAKES]
     for line, (status, packages) in zip(MISTAKES, loaded(*commands), strict=True):
         assert status == 2 and not packages, line
