@@ -144,6 +144,15 @@ def require_there(run: Path | None, folders: Sequence[Path] | None = ()) -> None
         manifest.require(folder)
 
 
+def require_checkpoint(run: Path) -> None:
+    """Raises BadInput where a run has no float model to go on from: before JAX is loaded."""
+    if not (run / "checkpoint").is_dir():
+        raise BadInput(
+            f"{run}: no checkpoint, so no float model to go on from (an artifact has none); "
+            "allowed: a folder that `train` made"
+        )
+
+
 def given(options: argparse.Namespace, settings: type) -> dict[str, Any]:
     """The fields of a settings class that were given on the command line."""
     names = (field.name for field in dataclasses.fields(settings))

@@ -15,6 +15,7 @@ from aqtaudio.commands.arguments import (
     add_split,
     given,
     positive,
+    require_checkpoint,
     require_there,
 )
 from aqtaudio.errors import BadInput
@@ -92,6 +93,7 @@ def _add_recalibrate(verbs: Verbs) -> None:
 def recalibrate(options: argparse.Namespace) -> int:
     """Trains a run on for another front end; status 1 when its file and its program differ."""
     require_there(options.path, options.data)
+    require_checkpoint(options.path)
     from aqtaudio.adaptation.recalibrate import TrainingSettings, recalibrate
     from aqtaudio.adaptation.recalibration_page import markdown
     from aqtaudio.data import manifest

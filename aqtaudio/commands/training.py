@@ -15,6 +15,7 @@ from aqtaudio.commands.arguments import (
     names,
     overrides,
     positive,
+    require_checkpoint,
     require_there,
 )
 from aqtaudio.errors import BadInput
@@ -71,6 +72,7 @@ def _add_adapt(verbs: Verbs) -> None:
 def adapt(options: argparse.Namespace) -> int:
     """Adapts a run to other words; status 1 when a file and its program differ in an integer."""
     require_there(options.path, options.data)
+    require_checkpoint(options.path)
     from aqtaudio.adaptation.few_shot import FewShot, adapt
     from aqtaudio.adaptation.few_shot_report import in_words
     from aqtaudio.runs.run import Run
