@@ -17,6 +17,7 @@ from typing import Any
 from aqtaudio.adaptation.thresholds import kept, run_clips
 from aqtaudio.adaptation.wake_page import markdown
 from aqtaudio.data import manifest
+from aqtaudio.data.labels import SILENCE, class_of, is_word_label
 from aqtaudio.data.manifest import fingerprint
 from aqtaudio.data.mixing import Mixing
 from aqtaudio.data.speech_engine import Engine
@@ -36,7 +37,6 @@ from aqtaudio.settings import overlay
 from aqtaudio.tasks.keywords.listening import Trial, detect
 from aqtaudio.tasks.keywords.negatives import negatives
 from aqtaudio.tasks.keywords.spotting import Spotting
-from aqtaudio.tasks.keywords.spotting_data import is_word_label
 
 SPLIT = "val"
 """Of voices and of other sound, on which thresholds are found."""
@@ -182,13 +182,16 @@ def _that_fits(alone: Experiment, file_bytes: int) -> Experiment:
 
 def _require_sound(folders: Sequence[Path]) -> None:
     """Before minutes of speaking: there is sound to learn against and to find thresholds on."""
-    rows = manifest.read_all(folders)
+    sounds = [row for row in manifest.read_all(folders) if not is_word_label(row.label)]
+    where = ", ".join(map(str, folders))
     for split in ("train", SPLIT):
-        if not any(row.split == split and not is_word_label(row.label) for row in rows):
-            raise BadInput(
-                f"--negatives: no speech or noise in split {split!r} of "
-                f"{', '.join(map(str, folders))}"
-            )
+        if not any(row.split == split for row in sounds):
+            raise BadInput(f"--negatives: no speech or noise in split {split!r} of {where}")
+    if not any(row.split == SPLIT and class_of(row.label, ()) == SILENCE for row in sounds):
+        raise BadInput(
+            f"--negatives: no noise in split {SPLIT!r} of {where}, for thresholds; needed: "
+            "recordings labelled noise:*, silence or _silence_"
+        )
 
 
 def _require_own(out: Path) -> None:

@@ -67,6 +67,13 @@ def test_what_is_missing_is_said(tmp_path, refused, tone_corpus):
     manifest.write(tmp_path, rows)
     with pytest.raises(BadInput, match="no speech or noise in split 'train'"):
         made.wake(silent, HEAD, tmp_path / "x")
+    rows = [
+        dataclasses.replace(row, label="speech" if row.label.startswith("noise:") else row.label)
+        for row in manifest.read(tone_corpus)
+    ]
+    manifest.write(tmp_path, rows)
+    with pytest.raises(BadInput, match="no noise in split 'val' of .*, for thresholds"):
+        made.wake(silent, HEAD, tmp_path / "x")
     with pytest.raises(BadInput, match="at least 24"):
         made.WakeSettings(takes=3)
     manifest.write(tmp_path, manifest.read(tone_corpus))
