@@ -62,7 +62,7 @@ STORED = {
     "results/kws_models/artifacts/69af9a6faf5f": 2048,
     "results/kws_models/artifacts/a697c03edaec": 512,
     "results/embeddings/artifacts/2efcef84274d": 256,
-    "results/bandwidth/artifacts/47ddc8690b7d": 512,
+    "results/bandwidth/artifacts/978f1cbc7ea0": 512,
     "results/denoise/artifacts/39ef3fe1d388": 840,
 }
 CHUNK = 64

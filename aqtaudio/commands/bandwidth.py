@@ -20,7 +20,7 @@ from aqtaudio.commands.arguments import (
 )
 from aqtaudio.errors import BadInput
 
-FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/4e20cb6b2b67"
+FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/c7b750c38e24"
 """Of a checkout: what extends where no run is named, 16x8, for the ear."""
 FITTED_CLIPS = 200
 """Of training, that baselines are fitted to."""

@@ -29,7 +29,7 @@ LONGER = {
     "SVDF, stream": "kws_models/artifacts/9b128437ef83",
     "Conformer, stream": "kws_models/artifacts/a697c03edaec",
     "denoiser": "denoise/artifacts/39ef3fe1d388",
-    "bandwidth extension": "bandwidth/artifacts/47ddc8690b7d",
+    "bandwidth extension": "bandwidth/artifacts/978f1cbc7ea0",
     "embedding": "embeddings/artifacts/2efcef84274d",
     "head behind an encoder": "wake_words_on_embedding/artifacts/de7a224e3ac8",
 }

@@ -227,7 +227,7 @@ def test_the_default_is_an_artifact_by_name():
 
     run = Run(FRONT)
     assert isinstance(run.experiment.task, Bandwidth)
-    assert run.experiment.task.loss.disturbance_weight == 1.0
+    assert run.experiment.task.loss.disturbance_weight == 3.0
 
 
 def test_what_does_not_fit():
