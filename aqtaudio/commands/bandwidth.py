@@ -20,8 +20,8 @@ from aqtaudio.commands.arguments import (
 )
 from aqtaudio.errors import BadInput
 
-FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/c7b750c38e24"
-"""Of a checkout: what extends where no run is named, 16x8, for the ear."""
+FRONT = Path(__file__).parents[2] / "results/bandwidth/artifacts/978f1cbc7ea0"
+"""Of a checkout: what extends where no run is named, in a quarter of its float model's bytes."""
 FITTED_CLIPS = 200
 """Of training, that baselines are fitted to."""
 
