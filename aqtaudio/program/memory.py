@@ -2,7 +2,7 @@
 
 XLA on a CPU asks for a step's temporaries anew at every step. glibc maps large blocks one by one
 and gives them back when they are freed, so each step waits for the kernel to clear thousands of
-pages: a fifth to a half of the time of an exact step (`results/benchmarks/step_time.txt`). Imports
+pages: a fifth to a third of the time of an exact step (`results/benchmarks/README.md`). Imports
 nothing that takes time.
 """
 
