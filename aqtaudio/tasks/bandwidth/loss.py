@@ -31,7 +31,8 @@ class SpectralLoss:
       upper_weight: of the logarithms' error above half of the band, once more.
       wave_weight: of the mean absolute error of samples.
       disturbance_weight: of what an ear notices (`hearing.py`). Logarithms weigh pauses like
-        speech; an ear does not, and minds what was added more than what is missing.
+        speech; an ear does not, minds what was added more than what is missing, and forgives
+        another average spectrum.
     """
 
     windows_ms: tuple[float, ...] = (8.0, 16.0, 32.0, 64.0)
