@@ -9,6 +9,7 @@
   W4A8. The smaller one is for 100 KB.
 """
 
+import dataclasses
 from pathlib import Path
 
 from aqtaudio.experiment import load_config
@@ -22,6 +23,8 @@ STUDENT = load_config(CONFIGS / "embedding_speech_student.py")
 # The first layer sees one channel and the last one is what others read; both are small.
 ENDS = Rule("input|conv_0|embedding")
 W4A8 = Recipe(rules=(ENDS, Rule(weight_bits=4)))
+# The last layer holds 27,648 weights: in 4 bits, too, the file is below 200 KB.
+SMALLEST = Recipe(rules=(Rule("input|conv_0"), Rule(weight_bits=4)))
 RANKS = Recipe(
     rules=(ENDS, Rule(r"conv_(7|8|9|1\d)", svd_penalty=0.0), Rule()), low_rank=LowRank(energy=0.97)
 )
@@ -30,18 +33,19 @@ PUBLISHED: list[Delta] = [
     {"name": "published, post-training", "finetune.steps": 0},
     {"name": "published w8a8"},
     {"name": "published w4a8", "recipe": W4A8},
+    {"name": "published w4a8, the last layer too", "recipe": SMALLEST},
     {"name": "published, lower ranks", "recipe": RANKS},
 ]
 
 
-def student(name: str, model: SpeechEmbedding) -> list[Delta]:
+def student(name: str, model: SpeechEmbedding, steps: int) -> list[Delta]:
     """A float student, and what is quantized from it."""
     trained: Delta = {
         "name": name,
         "recipe": FLOAT,
         "model": model,
         "init_from": None,
-        "optimizer": STUDENT.optimizer,
+        "optimizer": dataclasses.replace(STUDENT.optimizer, steps=steps),
         "finetune": STUDENT.finetune,
     }
     integers: list[Delta] = [
@@ -56,7 +60,7 @@ STUDY = Study(
     EXPERIMENT,
     chain(
         PUBLISHED,
-        student("student", STUDENT.model),  # type: ignore[arg-type]
-        student("small student", SpeechEmbedding((12, 20, 36, 56, 72), relu=True)),
+        student("student", STUDENT.model, steps=6000),  # type: ignore[arg-type]
+        student("small student", SpeechEmbedding((12, 20, 34, 54, 68), relu=True), steps=3000),
     ),
 )
