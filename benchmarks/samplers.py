@@ -5,11 +5,13 @@
 
 Vectors of the training recordings are drawn by each sampler, a whitened reduction is fitted on them
 (as `aqtaudio reduce` does), and judged on recordings that were not drawn from: the share of the
-variance of the validation recordings' vectors that it has, and what the config's probes find on the
-reduced vectors. Prints a Markdown table: means over seeds, and the standard deviation.
+variance of the validation recordings' vectors that it has, and what the config's probes (six
+commands where it has none) find on the reduced vectors. Prints a Markdown table: means over seeds,
+and the standard deviation.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from aqtaudio.settings import overlay
 from aqtaudio.tasks.embedding.data import EmbeddingData
 from aqtaudio.tasks.embedding.embed import probed_samples
 from aqtaudio.tasks.embedding.judging import judge
+from aqtaudio.tasks.embedding.label_probes import LabelProbe
 from aqtaudio.tasks.embedding.reducing import explained, reduced, vectors_of
 from aqtaudio.tasks.embedding.reduction import Reduction
 from aqtaudio.tasks.embedding.sampling import KINDS, Sampler
@@ -30,6 +33,14 @@ from aqtaudio.tasks.embedding.task import Embedding
 from aqtaudio.tasks.setup import Setup
 
 TITLE = "does it matter which vectors a reduction is fitted on?"
+COMMANDS = LabelProbe(
+    "commands",
+    ("yes", "up", "down", "on", "off", "stop"),
+    ("unknown", "silence"),
+    ("no", "go", "left", "right"),
+    clip_ms=1615,
+    few_shot_draws=0,
+)
 
 
 class Known:
@@ -85,6 +96,7 @@ def main() -> None:
     options, rest = parser.parse_known_args()
     experiment = overlay(load_config(options.config), overrides(rest))
     task, setup = Embedding.of(experiment.task), experiment.setup
+    task = dataclasses.replace(task, probes=task.probes or (COMMANDS,))
     data = task.load(options.data, setup, ("train", "val"))
     train = vectors_of(task.teacher, data, task.skipped, say)
     clips = data.evaluation_arrays(data.evaluation_list("val"))[0]

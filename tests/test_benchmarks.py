@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hum_corpus import write_hum_corpus
 
+from aqtaudio.data import cache_folder
 from aqtaudio.study.store import Store
 
 pytestmark = pytest.mark.optimized(False)
@@ -201,3 +203,33 @@ def test_the_accelerator_benchmark(tmp_path):
     done = json.loads((tmp_path / "accelerator.json").read_text())["done"]
     assert all(row.get("differ", 0) == 0 for row in done.values()) and len(done) >= 12
     assert "skipped: 6 memory" in said  # a CPU does not tell
+
+
+def test_samplers_are_compared(benchmark, tmp_path, monkeypatch, capsys):
+    config = tmp_path / "config.py"
+    config.write_text("from hum_corpus import hum_experiment\nEXPERIMENT = hum_experiment()\n")
+    monkeypatch.setenv(cache_folder.VARIABLE, str(tmp_path / "cache"))
+    data = write_hum_corpus(tmp_path / "hums")
+    how = "--dimensions", 3, "--samples", 20, "--seeds", 2
+    monkeypatch.setattr(sys, "argv", list(map(str, ("samplers", config, "--data", data, *how))))
+    benchmark("samplers").main()
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    names = [line.split(" | ")[0].strip("| ") for line in rows]
+    assert names == [
+        *("sampler", "not reduced", "random, 20", "relevance, 20", "diversity, 20", "both, 20")
+    ]
+    assert all("±" in line for line in rows[2:]) and "hums accuracy" in rows[0]
+
+
+def test_a_stream_has_the_frames_of_a_window(benchmark):
+    """Below another reference: inside each window all levels differ by one number."""
+    script = benchmark("running_reference")
+    noise = np.random.default_rng(0).standard_normal(3 * script.RATE_HZ + 500)
+    sound = (0.05 * noise * np.linspace(0.1, 1, len(noise))).astype(np.float32)
+    front = script.RunningDecibels(fixed_db=20.0)
+    apart = script.streamed(front, [sound]) - script.windowed([sound])
+    inside = apart[:, 3:-3]  # the others hear a window's zeros, or what a stream has there
+    assert len(apart) == len(script.starts(sound)) == 2
+    own = inside.mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(inside, np.broadcast_to(own, inside.shape), atol=1e-3)
