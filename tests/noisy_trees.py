@@ -14,18 +14,14 @@ KINDS = ("bus", "cafe")
 
 
 def write_voicebank_demand(tree: Path, rate_hz: int = 48000, seconds: float = 0.5) -> Path:
-    """Two recordings a speaker; 1 s is `seconds` 1. The noise is white."""
+    """Two recordings a speaker, of white noise; its kinds are only names in the logs."""
     for part, speakers in SETS.items():
         lines = []
         for number, who in enumerate(speakers):
             for take in (1, 2):
                 name = f"{who}_{take:03d}"
-                write_pair(
-                    tree,
-                    *(f"{k}_{part}_wav/{name}.wav" for k in ("noisy", "clean")),
-                    seconds,
-                    rate_hz,
-                )
+                noisy, clean = (f"{kind}_{part}_wav/{name}.wav" for kind in ("noisy", "clean"))
+                write_pair(tree, noisy, clean, seconds, rate_hz)
                 lines.append(f"{name} {KINDS[(number + take) % 2]} {2.5 * take}\n")
         (tree / f"log_{part}.txt").write_text("".join(lines))
     (tree / "testset_txt").mkdir()

@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from aqtaudio.commands.names import named
 
 if TYPE_CHECKING:
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.enhancement.stream import Enhancer
+    from aqtaudio.tasks.sound_file import Streams
 
 STUDY = Path(__file__).parents[2] / "results/denoise"
 """Of a checkout: where no run is named, its default enhances."""
@@ -63,9 +63,7 @@ def enhance(options: argparse.Namespace) -> int:
     return sound_files.tell(options, run, value)
 
 
-def enhancers(
-    run: "Run", runtime: str, changes: Mapping[str, float] | None = None
-) -> "Callable[[], contextlib.AbstractContextManager[Enhancer]]":
+def enhancers(run: "Run", runtime: str, changes: Mapping[str, float] | None = None) -> "Streams":
     """Opens streams of a run, with other settings for listeners where `changes` names some."""
     from aqtaudio.runs.network import network
     from aqtaudio.tasks.enhancement.stream import Enhancer

@@ -51,7 +51,7 @@ def paired(
             where = next(iter(one.values())).parent
             more = ", ..." if len(alone) > _NAMED else ""
             raise BadInput(
-                f"{where}: {len(alone)} recordings without their other half in {folder} "
+                f"{where}: without their other half in {folder}: {len(alone)} "
                 f"({', '.join(alone[:_NAMED])}{more})"
             )
     return [(at, files[0][at], files[1][at]) for at in sorted(files[0])]

@@ -21,7 +21,7 @@ ENDINGS = ("_wav", "_wav_16k")
 LOGS = ("", "logfiles")
 """Folders of the tree in which log_testset.txt and the others may be."""
 VALIDATION = ("p226", "p287")
-"""Of the 28 speakers those that papers validate on."""
+"""Of the 28 speakers those that recipes such as SpeechBrain's validate on."""
 VALIDATED = 2
 """Speakers, of a training set without these."""
 SOURCE = "VoiceBank-DEMAND (C. Valentini-Botinhao)"

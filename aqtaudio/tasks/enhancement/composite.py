@@ -50,7 +50,7 @@ def composites(clean: np.ndarray, heard: np.ndarray, pesq: float) -> dict[str, f
       pesq: its wide-band PESQ (MOS-LQO), as papers take it at 16 kHz; NaN makes them NaN.
 
     Raises:
-      BadInput: signals of other shapes, or shorter than two frames.
+      BadInput: signals of other shapes, or shorter than 37.5 ms.
     """
     llr, wss = log_likelihood_ratio(clean, heard), weighted_spectral_slope(clean, heard)
     segmental_snr_db = segmental_snr(clean, heard)

@@ -5,7 +5,6 @@ so is what went in. Scores of a recording are a file: a killed evaluation goes o
 one, and no more than one recording is in memory.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -22,7 +21,8 @@ from aqtaudio.errors import BadInput
 from aqtaudio.files import write_json
 from aqtaudio.tasks import sound_quality
 from aqtaudio.tasks.enhancement.composite import composites
-from aqtaudio.tasks.enhancement.stream import Enhancer, real_time_factor
+from aqtaudio.tasks.enhancement.stream import real_time_factor
+from aqtaudio.tasks.sound_file import Streams
 from aqtaudio.tasks.sound_quality import SCORED_HZ
 
 TITLES = {
@@ -43,22 +43,19 @@ MANY_SPEAKERS = 10
 """With fewer a bootstrap's intervals are too narrow."""
 TIMED_S = 10
 
-Enhancers = Callable[[], contextlib.AbstractContextManager[Enhancer]]
-"""Opens a stream of the run that begins."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """A run on a test set.
 
     Attributes:
-      enhancers: of the run.
+      streams: of the run.
       pairs: of the test set.
       folder: where scores are kept, of this run, runtime and test set alone.
       progress: told how many recordings are scored, of how many, and how many were before.
     """
 
-    enhancers: Enhancers
+    streams: Streams
     pairs: Sequence[Pair]
     folder: Path
     progress: Callable[[int, int, int], None]
@@ -95,7 +92,7 @@ class Protocol:
 
     def _enhanced(self, file: Path) -> np.ndarray:
         """A recording without its noise, at the rate of scoring."""
-        with self.enhancers() as stream:
+        with self.streams() as stream:
             own_hz = stream.frontend.sample_rate_hz
             made = np.concatenate([stream.push(audio.load(file, own_hz)), stream.finish()])
         return made if own_hz == SCORED_HZ else soxr.resample(made, own_hz, SCORED_HZ)
@@ -113,7 +110,7 @@ class Protocol:
         return value
 
     def _speed(self) -> dict[str, float]:
-        with self.enhancers() as stream:
+        with self.streams() as stream:
             own_hz = stream.frontend.sample_rate_hz
             samples = audio.load(self.pairs[0].noisy, own_hz)[: TIMED_S * own_hz]
             factor = real_time_factor(stream, samples)
