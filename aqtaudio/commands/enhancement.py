@@ -2,8 +2,9 @@
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aqtaudio.commands import sound_files
 from aqtaudio.commands.answers import say
@@ -13,6 +14,10 @@ from aqtaudio.commands.arguments import (
     add_json,
 )
 from aqtaudio.commands.names import named
+
+if TYPE_CHECKING:
+    from aqtaudio.runs.run import Run
+    from aqtaudio.tasks.sound_file import Streams
 
 STUDY = Path(__file__).parents[2] / "results/denoise"
 """Of a checkout: where no run is named, its default enhances."""
@@ -42,27 +47,35 @@ def enhance(options: argparse.Namespace) -> int:
     sound_files.require_source(options)
     raw = sound_files.raw_of(options)
     path = named(options.path, STUDY)
-    from aqtaudio.runs.network import network, quickest
+    from aqtaudio.runs.network import quickest
     from aqtaudio.runs.run import Run
-    from aqtaudio.tasks.enhancement.stream import Enhancer
-    from aqtaudio.tasks.enhancement.task import Enhancement, for_listeners, frontend_of
     from aqtaudio.tasks.sound_file import convert_file
 
     run = Run(path or sound_files.best_of(STUDY))
     options.runtime = options.runtime or quickest(run)
-    setup = run.experiment.setup
-    filtering = Enhancement.of(run.experiment.task, run.path).filtering
     changes = {"post_filter": options.post_filter}
     changes |= {"attenuation_limit_db": options.attenuation_limit_db}
     changes = {name: value for name, value in changes.items() if value is not None}
-    filtering = for_listeners(filtering, **changes)
-
-    @contextlib.contextmanager
-    def enhancers() -> Iterator[Enhancer]:
-        with network(run, options.runtime) as opened:
-            yield Enhancer(opened, setup.block_frames, frontend_of(setup), filtering)
-
+    streams = enhancers(run, options.runtime, changes)
     value = convert_file(
-        options.source, options.target, enhancers, options.stream, options.png, raw, say
+        options.source, options.target, streams, options.stream, options.png, raw, say
     )
     return sound_files.tell(options, run, value)
+
+
+def enhancers(run: "Run", runtime: str, changes: Mapping[str, float] | None = None) -> "Streams":
+    """Opens streams of a run, with other settings for listeners where `changes` names some."""
+    from aqtaudio.runs.network import network
+    from aqtaudio.tasks.enhancement.stream import Enhancer
+    from aqtaudio.tasks.enhancement.task import Enhancement, for_listeners, frontend_of
+
+    setup = run.experiment.setup
+    filtering = Enhancement.of(run.experiment.task, run.path).filtering
+    filtering = for_listeners(filtering, **(changes or {}))
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[Enhancer]:
+        with network(run, runtime) as of_run:
+            yield Enhancer(of_run, setup.block_frames, frontend_of(setup), filtering)
+
+    return opened

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import functools
-import hashlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,7 +197,7 @@ def _protocol(options: argparse.Namespace) -> int:
     for word, folder in wake_word_stream.word_folders(clips, task.keywords).items():
         how = options.background, options.noise, hours, options.seed
         plan = wake_word_stream.plan(word, folder, *how)
-        kept = f"{word}-{_fingerprint(run.path, options.runtime, plan.fingerprint())}"
+        kept = f"{word}-{run.fingerprint(options.runtime, plan.fingerprint())}"
         protocol = Protocol(opens, setup, task.classes, word, plan, work / kept, settings)
         protocol = dataclasses.replace(protocol, posteriors=task.posteriors)
         value["words"][word] = protocol.result(say) | {"unreadable_clips": plan.unreadable}
@@ -206,14 +205,6 @@ def _protocol(options: argparse.Namespace) -> int:
     value["miss_rate"] = None if None in rates else sum(rates) / len(rates)
     answer(value, options.json, _show_protocol)
     return 0
-
-
-def _fingerprint(run: Path, runtime: str, stream: str) -> str:
-    """Tells runs, runtimes and streams apart whose scores must not mix."""
-    digest = hashlib.sha256(f"{runtime} {stream}".encode())
-    for name in ("config.json", "model.tflite", "row.json"):
-        digest.update((run / name).read_bytes() if (run / name).exists() else b"")
-    return digest.hexdigest()[:12]
 
 
 def _show_protocol(value: dict[str, Any]) -> None:

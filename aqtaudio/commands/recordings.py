@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from aqtaudio.data.import_tree import LeftOut
 
 
-CORPORA = ("speech-commands", "esc", "sonyc-ust", "urbansound8k", "folders")
+CORPORA = (
+    *("speech-commands", "esc", "sonyc-ust", "urbansound8k", "voicebank-demand"),
+    *("dns-challenge", "folders"),
+)
 FLAGS = {"twelve_labels": "speech-commands", "esc10": "esc"}
 FLAGS |= dict.fromkeys(("speaker", "val", "test", "licence"), "folders")
 
@@ -76,6 +79,14 @@ def _imported(options: argparse.Namespace) -> "list[LeftOut]":
         from aqtaudio.data.sonyc_ust import import_sonyc_ust
 
         return import_sonyc_ust(source, out, link, say)
+    if options.corpus == "voicebank-demand":
+        from aqtaudio.data.voicebank_demand import import_voicebank_demand
+
+        return import_voicebank_demand(source, out, link, say)
+    if options.corpus == "dns-challenge":
+        from aqtaudio.data.dns_challenge import import_dns_challenge
+
+        return import_dns_challenge(source, out, link, say)
     if options.corpus == "folders":
         from aqtaudio.data.folders import UNSAID, import_folders
 

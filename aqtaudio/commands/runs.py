@@ -5,7 +5,7 @@ import contextlib
 from pathlib import Path
 from typing import Any, get_args
 
-from aqtaudio.commands import esphome
+from aqtaudio.commands import esphome, protocols
 from aqtaudio.commands.answers import answer, say
 from aqtaudio.commands.arguments import (
     Verbs,
@@ -38,17 +38,20 @@ def add(verbs: Verbs) -> None:
 def _add_evaluate(verbs: Verbs) -> None:
     command = verbs.add("evaluate", evaluate, "quality of a run in any runtime")
     add_run(command)
-    add_data(command)
+    add_data(command, required=False)
     add_split(command)
     add_list(command)
     add_runtime(command)
     command.add_argument("--limit", type=positive, metavar="N")
     add_frontend(command)
+    protocols.add_options(command)
     add_json(command)
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run."""
+    if protocols.is_asked(options):
+        return protocols.evaluate(options)
     require_there(options.path, options.data)
     from aqtaudio.runs.evaluate import evaluate
     from aqtaudio.runs.run import Run

@@ -84,7 +84,7 @@ def import_tree(
         if not kept:
             raise BadInput(f"{source}: none of the {len(listed)} recordings of its list is there")
         named = {each.path for each in listed} | set(lists)
-        left += _others(source, named, reasons or {})
+        left += others(source, named, reasons or {})
         manifest.write(folder, kept)
         finish(folder, kept)
         write_left_out(folder, left)
@@ -104,6 +104,16 @@ def placed(
             place(source / each.path, folder / each.path, link)
             kept.append(result)
     return kept, left
+
+
+def others(source: Path, named: set[str], reasons: dict[str, str]) -> list[LeftOut]:
+    """What a tree has beside the files that are named, and why it is not imported."""
+    files, left = walk(source)
+    for path in files:
+        if path not in named:
+            usual = why_not_audio(source, path) or "audio that the list does not name"
+            left.append(LeftOut(path, reasons.get(path, usual)))
+    return left
 
 
 def write_left_out(folder: Path, left: Sequence[LeftOut]) -> None:
@@ -267,12 +277,3 @@ def _examined(source: Path, each: Listed) -> Recording | LeftOut:
         seconds=frames / rate_hz,
         sample_rate_hz=rate_hz,
     )
-
-
-def _others(source: Path, named: set[str], reasons: dict[str, str]) -> list[LeftOut]:
-    files, left = walk(source)
-    for path in files:
-        if path not in named:
-            usual = why_not_audio(source, path) or "audio that the list does not name"
-            left.append(LeftOut(path, reasons.get(path, usual)))
-    return left

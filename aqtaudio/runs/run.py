@@ -7,6 +7,7 @@ evaluation.tsv, evaluation.sha1, companions.npz where the task keeps any, detect
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,13 @@ class Run:
                 raise BadInput(f"--list run: a run keeps the list of val; of {split!r} it has none")
             return lists.Listed(data.evaluation_list(split))
         return lists.chosen(self.evaluation_list, self.evaluation_file, data, which)
+
+    def fingerprint(self, *more: str) -> str:
+        """12 hex digits that tell runs apart, and what else is given: of settings, file and row."""
+        digest = hashlib.sha256(" ".join(more).encode())
+        for name in ("config.json", "model.tflite", ROW):
+            digest.update((self.path / name).read_bytes() if (self.path / name).exists() else b"")
+        return digest.hexdigest()[:12]
 
     def variables(self, phase: str) -> dict[str, Any]:
         """Parameters and collections of the "float" or "quantized" phase."""

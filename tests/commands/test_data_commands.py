@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from noisy_trees import write_voicebank_demand
 
 from aqtaudio.data import dictionary, manifest, sidecars
 
@@ -133,3 +134,15 @@ def test_import_says_what_is_left_out(cli, refused, tmp_path):
     assert "only with esc" in refused(
         "data", "import", "urbansound8k", source, "--out", "x", "--esc10"
     )
+
+
+def test_import_of_noisy_and_clean_trees(cli, refused, tmp_path):
+    source, out = write_voicebank_demand(tmp_path / "tree"), tmp_path / "out"
+    status, printed, _ = cli("data", "import", "voicebank-demand", source, "--out", out, "--link")
+    assert status == 0
+    assert printed == f"left out, not audio: 1 (testset_txt/p232_001.txt)\n{out}\n"
+    assert {row.split for row in manifest.read(out)} == {"train", "val", "test"}
+    said = refused("data", "import", "dns-challenge", source, "--out", tmp_path / "other")
+    assert "datasets/clean and datasets/noise; allowed: a DNS Challenge tree" in said
+    said = refused("data", "import", "voicebank-demand", out / "none", "--out", "x")
+    assert "allowed: a VoiceBank-DEMAND tree" in said

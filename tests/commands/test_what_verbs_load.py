@@ -44,6 +44,8 @@ MISTAKES = (
     "evaluate RUN --data gone",
     "evaluate RUN --data gone --runtime none",
     "evaluate RUN --data gone --limit 0",
+    "evaluate gone --protocol voicebank-demand --pairs gone",
+    "evaluate RUN --protocol dns-no-reverb --pairs gone",
     "parity gone",
     "parity RUN --data gone",
     "export gone --out OUT",

@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +23,7 @@ from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
 from aqtaudio.tasks.enhancement.filtering import Filtering
 from aqtaudio.tasks.enhancement.loss import SpectralLoss, local_snr_db
-from aqtaudio.tasks.enhancement.stream import Enhancer
+from aqtaudio.tasks.enhancement.stream import Enhancer, real_time_factor
 from aqtaudio.tasks.setup import Setup
 from aqtaudio.tasks.task import (
     Batch,
@@ -250,23 +248,10 @@ class Enhancement(Task):
         items: Sequence[MixtureItem],
         setup: Setup,
     ) -> dict[str, float]:
-        """Time of enhancing a second, a hop at a time, over that second: the median of seconds.
-
-        A second is enhanced before, so that compiling is not counted.
-        """
-        audio, factors = to_float(data.evaluation_arrays(items[:1])[0][0]), []
+        """Of the first clip, hop by hop (`stream.real_time_factor`)."""
+        audio = to_float(data.evaluation_arrays(items[:1])[0][0])
         enhancer = Enhancer(network, setup.block_frames, frontend_of(setup), self.filtering)
-        hop, rate_hz = setup.frontend.hop_samples, setup.frontend.sample_rate_hz
-        unmeasured = np.resize(audio, rate_hz)
-        for place in range(0, rate_hz, hop):
-            enhancer.push(unmeasured[place : place + hop])
-        for start in range(0, len(audio), rate_hz):
-            second = audio[start : start + rate_hz]
-            started = time.perf_counter()
-            for place in range(0, len(second), hop):
-                enhancer.push(second[place : place + hop])
-            factors.append((time.perf_counter() - started) * rate_hz / len(second))
-        return {"real_time_factor": statistics.median(factors)}
+        return {"real_time_factor": real_time_factor(enhancer, audio)}
 
     def robustness(
         self,

@@ -9,11 +9,13 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+from noisy_trees import write_voicebank_demand
 from speech_corpus import RATE_HZ, SPEAKERS
 
 from aqtaudio.data import items as item_lists
 from aqtaudio.data import manifest
 from aqtaudio.data.mixing import NOISES
+from aqtaudio.data.voicebank_demand import import_voicebank_demand
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement.data import (
     EVALUATION_SNR_DB,
@@ -355,3 +357,11 @@ def test_real_recordings(shared_folder):
     assert len({data.speaker_of(item) for item in items[:15]}) == 15
     noisy, clean = data.evaluation_arrays(items[:5])
     assert noisy.shape == clean.shape == (5, 160_000)
+
+
+def test_an_imported_tree_is_enough_to_train_on(tmp_path):
+    import_voicebank_demand(write_voicebank_demand(tmp_path / "tree"), tmp_path / "out")
+    data = load(tmp_path / "out", rate_hz=16000, splits=("train", "val", "test"))
+    speech, noises = data.training_batch(0, 2, 0)
+    assert speech.any(1).all() and noises.any(2).all()
+    assert {data.speaker_of(item) for item in data.evaluation_list("test")} == {"p232", "p257"}

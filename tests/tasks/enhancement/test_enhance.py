@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from noisy_trees import write_voicebank_demand
 from speech_corpus import RATE_HZ, write_speech_corpus
 
 from aqtaudio.data.mixing import Mixing
@@ -337,6 +338,41 @@ def test_command_line(run, tmp_path, answer):
     status, found = answer("enhance", tmp_path / "in.wav", tmp_path / "out.wav", run.path)
     assert status == 0
     assert set(found) >= {"out", "png", "real_time_factor", "delay_ms"}
+
+
+def test_protocol(run, tmp_path, cli, monkeypatch):
+    """Of a run at 8 kHz, by its short name."""
+    for measure, value in (("pesq_wb", 2.0), ("stoi", 0.9)):
+        told = functools.partial(lambda value, *signals: value, value)
+        monkeypatch.setattr(f"aqtaudio.tasks.sound_quality.{measure}", told)
+    dnsmos = {"ovrl": 2.0, "sig": 3.0, "bak": 1.0}
+    monkeypatch.setattr("aqtaudio.tasks.sound_quality.dnsmos", lambda *signals: dnsmos)
+    monkeypatch.setattr(MODELS, lambda: True)
+    (tmp_path / "names.json").write_text(json.dumps({"small": str(run.path)}))
+    monkeypatch.setattr("aqtaudio.commands.protocols.STUDY", tmp_path)
+    tree, work = write_voicebank_demand(tmp_path / "tree"), tmp_path / "work"
+    words = (
+        "--protocol",
+        "voicebank-demand",
+        "--pairs",
+        tree,
+        "--work",
+        work,
+        "--runtime",
+        "micro",
+    )
+    status, out, err = cli("evaluate", "small", *words, "--limit", 1, "--json")
+    few = json.loads(out)
+    assert status == 0 and few["run"] == str(run.path)
+    assert (few["n"], few["pairs"]) == (1, 4) and "1 of 1 recordings" in err
+    status, out, err = cli("evaluate", run.path, *words)
+    assert status == 0 and "(1 were there)" in err
+    assert "on 4 of 4 recordings of voicebank-demand" in out
+    assert "| PESQ (wide band) | 2.000 [2.000, 2.000] | 2.000 [2.000, 2.000] |" in out
+    (kept,) = work.iterdir()
+    assert str(kept) in out and (kept / "result.md").read_text() in out
+    found = json.loads((kept / "result.json").read_text())
+    assert found["n"] == 4 and np.isfinite(found["output"]["si_sdr_db"])
 
 
 def test_other_tasks_are_refused(run, corpus):
