@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.program.program import Edge
 
 State = Any
 Quantize = Callable[[jax.Array], np.ndarray]
@@ -88,12 +89,12 @@ class Frontend(abc.ABC):
         """Returns what tells its features from those of others: features are kept under it."""
         return repr(self)
 
-    def device_files(self, quantize: Quantize, values: int) -> dict[str, str]:
+    def device_files(self, quantize: Quantize, edge: Edge) -> dict[str, str]:
         """Returns texts by their path in an artifact that tell a device how to be this front end.
 
         Args:
             quantize: of features, the network's input codes.
-            values: that the network takes per call.
+            edge: that they go into, of a call.
         """
         return {}
 

@@ -8,6 +8,7 @@ Micro's operators, whose weights are truncated and whose features end at 15 bits
 
 import dataclasses
 import functools
+import math
 from typing import Literal
 
 import jax
@@ -18,6 +19,7 @@ from aqtaudio.errors import BadInput
 from aqtaudio.frontends import fixed_fft, micro_header, micro_tables
 from aqtaudio.frontends.frontend import Frontend, Quantize, cut, int16_samples, normalised
 from aqtaudio.frontends.micro_tables import SHRUNK_BITS, SMOOTHING_ONE, SNR_BITS, WINDOW_BITS
+from aqtaudio.program.program import Edge
 from aqtaudio.settings import added
 
 # Windows transformed at a time on a CPU: their spectra stay in its cache.
@@ -129,9 +131,9 @@ class MicroFrontend(Frontend):
         """Returns the noise estimate, uint32 [clips, channels]."""
         return jnp.zeros((clips, self.channels), jnp.uint32)
 
-    def device_files(self, quantize: Quantize, values: int) -> dict[str, str]:
+    def device_files(self, quantize: Quantize, edge: Edge) -> dict[str, str]:
         """Returns C++ headers: settings, tables, input codes of every feature value, a proof."""
-        return micro_header.files(self, tables(self), quantize, values)
+        return micro_header.files(self, tables(self), quantize, math.prod(edge.shape))
 
     def push(self, audio: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns normalised features [B, T, F] and the noise estimate."""

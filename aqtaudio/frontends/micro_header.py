@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.frontends.frontend import Quantize
+from aqtaudio.frontends.golden_samples import golden_samples
 from aqtaudio.program import c_text
 
 MicroFrontend = Any
 """`frontends.micro.MicroFrontend`, which imports this file; `Tables` are its `tables`."""
 Tables = Any
-GOLDEN_MS = 500
 FEATURE_VALUES = 1 << 16
 
 
@@ -43,16 +43,6 @@ def input_codes(frontend: MicroFrontend, quantize: Quantize, values: int) -> np.
     changes = np.flatnonzero((np.diff(codes, axis=1) != 0).any(axis=0))
     codes = codes[:, : changes[-1] + 2 if len(changes) else 1]
     return codes[:1] if (codes == codes[0]).all() else codes
-
-
-def golden_samples(frontend: MicroFrontend) -> np.ndarray:
-    """int16 noise and a rising tone, quiet, loud, middling: what tells front ends apart."""
-    count = max(GOLDEN_MS * frontend.sample_rate_hz // 1000, frontend.window_samples)
-    time = np.arange(count) / count
-    noise = np.random.default_rng(0).integers(-128, 128, count)
-    level = np.select([time < 0.3, time < 0.7], [0.02, 1.0], 0.2)
-    tone = 12000 * level * np.sin(2 * np.pi * count * (0.01 * time + 0.1 * time**2))
-    return (noise + np.rint(tone)).astype(np.int16)
 
 
 def golden_header(frontend: MicroFrontend) -> str:

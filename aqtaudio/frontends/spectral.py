@@ -23,8 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
-from aqtaudio.frontends.frontend import Frontend, State, cut, normalised, per_feature
+from aqtaudio.frontends import mel_header
+from aqtaudio.frontends.frontend import Frontend, Quantize, State, cut, normalised, per_feature
 from aqtaudio.frontends.running_level import running_maximum
+from aqtaudio.program.program import Edge
 from aqtaudio.settings import added
 
 # Clips transformed at a time. A chunk's spectra stay in the cache of a CPU: 128 clips take half the
@@ -123,6 +125,11 @@ class LogMel(Frontend):
     def projection(self) -> np.ndarray | None:
         """Returns what the log-mel frames are multiplied with, float64 [bands, F], or None."""
         return None
+
+    def device_files(self, quantize: Quantize, edge: Edge) -> dict[str, str]:
+        """Returns C sources, their constants, and a proof."""
+        level = _level_steps(self) if self.level == "running" else {}
+        return mel_header.files(self, _constants(self), level, quantize, edge)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,17 +338,22 @@ def _told(settings: LogMel, constants: _Constants, logs: jax.Array) -> jax.Array
     return (features - constants.offset) * constants.gain
 
 
+def _level_steps(settings: LogMel) -> dict[str, int]:
+    """Steps of a logarithm, and in them what the loudest band loses per frame and is at least."""
+    seconds = settings.hop_samples / settings.sample_rate_hz
+    per_db = np.log(10.0) / (10.0 if settings.spectrum == "power" else 20.0)
+    fall = round(LEVEL_STEPS * settings.level_fall_db_per_s * per_db * seconds)
+    return {"steps": LEVEL_STEPS, "fall": fall, "least": round(LEVEL_STEPS * settings.level_least)}
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _running(settings: LogMel, audio: jax.Array, loudest: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[B, N] and the loudest band before, [B], to [B, T, F] and that after."""
     logs = jnp.rint(LEVEL_STEPS * _features(settings, audio)).astype(jnp.int32)
     if not logs.shape[1]:
         return jnp.zeros((len(audio), 0, settings.features), jnp.float32), loudest
-    seconds = settings.hop_samples / settings.sample_rate_hz
-    per_db = np.log(10.0) / (10.0 if settings.spectrum == "power" else 20.0)
-    fall = round(LEVEL_STEPS * settings.level_fall_db_per_s * per_db * seconds)
-    least = round(LEVEL_STEPS * settings.level_least)
-    running = running_maximum(jnp.maximum(logs.max(-1), least), loudest, fall)
+    level = _level_steps(settings)
+    running = running_maximum(jnp.maximum(logs.max(-1), level["least"]), loudest, level["fall"])
     below = logs - running[..., None]
     if settings.projection() is None:
         features = normalised(below, settings.mean, settings.scale, LEVEL_STEPS)

@@ -1,8 +1,11 @@
 """Numbers as C and C++ text."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
+
+from aqtaudio.program.program import Edge
 
 _PER_LINE = 16
 
@@ -35,3 +38,28 @@ def table(kind: str, name: str, rows: np.ndarray) -> str:
     rows = rows.reshape(len(rows), -1)
     body = ",\n".join(f"{{\n{lines(texts(row))}\n}}" for row in rows)
     return f"{kind} {name}[{len(rows)}][{rows.shape[1]}] = {{\n{body}\n}};"
+
+
+def macro(name: str, values: np.ndarray) -> str:
+    """An initialiser of an array or a table, as a macro, which takes no memory."""
+    return f"#define {name} {_initialiser(values)}"
+
+
+def _initialiser(values: np.ndarray) -> str:
+    if values.ndim == 1:
+        body = lines(texts(values), end=" \\")
+    else:
+        body = ", \\\n".join(map(_initialiser, values))
+    return "{ \\\n" + body + " \\\n}"
+
+
+def edge_macros(name: str, edge: Edge) -> str:
+    """Size, type and grid of what goes into a network or comes out of it, as macros."""
+    grid = edge.grid
+    return f"""\
+#define {name}_VALUES {math.prod(edge.shape)}
+#define {name}_TYPE {edge.dtype}_t
+#define {name}_SCALE {literal(edge.scale)}
+#define {name}_ZERO_POINT ({edge.zero_point})
+#define {name}_LOWEST ({int(grid.lowest)})
+#define {name}_HIGHEST ({int(grid.highest)})"""

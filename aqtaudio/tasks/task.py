@@ -7,7 +7,6 @@ folder beside this file (or a module of yours: a run's config.json names its cla
 import abc
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -347,7 +346,7 @@ class Task(abc.ABC):
         A README.md that is there already gets the text at its end.
         """
         edge = executor.program.edges[executor.program.inputs[0]]
-        return setup.frontend.device_files(executor.quantize, math.prod(edge.shape))
+        return setup.frontend.device_files(executor.quantize, edge)
 
     def stored_files(self, folder: Path) -> Mapping[str, str]:
         """Texts as of `device_files`, of what commands stored in a run's folder after training."""

@@ -1,13 +1,10 @@
 """enhancement_constants.h: what the C side of a noise suppressor reads of its run."""
 
-import math
-from collections.abc import Iterable
-
 import numpy as np
 
 from aqtaudio.frontends import deep_filter
 from aqtaudio.frontends.deep_filter import DeepFilterFeatures
-from aqtaudio.program.c_text import lines, literal
+from aqtaudio.program.c_text import edge_macros, literal, macro
 from aqtaudio.program.program import Edge
 from aqtaudio.tasks.enhancement import changing
 from aqtaudio.tasks.enhancement import filtering as filters
@@ -37,23 +34,23 @@ def constants(frontend: DeepFilterFeatures, filtering: Filtering, given: Edge, m
 /* Into the network: {frontend.bands} levels of bands; (re, im) of each of
    {frontend.filtered_bins} low bins.
    code = round(value / scale) + zero point, clipped. */
-{edge_macros("INPUT", given)}
+{edge_macros("ENHANCEMENT_INPUT", given)}
 
 /* Out of it: {frontend.bands} gains of bands; (re, im) of {filtering.taps} taps, the oldest frame's
    first, of each of {frontend.filtered_bins} low bins; the local signal-to-noise ratio as 0 to 1.
    value = (code - zero point) * scale. */
-{edge_macros("OUTPUT", made)}
+{edge_macros("ENHANCEMENT_OUTPUT", made)}
 
 /* Bins of bands from the lowest; band i has those from edge i to before edge i + 1. */
-{table("BAND_WIDTHS", map(str, frontend.widths))}
-{table("BAND_EDGES", map(str, edges))}
+{macro("ENHANCEMENT_BAND_WIDTHS", np.asarray(frontend.widths))}
+{macro("ENHANCEMENT_BAND_EDGES", edges)}
 
 /* Running means before the first frame: of band levels in dB, of magnitudes of low bins. */
-{table("LEVEL_STARTS", map(literal, np.asarray(start.levels[0])))}
-{table("MAGNITUDE_STARTS", map(literal, np.asarray(start.magnitudes[0])))}
+{macro("ENHANCEMENT_LEVEL_STARTS", np.asarray(start.levels[0]))}
+{macro("ENHANCEMENT_MAGNITUDE_STARTS", np.asarray(start.magnitudes[0]))}
 
 /* Of analysis and synthesis. */
-{table("WINDOW", map(literal, frontend.window()))}
+{macro("ENHANCEMENT_WINDOW", frontend.window())}
 
 #endif
 """
@@ -133,20 +130,3 @@ def for_listeners(filtering: Changing) -> dict[str, object]:
         results["ATTENUATION_LIMIT_DB"] = literal(limit)
         results["KEPT"] = literal(10 ** (-limit / 20))
     return results
-
-
-def edge_macros(name: str, edge: Edge) -> str:
-    """Size, type and grid of what goes into a network or comes out of it."""
-    grid = edge.grid
-    return f"""\
-#define ENHANCEMENT_{name}_VALUES {math.prod(edge.shape)}
-#define ENHANCEMENT_{name}_TYPE {edge.dtype}_t
-#define ENHANCEMENT_{name}_SCALE {literal(edge.scale)}
-#define ENHANCEMENT_{name}_ZERO_POINT ({edge.zero_point})
-#define ENHANCEMENT_{name}_LOWEST ({int(grid.lowest)})
-#define ENHANCEMENT_{name}_HIGHEST ({int(grid.highest)})"""
-
-
-def table(name: str, values: Iterable[str]) -> str:
-    """An initialiser, as a macro."""
-    return f"#define ENHANCEMENT_{name} " + "{ \\\n" + lines(values, end=" \\") + " \\\n}"

@@ -4,9 +4,9 @@ import numpy as np
 
 from aqtaudio.frontends import band_spectrum
 from aqtaudio.frontends.band_spectrum import BandSpectrum
-from aqtaudio.program.c_text import literal
+from aqtaudio.program.c_text import edge_macros, literal, macro
 from aqtaudio.program.program import Edge
-from aqtaudio.tasks.enhancement.device.header import edge_macros, for_listeners, table
+from aqtaudio.tasks.enhancement.device.header import for_listeners
 from aqtaudio.tasks.enhancement.masking import Masking
 
 
@@ -26,19 +26,19 @@ def constants(frontend: BandSpectrum, masking: Masking, given: Edge, made: Edge)
 
 /* Into the network: {seen} of each of {frontend.bands} bands.
    code = round(value / scale) + zero point, clipped. */
-{edge_macros("INPUT", given)}
+{edge_macros("ENHANCEMENT_INPUT", given)}
 
 /* Out of it: {mask} of each band.
    value = (code - zero point) * scale. */
-{edge_macros("OUTPUT", made)}
+{edge_macros("ENHANCEMENT_OUTPUT", made)}
 
 /* Of every bin above the low ones: its band, counted from the first that is not a bin, and the
    share that the band after it has. */
-{table("BAND_OF", map(str, bands))}
-{table("NEXT_SHARE", map(literal, shares))}
+{macro("ENHANCEMENT_BAND_OF", bands)}
+{macro("ENHANCEMENT_NEXT_SHARE", shares)}
 
 /* Of analysis and synthesis. */
-{table("WINDOW", map(literal, frontend.window()))}
+{macro("ENHANCEMENT_WINDOW", frontend.window())}
 
 #endif
 """

@@ -1,0 +1,1 @@
+"""Front ends in C, for bundles."""
