@@ -17,7 +17,7 @@ LogMel = Any
 """`frontends.spectral.LogMel`, which imports this file; `Constants` are its `_Constants`."""
 Constants = Any
 C_SOURCE = "aqtaudio.frontends.c_source"
-SOURCES = ("features.h", "features.c")
+SOURCES = ("mel_features.h", "mel_features.c")
 
 
 def files(
@@ -34,8 +34,8 @@ def files(
     """
     folder = resources.files(C_SOURCE)
     found = {name: (folder / name).read_text() for name in SOURCES} | {
-        "features_constants.h": constants_header(frontend, constants, level, edge),
-        "features_golden.h": golden_header(frontend, quantize, edge),
+        "mel_features_constants.h": constants_header(frontend, constants, level, edge),
+        "mel_features_golden.h": golden_header(frontend, quantize, edge),
         "README.md": section(frontend, edge),
     }
     return {f"firmware/{name}": text for name, text in found.items()}
@@ -61,7 +61,7 @@ def constants_header(
         texts.append(macro("FEATURES_PROJECTION", constants.projection))
     text = "\n".join(texts)
     return f"""\
-/* Of this run; features.c reads them. */
+/* Of this run; mel_features.c reads them. */
 #ifndef FEATURES_CONSTANTS_H
 #define FEATURES_CONSTANTS_H
 
@@ -115,7 +115,7 @@ def golden_header(frontend: LogMel, quantize: Quantize, edge: Edge) -> str:
 def section(frontend: LogMel, edge: Edge) -> str:
     """Markdown: how features are made on the device."""
     frames = math.prod(edge.shape) // frontend.features
-    text = (resources.files(C_SOURCE) / "features.md").read_text()
+    text = (resources.files(C_SOURCE) / "mel_features.md").read_text()
     return Template(text).substitute(
         rate_hz=frontend.sample_rate_hz,
         fft_samples=frontend.fft_samples,

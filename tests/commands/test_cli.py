@@ -136,9 +136,10 @@ def test_a_run_after_the_recordings_is_a_run(data, tiny_run, tone_corpus, answer
 
 def test_a_run_exists_only_once(tiny_run, tone_corpus, refused):
     """What follows and is no manifest folder is not taken for recordings."""
-    assert "--data" in refused("evaluate", tone_corpus, tiny_run)
-    message = refused("evaluate", tiny_run, "--data", tone_corpus, tiny_run)
-    assert "unknown argument" in message and str(tiny_run) in message
+    assert "--data" in refused("robustness", tone_corpus, tiny_run)
+    for stray in (("evaluate", tone_corpus), ("evaluate", tiny_run, "--data", tone_corpus)):
+        message = refused(*stray, tiny_run)
+        assert "unknown argument" in message and str(tiny_run) in message
 
 
 # --- parity, check, cost

@@ -39,7 +39,7 @@ FRONTENDS = {
 # Of a stream in a file: the codes of its frames.
 STREAM = """
 #include <stdio.h>
-#include "features.h"
+#include "mel_features.h"
 
 int main(void) {
   static FeaturesState state;
@@ -59,8 +59,8 @@ int main(void) {
 GOLDEN = """
 #include <stdio.h>
 #include <stdlib.h>
-#include "features.h"
-#include "features_golden.h"
+#include "mel_features.h"
+#include "mel_features_golden.h"
 
 int main(void) {
   static FeaturesState state;
@@ -102,7 +102,7 @@ def built(folder: Path, name: str, main: str, language: str = "c", bits: int = 8
     for path, text in FRONTENDS[name].device_files(made.quantize, edge).items():
         (folder / Path(path).name).write_text(text)
     (folder / "main.c").write_text(main)
-    command = [COMPILER, *FLAGS, STANDARDS[language], "-x", language, "main.c", "features.c"]
+    command = [COMPILER, *FLAGS, STANDARDS[language], "-x", language, "main.c", "mel_features.c"]
     libraries = ["-lm", "-lstdc++"] if language == "c++" else ["-lm"]
     subprocess.run([*command, "-o", "main", *libraries], cwd=folder, check=True)
     return folder / "main"
@@ -149,12 +149,12 @@ def test_golden_codes_are_met(name, language, bits, tmp_path):
 def test_a_quantization_that_is_not_the_runs_would_be_seen(tmp_path):
     """The proof tells other constants apart."""
     program = built(tmp_path, "mfcc", GOLDEN)
-    constants = tmp_path / "features_constants.h"
+    constants = tmp_path / "mel_features_constants.h"
     text = constants.read_text()
     changed = text.replace("#define FEATURES_FLOOR_ADDS 1", "#define FEATURES_FLOOR_ADDS 0")
     assert changed != text
     constants.write_text(changed)
-    command = [COMPILER, *FLAGS, "main.c", "features.c", "-o", program, "-lm"]
+    command = [COMPILER, *FLAGS, "main.c", "mel_features.c", "-o", program, "-lm"]
     subprocess.run(command, cwd=tmp_path, check=True)
     told = subprocess.run([program], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert int(told.stdout.split()[2]) > 2

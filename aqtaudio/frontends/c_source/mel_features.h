@@ -1,10 +1,10 @@
 /* From sound to the network's input codes, in float32. C99 and C++. */
-#ifndef FEATURES_H
-#define FEATURES_H
+#ifndef MEL_FEATURES_H
+#define MEL_FEATURES_H
 
 #include <stdint.h>
 
-#include "features_constants.h"
+#include "mel_features_constants.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,4 +1,4 @@
-/* Of this run; features.c reads them. */
+/* Of this run; mel_features.c reads them. */
 #ifndef FEATURES_CONSTANTS_H
 #define FEATURES_CONSTANTS_H
 

@@ -1,4 +1,4 @@
-#include "features.h"
+#include "mel_features.h"
 
 #include <math.h>
 #include <string.h>
