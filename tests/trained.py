@@ -21,7 +21,7 @@ from aqtaudio.program.program import Program
 from aqtaudio.recipe import Recipe
 from aqtaudio.vocabulary.floating import Floating
 from aqtaudio.vocabulary.quantized import Quantized
-from aqtaudio.vocabulary.recording import record
+from aqtaudio.vocabulary.recording import record, record_real
 from aqtaudio.vocabulary.signal import start
 
 BATCH = 32
@@ -107,8 +107,17 @@ class Quant:
     @functools.cached_property
     def program(self) -> Program:
         """What is recorded from the model."""
+        return record(*self._recorded)
+
+    @functools.cached_property
+    def read(self) -> Program:
+        """The same before it takes the forms that all kernels compute, which have edges more."""
+        return record_real(*self._recorded)[0]
+
+    @property
+    def _recorded(self) -> tuple[Any, ...]:
         variables = {"params": self.params, "ranges": self.ranges}
-        return record(self.case.model, variables, self.case.features, self.recipe)
+        return self.case.model, variables, self.case.features, self.recipe
 
     def codes(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """Codes of every edge inside the forward pass of one more training step."""
