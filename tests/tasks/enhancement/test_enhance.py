@@ -288,8 +288,8 @@ def test_hop_by_hop_is_the_same_file(run, tmp_path):
         ("in.wav", "out.xyz", "unknown kind of file"),
         ("in.wav", "in.wav", "three files"),
         ("empty.wav", "out.wav", "no samples"),
-        ("in.wav", "nowhere/out.wav", "a folder that exists"),
-        ("in.wav", "folder.wav", "a folder that exists"),
+        ("in.wav", "nowhere/out.wav", "out.wav cannot be written: name a file in a folder"),
+        ("in.wav", "folder.wav", "folder.wav cannot be written: name a file in a folder"),
         ("cut.flac", "out.wav", "cut.flac is damaged|ends before"),
     ],
 )
