@@ -1,17 +1,19 @@
 """Random programs: recorded, exported, run in TFLite Micro and LiteRT. No code may differ."""
 
+import re
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from board_kernels import CmsisNN, needed
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from initial import calibrated, initial
 from operation_programs import RUNTIMES, codes
 from random_models import FEATURES, models, recipes
 
+from aqtaudio.errors import BadInput
 from aqtaudio.files import write_json
 from aqtaudio.firmware import table
 from aqtaudio.program.execute import Executor
@@ -30,7 +32,12 @@ def recorded(model, recipe, seed: int) -> Program:
     params = initial(model, features, seed).get("params", {})
     params = jax.tree.map(lambda p: p + 0.2 * rng.normal(size=p.shape).astype(np.float32), params)
     ranges = calibrated(model, params, [features], recipe)
-    return record(model, {"params": params, "ranges": ranges}, FEATURES, recipe)
+    try:
+        return record(model, {"params": params, "ranges": ranges}, FEATURES, recipe)
+    except BadInput as refusal:
+        # Of a softmax whose input is always 0 the least scale is too small for TFLite Micro.
+        assume(not re.search("softmax of an input with scale .* needs more", str(refusal)))
+        raise
 
 
 def assert_exact(model, recipe, seed: int) -> int:
