@@ -10,6 +10,7 @@ import numpy as np
 
 from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.manifest import Recording
+from aqtaudio.data.upper_band import has_upper_band
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 
@@ -21,10 +22,6 @@ LOOP_PAUSE_MS = 300
 LOUDNESS = 0.25
 """Of the energy of a recording's loudest clip: clips are rarely pauses."""
 PICKS = 4
-BAND_CHECK_HZ = (1000.0, 4000.0), (6000.0, 7500.0)
-LEAST_UPPER_DB = -55.0
-"""Energy per Hz of the upper of these bands over that of the lower: less is a band that is not
-there. Codecs and microphones of narrow bands leave -80 dB and less, speech -20 to -45 dB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,21 +251,6 @@ class BandwidthData:
             return samples
         once = np.pad(samples, (0, LOOP_PAUSE_MS * self.sample_rate_hz // 1000))
         return np.resize(once, at_least)
-
-
-def has_upper_band(samples: np.ndarray, sample_rate_hz: int) -> bool:
-    """Whether a recording int16 [N] has something in the upper half of its band."""
-    if not samples.any():
-        return False
-    size = 1024
-    count = max(1, len(samples) // size)
-    frames = np.resize(samples, count * size).reshape(count, size).astype(np.float32)
-    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(size)))).mean(0)
-    frequency_hz = np.fft.rfftfreq(size, 1 / sample_rate_hz)
-    lower, upper = (
-        power[(frequency_hz >= low) & (frequency_hz < high)].mean() for low, high in BAND_CHECK_HZ
-    )
-    return bool(upper > lower * 10 ** (LEAST_UPPER_DB / 10))
 
 
 def at_level(clip: np.ndarray, level_dbfs: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.labels import SILENCE, class_of
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import NOISES
+from aqtaudio.data.upper_band import has_upper_band
 from aqtaudio.errors import BadInput
 
 SPEECH = "speech"
@@ -189,11 +190,30 @@ class EnhancementData:
     def with_training_speech(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
         """The same data with every recording of training speech changed, int16 [N] to [N]."""
         mine = set(self._rows("train", SPEECH).tolist())
-        rows = range(len(self._recordings))
+        pairs = zip(self._recordings, self._samples, strict=True)
+        return self._of((r, change(x) if n in mine else x) for n, (r, x) in enumerate(pairs))
+
+    def with_full_band_training_speech(self) -> Self:
+        """The same data without recordings of training speech that have no upper band.
+
+        Raises:
+          BadInput: none has one.
+        """
+        mine = set(self._rows("train", SPEECH).tolist())
+        whole = {n for n in mine if has_upper_band(self._samples[n], self.sample_rate_hz)}
+        if not whole:
+            raise BadInput(
+                "task.full_band: no recording of training speech has an upper band; needed: "
+                f"speech of {self.sample_rate_hz} Hz or more, not of a telephone or of few kbit/s"
+            )
+        pairs = zip(self._recordings, self._samples, strict=True)
+        return self._of(pair for n, pair in enumerate(pairs) if n in whole or n not in mine)
+
+    def _of(self, pairs: Iterable[tuple[Recording, np.ndarray]]) -> Self:
+        """With other recordings and samples, in the same order of paths."""
         changed = copy.copy(self)
-        changed._samples = [
-            change(self._samples[n]) if n in mine else self._samples[n] for n in rows
-        ]
+        changed._recordings, changed._samples = map(list, zip(*pairs, strict=True))
+        changed._row = {recording.path: row for row, recording in enumerate(changed._recordings)}
         changed._starts, changed._rounds, changed._training = {}, {}, None
         return changed
 

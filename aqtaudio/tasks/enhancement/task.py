@@ -70,6 +70,8 @@ class Enhancement(Task):
       snr_weight: of the squared error of the local SNR, in dB, where the model tells it.
       cleaned_by: published weights (.npz); the training speech goes through their model once, so
         that the noise of its own recording is not learned as a part of the target.
+      full_band: training speech that lacks the upper part of its band, as compressed recordings do,
+        is left out: a model would learn to take it from others.
     """
 
     item: ClassVar[type] = MixtureItem
@@ -84,6 +86,7 @@ class Enhancement(Task):
     loss: SpectralLoss = SpectralLoss()
     snr_weight: float = 1e-3
     cleaned_by: str | None = added(None)
+    full_band: bool = added(False)
 
     def __post_init__(self):
         if self.clip_ms < 200:
@@ -131,7 +134,9 @@ class Enhancement(Task):
         return EnhancementData.load(folders, rate_hz, setup.clip_samples, splits)
 
     def prepared(self, data: EnhancementData, setup: Setup) -> EnhancementData:
-        """Training speech without the noise of its own recording, where `cleaned_by` says so."""
+        """Training speech as `full_band` and `cleaned_by` say."""
+        if self.full_band:
+            data = data.with_full_band_training_speech()
         if self.cleaned_by is None:
             return data
         clean = clean_targets.cleaner(self.cleaned_by, setup.frontend.sample_rate_hz)
