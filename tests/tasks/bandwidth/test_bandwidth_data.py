@@ -9,8 +9,8 @@ from speech_corpus import write_speech_corpus
 
 from aqtaudio.data import manifest
 from aqtaudio.data.manifest import Recording
-from aqtaudio.errors import BadInput
 from aqtaudio.data.upper_band import has_upper_band
+from aqtaudio.errors import BadInput
 from aqtaudio.tasks.bandwidth.data import BandwidthData, SpeechItem, at_level
 from aqtaudio.tasks.bandwidth.lines import CONDITIONS, LISTED, narrow_band
 
