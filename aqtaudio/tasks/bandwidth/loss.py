@@ -14,7 +14,7 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.settings import added
-from aqtaudio.tasks.bandwidth.hearing import disturbance
+from aqtaudio.tasks.hearing import disturbance
 
 SAMPLE_STEP = 1 / 32768
 """Of 16 bits: below what rounding leaves, there is nothing to compare."""
@@ -30,7 +30,7 @@ class SpectralLoss:
       relative_weight: of |difference| over |target|, norms over a batch.
       upper_weight: of the logarithms' error above half of the band, once more.
       wave_weight: of the mean absolute error of samples.
-      disturbance_weight: of what an ear notices (`hearing.py`). Logarithms weigh pauses like
+      disturbance_weight: of what an ear notices (`tasks.hearing`). Logarithms weigh pauses like
         speech; an ear does not, minds what was added more than what is missing, and forgives
         another average spectrum.
     """

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from aqtaudio.errors import BadInput
+from aqtaudio.settings import added
 from aqtaudio.tasks.enhancement.filtering import LEAST_SNR_DB, MOST_SNR_DB
+from aqtaudio.tasks.hearing import disturbance
 
 TINY = 1e-12
 FIRST_SNR_DB, LAST_SNR_DB = LEAST_SNR_DB - 1, MOST_SNR_DB + 1
@@ -28,6 +30,7 @@ class SpectralLoss:
       compression: c.
       magnitude_weight, complex_weight: of the two parts; real and imaginary parts are elements.
       lost_weight: of the magnitudes once more, where there is less than in the target.
+      disturbance_weight: of what an ear notices (`tasks.hearing`), beside the spectra's.
     """
 
     windows_ms: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0)
@@ -35,6 +38,7 @@ class SpectralLoss:
     magnitude_weight: float = 500.0
     complex_weight: float = 500.0
     lost_weight: float = 0.0
+    disturbance_weight: float = added(0.0)
 
     def __post_init__(self):
         if not self.windows_ms or not all(1 <= w < math.inf for w in self.windows_ms):
@@ -42,16 +46,18 @@ class SpectralLoss:
         if not 0 < self.compression <= 1:
             raise BadInput(f"loss.compression is {self.compression}; allowed: above 0, up to 1")
         weights = self.magnitude_weight, self.complex_weight, self.lost_weight
-        if not all(0 <= weight < math.inf for weight in weights):
+        if not all(0 <= weight < math.inf for weight in (*weights, self.disturbance_weight)):
             raise BadInput("loss: weights must be >= 0")
 
     def __call__(self, enhanced: jax.Array, clean: jax.Array, sample_rate_hz: int) -> jax.Array:
-        """Of clips [B, N]: a scalar."""
+        """Of clips [B, N], -25 dBFS where they are mixtures: a scalar."""
         total = jnp.zeros(())
         for window_ms in self.windows_ms:
             size = round(window_ms * sample_rate_hz / 1000)
             total += self._at(_spectrum(enhanced, size), _spectrum(clean, size))
-        return total
+        if not self.disturbance_weight:
+            return total
+        return total + self.disturbance_weight * disturbance(enhanced, clean, sample_rate_hz)
 
     def _at(self, y: tuple[jax.Array, jax.Array], s: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Of spectra as real and imaginary parts."""

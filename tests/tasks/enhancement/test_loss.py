@@ -11,6 +11,7 @@ import pytest
 from aqtaudio.errors import BadInput
 from aqtaudio.tasks.enhancement.loss import FIRST_SNR_DB, LAST_SNR_DB, SpectralLoss, local_snr_db
 from aqtaudio.tasks.enhancement.task import Enhancement
+from aqtaudio.tasks.hearing import disturbance
 
 pytestmark = pytest.mark.optimized(False)
 
@@ -45,7 +46,8 @@ def test_nothing_between_equals():
 @pytest.mark.parametrize("theirs", [0 * clips(), clips(1)])
 def test_gradients_are_finite(ours: np.ndarray, theirs: np.ndarray):
     """Also where a power below one has none: at zero."""
-    for loss in (LOSS, dataclasses.replace(LOSS, lost_weight=100.0, compression=0.1)):
+    other = dataclasses.replace(LOSS, lost_weight=100.0, compression=0.1, disturbance_weight=10.0)
+    for loss in (LOSS, other):
         found, gradient = compiled(loss)(ours, theirs)
         assert np.isfinite(found) and np.isfinite(gradient).all()
 
@@ -82,6 +84,13 @@ def test_resolutions_add_up():
     each = [dataclasses.replace(LOSS, windows_ms=(w,)) for w in LOSS.windows_ms]
     total = sum(value(clips(0), clips(1), loss) for loss in each)
     assert value(clips(0), clips(1)) == pytest.approx(total, rel=1e-5)
+
+
+def test_what_an_ear_notices_is_added():
+    heard = dataclasses.replace(LOSS, disturbance_weight=10.0)
+    expected = value(clips(0), clips(1)) + 10 * float(disturbance(clips(0), clips(1), HZ))
+    assert value(clips(0), clips(1), heard) == pytest.approx(expected, rel=1e-4)
+    assert value(0 * clips(), 0 * clips(), heard) < 0.01
 
 
 def test_magnitudes_do_not_see_signs():

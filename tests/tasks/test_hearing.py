@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from aqtaudio.tasks.bandwidth.hearing import disturbance, disturbances, score
+from aqtaudio.tasks.hearing import disturbance, disturbances, score
 
 HZ = 16000
 pytestmark = pytest.mark.optimized(False)
