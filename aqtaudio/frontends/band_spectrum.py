@@ -10,6 +10,11 @@ As published, features are of the level that is heard. With a running level they
 always about the same: that of the loudest frame of late, in whole steps, so that a device and a
 clip of any length know the same one.
 
+FastEnhancer (arXiv:2509.21867) sees and masks bins as they are, `high_bands` 0, all but the last:
+what lies above the low bins is not heard then, and masked as the last of them. Its spectrum is
+compressed: |X|^c exp(i arg X). Published with it is another window, Hann's; its root is one of
+synthesis too.
+
 All is computed in float64 and rounded once, so that features do not depend on how many frames are
 computed at once.
 """
@@ -30,7 +35,8 @@ from aqtaudio.settings import added
 
 SMALLEST = 1e-12
 """Of a magnitude's logarithm, and of the power under a root."""
-KINDS = ("spectrum", "log")
+KINDS = {"spectrum": 3, "log": 1, "compressed": 2}
+"""Numbers of a band."""
 LEVELS = ("as_is", "running")
 LEVEL_STEPS = 4096
 """Of a running level, per dB."""
@@ -52,38 +58,46 @@ class BandSpectrumState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class BandSpectrum(SpectrumFrontend):
-    """Audio to [T, bands] or [T, 3 bands].
+    """Audio to [T, bands], [T, 2 bands] or [T, 3 bands].
 
     Attributes:
       low_bins: bins that are bands.
-      high_bands: of the bins above.
+      high_bands: of the bins above; 0: these are not heard.
       kind: "spectrum": magnitude, real and imaginary part of each band; "log": decadic logarithm of
-        the magnitude, which is formed before the bands.
+        the magnitude, which is formed before the bands; "compressed": real and imaginary part of
+        the spectrum whose magnitudes are to the power of `compression`, before the bands.
       level: "as_is", or "running": features are those of the sound brought to `level_shown_dbfs`.
       level_fall_db_per_s: how fast a loud frame is forgotten.
       level_least_dbfs: what the running level is at least: what is quieter is not brought up.
       level_shown_dbfs: of the loudest frame of late.
+      compression: of kind "compressed".
     """
 
     window_ms: float = 16.0
     hop_ms: float = 16.0
     low_bins: int = 65
     high_bands: int = 64
-    kind: Literal["spectrum", "log"] = "spectrum"
+    kind: Literal["spectrum", "log", "compressed"] = "spectrum"
     level: Literal["as_is", "running"] = added("as_is")
     level_fall_db_per_s: float = added(1.0)
     level_least_dbfs: float = added(-75.0)
     level_shown_dbfs: float = added(-20.0)
+    compression: float = added(0.3)
 
     def __post_init__(self):
         super().__post_init__()
         if self.kind not in KINDS:
             raise BadInput(f"frontend: kind is {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if not 0 < self.compression <= 1:
+            raise BadInput(
+                f"frontend: compression is {self.compression}; allowed: above 0, up to 1"
+            )
         self._check_level()
-        if not 0 < self.low_bins < self.bins - self.high_bands or self.high_bands < 3:
+        too_few = self.high_bands < 3 and self.high_bands != 0
+        if too_few or not 0 < self.low_bins < self.bins - self.high_bands:
             raise BadInput(
                 f"frontend: {self.low_bins} low_bins and {self.high_bands} high_bands of "
-                f"{self.bins} bins; allowed: at least 1 and 3, fewer bands than bins"
+                f"{self.bins} bins; allowed: at least 1 and 3 (or none), fewer bands than bins"
             )
         _ = self.triangles()  # raises where bands do not fit
 
@@ -109,7 +123,7 @@ class BandSpectrum(SpectrumFrontend):
     @property
     def features(self) -> int:
         """Features per frame, F."""
-        return self.bands * (1 if self.kind == "log" else 3)
+        return self.bands * KINDS[self.kind]
 
     def window(self) -> np.ndarray:
         """The square root of a periodic Hann window, float32 [2 hop]."""
@@ -128,7 +142,10 @@ class BandSpectrum(SpectrumFrontend):
     def spread(self, mask: jax.Array) -> jax.Array:
         """A mask of bands [..., bands] at every bin, [..., bins]."""
         low, high = mask[..., : self.low_bins], mask[..., self.low_bins :]
-        high = jnp.matmul(high, self.triangles().T, precision="highest")
+        if self.high_bands:
+            high = jnp.matmul(high, self.triangles().T, precision="highest")
+        else:
+            high = jnp.repeat(low[..., -1:], self.bins - self.low_bins, -1)
         return jnp.concatenate([low, high], -1)
 
     @property
@@ -192,8 +209,18 @@ class BandSpectrum(SpectrumFrontend):
         power = jnp.square(re) + jnp.square(im)
         if self.kind == "log":
             return self.banded(jnp.log10(jnp.maximum(jnp.sqrt(power), SMALLEST)))
-        parts = [self.banded(x) for x in (jnp.sqrt(power + SMALLEST), re, im)]
-        return jnp.stack(parts, -1).reshape(*spectrum.shape[:-1], self.features)
+        if self.kind == "compressed":
+            shrink = (power + SMALLEST) ** self.shrinking
+            parts = re * shrink, im * shrink
+        else:
+            parts = jnp.sqrt(power + SMALLEST), re, im
+        banded = jnp.stack([self.banded(x) for x in parts], -1)
+        return banded.reshape(*spectrum.shape[:-1], self.features)
+
+    @property
+    def shrinking(self) -> float:
+        """The power of a bin to this, times the bin, is compressed."""
+        return (self.compression - 1) / 2
 
 
 def _erb(hz: np.ndarray | float) -> np.ndarray:
@@ -210,6 +237,8 @@ def _triangles(low_bins: int, bands: int, bins: int, rate_hz: int) -> np.ndarray
     """Band k rises from peak k - 1 to its own and falls to peak k + 1; the first begins at its peak
     and the last ends there.
     """
+    if not bands:
+        return np.zeros((bins - low_bins, 0), np.float32)
     bin_hz = rate_hz / (2 * (bins - 1))
     steps = np.linspace(_erb(low_bins * bin_hz), _erb(rate_hz / 2), bands)
     peaks = np.round(_hz(steps) / bin_hz).astype(int)

@@ -1,8 +1,9 @@
-"""Matrix products of signals, and multi-head self-attention."""
+"""Matrix products of signals, multi-head self-attention, and where in a frame a row is."""
 
 import math
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -35,10 +36,14 @@ class BatchMatMul(Layer):
 class Attention(Layer):
     """Multi-head self-attention over frames [T, D] (Vaswani et al., arXiv:1706.03762).
 
+    Of [T, F, D] it is over the rows of a frame, which see no other frame: it streams as it is.
+
     Attributes:
       heads: D is divided among them.
       window: (left, right): frame t sees frames t - left to t + right; (left, 0) is causal. None:
-        all frames see all.
+        all frames see all. Rows have none.
+      biased: whether query, key and value have a bias.
+      norm: whether batch norm follows.
 
     The division by sqrt(D / heads) is softmax's beta. A mask is an int8 constant that is added to
     the scores: hidden positions saturate at the lowest code. The sum's range is that of the scores
@@ -49,12 +54,16 @@ class Attention(Layer):
 
     heads: int = 1
     window: tuple[int, int] | None = None
+    biased: bool = True
+    norm: bool = False
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
-        frames, channels = x.shape
+        *frames, places, channels = x.shape
         if channels % self.heads:
             raise ValueError(f"layer {self.label}: {self.heads} heads do not divide {channels}")
+        if frames and self.window:
+            raise ValueError(f"layer {self.label}: rows of a frame have no window")
         beta = 1 / math.sqrt(channels // self.heads)
         query, key, value = (self._heads(name, x) for name in ("query", "key", "value"))
         scores = BatchMatMul(transpose_b=True, name="scores")(query, key)
@@ -62,18 +71,26 @@ class Attention(Layer):
             scores = self._masked(scores, beta)
         seen = Softmax(beta, name="probabilities")(scores)
         context = BatchMatMul(name="context")(seen, value)
-        context = Transpose((1, 0, 2), name="frames")(context)
-        context = Reshape((frames, channels), name="joined")(context)
-        return Dense(channels, gain=1.0, name="output")(context)
+        if frames:
+            each = (*frames, self.heads, *context.shape[1:])
+            context = Reshape(each, name="each_frame")(context)
+        context = Transpose(_turned(frames), name="frames")(context)
+        context = Reshape(x.shape, name="joined")(context)
+        return Dense(channels, norm=self.norm, gain=1.0, name="output")(context)
 
     def _heads(self, name: str, x: Signal) -> Signal:
-        """A projection of x [T, D] as [heads, T, D / heads]; in a stream, behind earlier ones."""
-        x = Dense(x.shape[1], gain=1.0, name=name)(x)
-        if self.streams and name != "query":
+        """A projection of x [T, D] as [heads, T, D / heads]; in a stream, behind earlier ones.
+
+        Of x [T, F, D]: [T heads, F, D / heads], as BATCH_MATMUL has four axes with the batch.
+        """
+        x = Dense(x.shape[-1], biased=self.biased, gain=1.0, name=name)(x)
+        if self.streams and name != "query" and len(x.shape) == 2:
             x = self.recent(x, self._left, f"{name}_past")
-        frames, channels = x.shape
-        x = Reshape((frames, self.heads, channels // self.heads), name=f"{name}_split")(x)
-        return Transpose((1, 0, 2), name=f"{name}_heads")(x)
+        *frames, places, channels = x.shape
+        depth = channels // self.heads
+        x = Reshape((*frames, places, self.heads, depth), name=f"{name}_split")(x)
+        x = Transpose(_turned(frames), name=f"{name}_heads")(x)
+        return Reshape((-1, places, depth), name=f"{name}_rows")(x) if frames else x
 
     def _masked(self, scores: Signal, beta: float) -> Signal:
         if scores.bits == 16:
@@ -118,3 +135,33 @@ class Attention(Layer):
         if self.window is None or self.window[1]:
             raise ValueError(f"layer {self.label}: only attention to earlier frames streams")
         return self.window[0]
+
+
+def _turned(frames: list[int]) -> tuple[int, ...]:
+    """The permutation that exchanges places and heads, behind axes of `frames`."""
+    first = len(frames)
+    return (*range(first), first + 1, first, first + 2)
+
+
+class PositionalEmbedding(Layer):
+    """[T, F, D] plus a trained offset of each row and channel, the same in every frame.
+
+    At first sines and cosines of the row, of frequencies from 1 to F - 1 on a logarithmic scale
+    (FastEnhancer, arXiv:2509.21867).
+    """
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        value = self.parameter("offset", _waves, x.shape[1:])
+        offset = x.reading.constant(self, "offset", value)
+        return x.reading.operation(self, "output", "add", (x, offset), {}, Own())
+
+
+def _waves(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """[F, D]: half of the channels sines, half cosines."""
+    rows, channels = shape
+    if channels % 2 or rows < 2:
+        raise ValueError(f"a positional embedding of {shape}; allowed: 2 rows or more, even depth")
+    turns = np.geomspace(1, rows - 1, channels // 2)
+    angles = np.arange(1, rows + 1)[:, None] * np.pi / rows * turns
+    return jnp.asarray(np.concatenate([np.sin(angles), np.cos(angles)], 1), jnp.float32)

@@ -21,7 +21,7 @@ from aqtaudio.vocabulary.activation import (
     Swish,
     Tanh,
 )
-from aqtaudio.vocabulary.attention import Attention, BatchMatMul
+from aqtaudio.vocabulary.attention import Attention, BatchMatMul, PositionalEmbedding
 from aqtaudio.vocabulary.elementwise import Add, Mul, Offset, Scale, Sub
 from aqtaudio.vocabulary.layer import Input, Layer
 from aqtaudio.vocabulary.movement import (
@@ -47,7 +47,13 @@ from aqtaudio.vocabulary.normalisation import (
 from aqtaudio.vocabulary.owner import EPSILON
 from aqtaudio.vocabulary.pooling import AveragePool, GlobalAveragePool, MaxPool, Mean, Sum
 from aqtaudio.vocabulary.recurrent import GRU, LSTM, GroupedGRU, GRUCell, LSTMCell
-from aqtaudio.vocabulary.upsampling import DoubledConv2D, DoubledDepthwise, SubPixelConv1D
+from aqtaudio.vocabulary.upsampling import (
+    DoubledConv2D,
+    DoubledDepthwise,
+    Resampled,
+    SubPixelConv1D,
+    TransposedConv2D,
+)
 from aqtaudio.vocabulary.weighted import (
     BlockDense,
     Conv2D,
@@ -94,10 +100,12 @@ __all__ = [
     "Offset",
     "PRelu",
     "Pad",
+    "PositionalEmbedding",
     "RMSNorm",
     "Regrid",
     "Relu",
     "Relu6",
+    "Resampled",
     "Reshape",
     "Scale",
     "Sigmoid",
@@ -110,6 +118,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "Transpose",
+    "TransposedConv2D",
     "Unfold",
     "Whole",
     "Weighted",

@@ -1,4 +1,4 @@
-"""Upsampling of time or of bands: a convolution to more channels, and a reshape.
+"""Upsampling of time or of bands: a convolution to more channels, and a reshape. Or interpolation.
 
 Sub-pixel convolution: Shi et al., arXiv:1609.05158. It computes what a transposed convolution
 computes, with operations that TFLite Micro and CMSIS-NN have in every precision;
@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aqtaudio.vocabulary.edges import Same
 from aqtaudio.vocabulary.linear import Linear, Pair
@@ -120,6 +121,65 @@ class DoubledConv2D(Weighted):
         if not self.depthwise:
             return kernel_init(2.0)
         return nn.initializers.truncated_normal((2.0 / fan_in) ** 0.5)
+
+
+class TransposedConv2D(Weighted):
+    """Transposed convolution over W: [H, W, C] to [H, stride W, channels]; with bias.
+
+    Two strides of taps, and as much padding as leaves whole strides: output w is the sum over j of
+    tap j on input (w + stride / 2 - j) / stride where that is whole. So each output sees two
+    inputs: `taps` are [older and own input, C, phase and channel].
+    """
+
+    channels: int
+    stride: int = 4
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        rows, columns, depth = x.shape
+        operation, half = x.reading.operation, self.stride // 2
+        if self.stride % 2:
+            raise ValueError(f"layer {self.label}: stride {self.stride}; allowed: even numbers")
+        taps = self.parameter("taps", self.kernel_init(), (2, depth, self.stride * self.channels))
+        bias = self.parameter("bias", nn.initializers.zeros, (self.channels,))
+        widths = {"widths": ((0, 0), (1, 1), (0, 0))}
+        x = operation(self, "padded", "pad", (x,), widths, Same())
+        bias = jnp.tile(bias, self.stride)
+        x = x.reading.linear(self, "output", x, taps[None], bias, Linear("conv2d"))
+        shape = {"shape": (rows, (columns + 1) * self.stride, self.channels)}
+        x = operation(self, "phases", "reshape", (x,), shape, Same())
+        return cut(self, "whole", x, 1, half, half + columns * self.stride)
+
+    def kernel_init(self) -> Any:
+        """Fan-in: the inputs of one output."""
+        return kernel_init(1.0)
+
+
+class Resampled(Weighted):
+    """[T, F, C] with other rows, first and last ones in place: [T, rows, C]; not trained.
+
+    To more rows by linear interpolation; to fewer by triangles as wide as two steps, whose shares
+    sum to 1.
+    """
+
+    rows: int
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:  # noqa: D102
+        operation, turned = x.reading.operation, {"permutation": (0, 2, 1)}
+        x = operation(self, "rows_last", "transpose", (x,), turned, Same())
+        shares = jnp.asarray(resampling(x.shape[-1], self.rows))
+        x = x.reading.linear(self, "output", x, shares, None, Linear("dense"))
+        return operation(self, "rows_first", "transpose", (x,), turned, Same())
+
+
+def resampling(given: int, made: int) -> np.ndarray:
+    """float32 [given, made]: shares of rows in those that are made; each of these sums to 1."""
+    few, many = sorted((given, made))
+    peaks, places = np.linspace(0, 1, few), np.linspace(0, 1, many)
+    corners = np.stack([np.interp(places, peaks, corner) for corner in np.eye(few)])
+    shares = corners if given == few else corners.T
+    return (shares / shares.sum(0)).astype(np.float32)
 
 
 def doubling(taps: jax.Array) -> jax.Array:

@@ -193,7 +193,7 @@ class DepthwiseConv2D(Weighted):
 
 
 class Dense(Weighted):
-    """Dense layer of [..., K], bias, optional relu.
+    """Dense layer of [..., K], bias (unless not `biased`), optional relu.
 
     `gain` is the variance of initial weights times K: 2 before a relu, 1 elsewhere, roughly.
     With 4-bit weights it has one weight scale, which is all that TFLite Micro's dense layer can do,
@@ -204,12 +204,13 @@ class Dense(Weighted):
     relu: bool = False
     norm: bool = False
     most: float = math.inf
+    biased: bool = True
     gain: float = 2.0
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         linear = Linear("dense", relu=self.relu, norm=self.norm, most=self.most)
-        return self.compute(x, (x.shape[-1], self.channels), linear)
+        return self.compute(x, (x.shape[-1], self.channels), linear, self.biased)
 
     def kernel_init(self) -> Any:  # noqa: D102
         return kernel_init(self.gain)

@@ -11,11 +11,14 @@ from aqtaudio.settings import from_json, to_json
 
 pytestmark = pytest.mark.optimized("slow")
 
+BINS = {"low_bins": 256, "high_bands": 0}
 KINDS = {
     "spectrum": BandSpectrum(),
     "log": BandSpectrum(kind="log"),
     "running spectrum": BandSpectrum(level="running", level_fall_db_per_s=40.0),
     "running log": BandSpectrum(kind="log", level="running"),
+    "compressed": BandSpectrum(kind="compressed", **BINS),
+    "running compressed": BandSpectrum(kind="compressed", level="running", **BINS),
 }
 EACH = pytest.mark.parametrize("frontend", KINDS.values(), ids=KINDS)
 
@@ -47,12 +50,13 @@ def test_windows_sum_to_one():
     np.testing.assert_allclose(rising + falling, 1, atol=1e-6)
 
 
-@pytest.mark.parametrize(("low_bins", "high_bands"), [(65, 64), (33, 20), (200, 3)])
+@pytest.mark.parametrize(("low_bins", "high_bands"), [(65, 64), (33, 20), (200, 3), (256, 0)])
 def test_every_bin_is_shared_out(low_bins: int, high_bands: int):
     """So a mask of ones is one at every bin; each band has a bin that is its own."""
     frontend = BandSpectrum(low_bins=low_bins, high_bands=high_bands)
     triangles = frontend.triangles()
-    np.testing.assert_allclose(triangles.sum(1), 1, atol=1e-6)
+    if high_bands:
+        np.testing.assert_allclose(triangles.sum(1), 1, atol=1e-6)
     assert ((triangles > 0).sum(1) <= 2).all() and (triangles.max(0) == 1).all()
     ones = np.ones((2, frontend.bands), np.float32)
     np.testing.assert_allclose(frontend.spread(jnp.asarray(ones)), 1, atol=1e-6)
@@ -69,6 +73,19 @@ def test_bands_and_masks_are_linear_where_they_say():
     np.testing.assert_allclose(found[:, 2], -widths, rtol=1e-5)
 
 
+def test_bins_alone_are_compressed_and_the_last_is_masked_as_the_one_below():
+    """|X|^c exp(i arg X); what is not heard follows what is."""
+    frontend = BandSpectrum(kind="compressed", compression=0.5, **BINS)
+    rng = np.random.default_rng(0)
+    magnitudes, angles = rng.uniform(0.1, 40, (1, 257)), rng.uniform(-3, 3, (1, 257))
+    spectrum = jnp.asarray(magnitudes * np.exp(1j * angles), jnp.complex64)
+    found = np.asarray(frontend.seen(spectrum)).reshape(256, 2)
+    expected = np.sqrt(magnitudes) * np.exp(1j * angles)
+    np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected[0, :256], rtol=1e-4)
+    mask = jnp.arange(256.0)
+    np.testing.assert_array_equal(frontend.spread(mask), [*range(256), 255])
+
+
 @EACH
 def test_levels(frontend: BandSpectrum):
     """What a gain changes: everything as it is; nothing at a running level but for its steps."""
@@ -82,7 +99,8 @@ def test_levels(frontend: BandSpectrum):
         widths = np.concatenate([np.ones(frontend.low_bins), frontend.triangles().sum(0)])
         np.testing.assert_allclose(softer + widths, louder, rtol=1e-4, atol=1e-4)
     else:
-        np.testing.assert_allclose(10 * softer, louder, rtol=1e-4, atol=1e-4)
+        times = 10**frontend.compression if frontend.kind == "compressed" else 10
+        np.testing.assert_allclose(times * softer, louder, rtol=1e-4, atol=1e-4)
 
 
 def test_running_level_of_a_sine():
@@ -134,7 +152,9 @@ def test_full_scale_is_finite_and_forgotten(frontend: BandSpectrum):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "mel"}, "allowed: spectrum, log"),
+        ({"kind": "mel"}, "allowed: spectrum, log, compressed"),
+        ({"compression": 0.0}, "above 0, up to 1"),
+        ({"low_bins": 257, "high_bands": 0}, "fewer bands than bins"),
         ({"window_ms": 32.0}, "allowed: hop_ms"),
         ({"low_bins": 0}, "at least 1 and 3"),
         ({"low_bins": 200, "high_bands": 57}, "fewer bands than bins"),

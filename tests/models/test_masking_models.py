@@ -16,6 +16,7 @@ import pytest
 from aqtaudio.errors import BadInput
 from aqtaudio.frontends.band_spectrum import BandSpectrum
 from aqtaudio.models import published
+from aqtaudio.models.fast_enhancer import FastEnhancer
 from aqtaudio.models.gtcrn import GTCRN
 from aqtaudio.models.ul_unas import ULUNAS
 from aqtaudio.tasks.enhancement.masking import Masking
@@ -179,7 +180,8 @@ def test_arrays_of_other_models(name: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("model", "features"),
     [(GTCRN(bands=9), 26), (GTCRN(bands=11), 33), (GTCRN(bands=9, channels=6), 27),
-     (ULUNAS(bands=9), 10), (ULUNAS(bands=12), 12)],
+     (ULUNAS(bands=9), 10), (ULUNAS(bands=12), 12),
+     (FastEnhancer(bins=8), 8), (FastEnhancer(bins=10), 20)],
     ids=str,
 )  # fmt: skip
 def test_shapes_that_do_not_fit(model: nn.Module, features: int):

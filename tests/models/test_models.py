@@ -11,6 +11,7 @@ from cases import (
     PUBLISHED,
     PUBLISHED_GENERATORS,
     PUBLISHED_KEYWORDS,
+    PUBLISHED_MASKERS,
     SMALL,
     SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
@@ -43,6 +44,7 @@ SLOW = (
     *PUBLISHED_KEYWORDS,
     *SMALL_ENHANCERS,
     *SMALL_MASKERS,
+    *PUBLISHED_MASKERS,
     *SMALL_EMBEDDINGS,
     *SMALL_STREAMED_EMBEDDINGS,
     *SMALL_GENERATORS,
@@ -68,7 +70,8 @@ def test_parameters_are_the_published_ones(case: Case):
 
 def output_shape(case: Case) -> tuple[int, ...]:
     """Per clip, per frame, or per stride of a stream of embeddings."""
-    per_frame = (*SMALL_ENHANCERS, *SMALL_MASKERS, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
+    maskers = (*SMALL_MASKERS, *PUBLISHED_MASKERS)
+    per_frame = (*SMALL_ENHANCERS, *maskers, *SMALL_GENERATORS, *PUBLISHED_GENERATORS)
     each = case in per_frame or isinstance(case.model, PhoneEncoder)
     frames = (case.features[0],) if each else ()
     if isinstance(case.model, SpeechEmbedding):
@@ -99,7 +102,7 @@ def of_ones(case: Case, recipe: Recipe) -> tuple[dict, dict]:
 @pytest.mark.parametrize("case", RECORDED, ids=lambda case: case.name)
 def test_recorded_costs(case: Case):
     recipe = W8A16 if case in SMALL_MASKERS else Recipe()  # squares of squares, without training
-    if case in (*PUBLISHED, *PUBLISHED_KEYWORDS, *PUBLISHED_GENERATORS):
+    if case in (*PUBLISHED, *PUBLISHED_KEYWORDS, *PUBLISHED_MASKERS, *PUBLISHED_GENERATORS):
         params, ranges = of_ones(case, recipe)  # fresh weights of deep models leave every grid
     else:
         params = fold(variables(case)["params"], variables(case).get("batch_stats", {}))

@@ -66,6 +66,7 @@ BLOCKS = {
     "deep_filter_tiny": 1,
     "gtcrn_small": 1,
     "ul_unas_small": 1,
+    "fast_enhancer_small": 1,
     "speech_embedding_small": 8,
     "speech_embedding_small_dense": 4,
     "speech_embedding_small_relu": 8,

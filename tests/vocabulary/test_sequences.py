@@ -11,13 +11,25 @@ from operation_cases import CASES, RECIPES
 
 from aqtaudio.errors import BadInput
 from aqtaudio.program.cost import cost
+from aqtaudio.program.execute import Executor
+from aqtaudio.program.micro import Micro
+from aqtaudio.program.tflite import to_tflite
 from aqtaudio.recipe import Recipe, Rule
 from aqtaudio.vocabulary.floating import Floating
-from aqtaudio.vocabulary.layers import GRU, Attention, Dense, Input, SubPixelConv1D
+from aqtaudio.vocabulary.layers import (
+    GRU,
+    Attention,
+    Dense,
+    Input,
+    PositionalEmbedding,
+    Resampled,
+    SubPixelConv1D,
+    TransposedConv2D,
+)
 from aqtaudio.vocabulary.quantized import Quantized
 from aqtaudio.vocabulary.recording import record
 from aqtaudio.vocabulary.signal import Signal, start
-from aqtaudio.vocabulary.upsampling import from_transposed
+from aqtaudio.vocabulary.upsampling import from_transposed, resampling
 
 pytestmark = pytest.mark.optimized("slow")
 
@@ -46,6 +58,46 @@ def test_sub_pixel_convolution_is_a_transposed_one(size: int, stride: int):
     np.testing.assert_allclose(found[:, :length], transposed[:, :length] + bias, atol=1e-5)
     # The kernel does not reach beyond.
     np.testing.assert_allclose(found[:, length:], jnp.broadcast_to(bias, found[:, length:].shape))
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_a_convolution_of_two_taps_is_a_transposed_one(stride: int):
+    """Two strides of taps, half a stride of padding, as gradients of convolutions are computed."""
+    rng = np.random.default_rng(stride)
+    x = jnp.float32(rng.normal(size=(2, 3, 5, 4)))
+    taps, bias = jnp.float32(rng.normal(size=(2 * stride, 4, 3))), jnp.float32(rng.normal(size=3))
+    reach = 2 * stride - 1 - stride // 2
+    expected = lax.conv_general_dilated(
+        x,
+        taps[None, ::-1],
+        (1, 1),
+        ((0, 0), (reach, reach)),
+        lhs_dilation=(1, stride),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    own, older = (part.transpose(1, 0, 2).reshape(4, -1) for part in jnp.split(taps, 2))
+    params = {"taps": jnp.stack([older, own]), "bias": bias}
+    layer = TransposedConv2D(3, stride, name="up")
+    found = layer.apply({"params": params}, start(x, Floating())).real()
+    assert found.shape == (2, 3, 5 * stride, 3)
+    np.testing.assert_allclose(found, expected + bias, atol=1e-5)
+
+
+@pytest.mark.parametrize(("given", "made"), [(16, 64), (64, 16), (3, 4), (4, 3), (5, 5)])
+def test_resampled_rows(given: int, made: int):
+    """Each sees what lies less than a step of the fewer away; to more of them, a slope stays."""
+    shares = resampling(given, made)
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-6)
+    places, peaks = np.linspace(-1, 1, given), np.linspace(-1, 1, made)
+    step = 2 / (min(given, made) - 1)
+    near = np.abs(places[:, None] - peaks) < step * (1 - 1e-9)
+    np.testing.assert_array_equal(shares > 1e-9, near)
+    slope = jnp.asarray(places, jnp.float32)[None, None, :, None]
+    found = Resampled(made, name="rows").apply({}, start(slope, Floating())).real()
+    assert found.shape == (1, 1, made, 1)
+    np.testing.assert_allclose(found[0, 0, :, 0], places @ shares, atol=1e-6)
+    if made >= given:
+        np.testing.assert_allclose(found[0, 0, :, 0], peaks, atol=1e-6)
 
 
 class Frames(nn.Module):
@@ -153,3 +205,46 @@ def test_a_memory_may_have_16_bits():
     )["codes"]["op"]["cell"]
     assert {"kept", "written", "output", "start"} <= set(codes["memory"])
     assert "shown_input" in codes  # back in int8 before tanh
+
+
+class Rows(nn.Module):
+    """Attention over the rows of each frame, told apart."""
+
+    @nn.compact
+    def __call__(self, x: Signal) -> Signal:
+        x = PositionalEmbedding(name="embedded")(Input(x.shape, name="input")(x))
+        return Attention(2, biased=False, name="op")(x)
+
+
+ROWS = np.random.default_rng(3).normal(size=(4, FRAMES, 3, 8)).astype(np.float32)
+
+
+def test_rows_see_the_rows_of_their_frame():
+    """Each frame is what the attention over frames makes of it as a clip."""
+    params = initial(Rows(), ROWS, 1)["params"]
+    found = Rows().apply({"params": params}, start(jnp.asarray(ROWS), Floating())).real()
+    clips = jnp.asarray(ROWS + params["embedded"]["offset"]).reshape(-1, 3, 8)
+    layer = Attention(2, biased=False, name="op")
+    expected = layer.apply({"params": params["op"]}, start(clips, Floating())).real()
+    np.testing.assert_allclose(found, expected.reshape(found.shape), atol=1e-5)
+    assert sum(x.size for x in jax.tree.leaves(params["op"])) == 4 * 64 + 8
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rows_in_integers(bits: int):
+    """The quantized reading is the program, and the program TFLite Micro's."""
+    recipe = Recipe(rules=(Rule(activation_bits=bits, calibration="max"),))
+    params = initial(Rows(), ROWS, 1)["params"]
+    variables = {"params": params, "ranges": calibrated(Rows(), params, [ROWS], recipe)}
+    program = record(Rows(), variables, ROWS.shape[1:], recipe)
+    codes = Executor(program).quantize(ROWS)
+    expected = Executor(program)(codes)
+    apply = jax.jit(lambda x: Rows().apply(variables, start(x, Quantized(recipe))).values)
+    np.testing.assert_array_equal(apply(jnp.asarray(ROWS)), expected)
+    with Micro(to_tflite(program)) as micro:
+        np.testing.assert_array_equal(micro.invoke(codes)[0], expected)
+
+
+def test_rows_have_no_window():
+    with pytest.raises(ValueError, match="rows of a frame have no window"):
+        Attention(2, (1, 0), name="op").init(jax.random.key(0), start(ROWS, Floating()))

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.optimized(False)
 
 ROOT = Path(__file__).parents[3]
 FRONTEND = BandSpectrum(sample_rate_hz=2000, low_bins=9, high_bands=6)
-MASKS = {"complex": Masking("complex"), "real": Masking("real")}
+MASKS = {
+    "complex": Masking("complex"),
+    "real": Masking("real"),
+    "compressed": Masking("complex", compression=0.3),
+}
 EACH = pytest.mark.parametrize("masking", MASKS.values(), ids=MASKS)
 
 
@@ -74,6 +78,19 @@ def test_a_complex_mask_turns_and_a_real_one_scales():
     np.testing.assert_allclose(found, -audio, atol=1e-6)
 
 
+def test_a_compressed_mask_is_one_of_compressed_magnitudes():
+    """(|X|^c exp(i arg X)) M, its magnitude expanded again."""
+    rng = np.random.default_rng(2)
+    mask, noisy = rng.normal(size=(2, 1, 3, FRONTEND.bands, 2)).astype(np.float32)
+    noisy = (noisy[..., 0] + 1j * noisy[..., 1])[..., :9]
+    masking = MASKS["compressed"]
+    found = masking.results(jnp.asarray(mask.reshape(1, 3, -1)), FRONTEND)[..., :9] * noisy
+    compressed = np.abs(noisy) ** 0.3 * np.exp(1j * np.angle(noisy))
+    masked = compressed * (mask[..., :9, 0] + 1j * mask[..., :9, 1])
+    expected = np.abs(masked) ** (1 / 0.3) * np.exp(1j * np.angle(masked))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @EACH
 @pytest.mark.parametrize("samples", [0, 5, 203, 320])
 @pytest.mark.parametrize("block_frames", [1, 3])
@@ -99,9 +116,10 @@ def test_post_filter_and_limit_are_for_masks_too(masking: Masking):
         changed = dataclasses.replace(masking, **settings)
         return float(np.std(whole.of_audio(quiet, audio, changed, FRONTEND)) / np.std(audio))
 
-    assert level() == pytest.approx(0.1, rel=1e-3)
-    assert level(post_filter=0.02) < 0.08
-    assert level(attenuation_limit_db=6.0) == pytest.approx(0.1 + 0.9 * 10**-0.3, rel=0.1)
+    left = 0.1 ** (1 / masking.compression)
+    assert level() == pytest.approx(left, rel=1e-3)
+    assert level(post_filter=0.02) < 0.8 * left
+    assert level(attenuation_limit_db=6.0) == pytest.approx(left + (1 - left) * 10**-0.3, rel=0.1)
 
 
 @EACH
@@ -109,7 +127,8 @@ def test_what_lies_above_gets_the_last_bins_gain(masking: Masking):
     outputs = jnp.asarray(np.float32(-0.25 * ones(masking)))[None, None]
     results = masking.results(outputs, FRONTEND)
     gains, last = masking.highest_gains(results, jnp.ones(1), FRONTEND)
-    assert float(last[0]) == pytest.approx(0.25, abs=1e-6)  # how much, not which way
+    much = 0.25 ** (1 / masking.compression)
+    assert float(last[0]) == pytest.approx(much, abs=1e-6)  # how much, not which way
     assert gains.shape == (1, FRONTEND.hop_samples)
     assert gains[0, 0] > 0.9
 
@@ -131,6 +150,8 @@ def test_settings_of_masks():
         Masking("polar")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="must be >= 0"):
         Masking(post_filter=-1.0)
+    with pytest.raises(BadInput, match="compression is 0.0; allowed: above 0, up to 1"):
+        Masking(compression=0.0)
 
 
 def test_a_mask_has_no_signal_to_noise_ratio():

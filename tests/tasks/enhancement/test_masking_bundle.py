@@ -24,6 +24,11 @@ CASES = {
     "real": (BandSpectrum(kind="log"), Masking("real")),
     "running complex": (BandSpectrum(level="running"), Masking("complex")),
     "running real": (BandSpectrum(kind="log", level="running"), Masking("real")),
+    "compressed": (
+        BandSpectrum(kind="compressed", level="running", low_bins=256, high_bands=0),
+        Masking("complex", compression=0.3),
+    ),
+    "compressed bands": (BandSpectrum(kind="compressed"), Masking("real", compression=0.5)),
     "everything": (
         BandSpectrum(kind="log", low_bins=33, high_bands=20),
         Masking("complex", post_filter=0.02, attenuation_limit_db=12.0),

@@ -6,9 +6,11 @@
 #define HIGH_BINS (BINS - LOW_BINS)
 #define PARTS ENHANCEMENT_BAND_PARTS
 
+#if BANDS > LOW_BINS
 /* Of every bin above the low ones: a band, and the share that the band after it has. */
 static const unsigned char kBandOf[HIGH_BINS] = ENHANCEMENT_BAND_OF;
 static const float kNextShare[HIGH_BINS] = ENHANCEMENT_NEXT_SHARE;
+#endif
 
 void enhancement_init(EnhancementState *state) {
   memset(state, 0, sizeof(*state));
@@ -48,6 +50,11 @@ static float gain_of(EnhancementState *state) {
 static void parts_of(const float *spectrum, int bin, float gain, float *parts) {
 #if ENHANCEMENT_LOG
   parts[0] = log10f(fmaxf(gain * sqrtf(power_of(spectrum, bin)), ENHANCEMENT_SMALLEST));
+#elif ENHANCEMENT_COMPRESSED
+  const float power = gain * gain * power_of(spectrum, bin) + ENHANCEMENT_SMALLEST;
+  const float shrunk = gain * powf(power, ENHANCEMENT_SHRINKING);
+  parts[0] = shrunk * spectrum[2 * bin];
+  parts[1] = shrunk * spectrum[2 * bin + 1];
 #else
   parts[0] = sqrtf(gain * gain * power_of(spectrum, bin) + ENHANCEMENT_SMALLEST);
   parts[1] = gain * spectrum[2 * bin];
@@ -55,11 +62,11 @@ static void parts_of(const float *spectrum, int bin, float gain, float *parts) {
 #endif
 }
 
-static void see(const float *spectrum, float gain, float *features) {
+#if BANDS > LOW_BINS
+static void see_high(const float *spectrum, float gain, float *features) {
   float parts[PARTS];
   int bin, part;
-  memset(features, 0, BANDS * PARTS * sizeof(*features));
-  for (bin = 0; bin < LOW_BINS; ++bin) parts_of(spectrum, bin, gain, features + bin * PARTS);
+  memset(features + LOW_BINS * PARTS, 0, (BANDS - LOW_BINS) * PARTS * sizeof(*features));
   for (bin = 0; bin < HIGH_BINS; ++bin) {
     float *band = features + (LOW_BINS + kBandOf[bin]) * PARTS;
     const float share = kNextShare[bin];
@@ -69,6 +76,15 @@ static void see(const float *spectrum, float gain, float *features) {
       if (share > 0.0f) band[PARTS + part] += share * parts[part];
     }
   }
+}
+#endif
+
+static void see(const float *spectrum, float gain, float *features) {
+  int bin;
+  for (bin = 0; bin < LOW_BINS; ++bin) parts_of(spectrum, bin, gain, features + bin * PARTS);
+#if BANDS > LOW_BINS
+  see_high(spectrum, gain, features);
+#endif
 }
 
 /* Halves go to the even code: rintf() in the mode that C starts in. */
@@ -98,6 +114,7 @@ static float mask_of(const EnhancementOutput *codes, int band, int part) {
 
 /* The same of a bin. */
 static float spread(const EnhancementOutput *codes, int bin, int part) {
+#if BANDS > LOW_BINS
   int band;
   float share, mask;
   if (bin < LOW_BINS) return mask_of(codes, bin, part);
@@ -106,18 +123,36 @@ static float spread(const EnhancementOutput *codes, int bin, int part) {
   mask = (1.0f - share) * mask_of(codes, band, part);
   if (share > 0.0f) mask += share * mask_of(codes, band + 1, part);
   return mask;
+#else
+  return mask_of(codes, bin < LOW_BINS ? bin : LOW_BINS - 1, part);
+#endif
+}
+
+/* From a mask of compressed magnitudes to one of magnitudes: what the former is multiplied by. */
+static float expansion(float mask, float turned) {
+#if ENHANCEMENT_EXPANDED
+  return powf(mask * mask + turned * turned + ENHANCEMENT_TINY, ENHANCEMENT_EXPANDING);
+#else
+  (void)mask;
+  (void)turned;
+  return 1.0f;
+#endif
 }
 
 static void apply_mask(const EnhancementOutput *codes, const float *noisy, float *enhanced) {
   int bin;
   for (bin = 0; bin < BINS; ++bin) {
     const float re = noisy[2 * bin], im = noisy[2 * bin + 1];
-    const float mask = spread(codes, bin, 0);
+    float mask = spread(codes, bin, 0);
 #if ENHANCEMENT_MASK_PARTS == 2
-    const float turned = spread(codes, bin, 1);
+    float turned = spread(codes, bin, 1);
+    const float more = expansion(mask, turned);
+    turned *= more;
+    mask *= more;
     enhanced[2 * bin] = mask * re - turned * im;
     enhanced[2 * bin + 1] = mask * im + turned * re;
 #else
+    mask *= expansion(mask, 0.0f);
     enhanced[2 * bin] = mask * re;
     enhanced[2 * bin + 1] = mask * im;
 #endif

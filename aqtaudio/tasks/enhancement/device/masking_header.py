@@ -14,8 +14,11 @@ def constants(frontend: BandSpectrum, masking: Masking, given: Edge, made: Edge)
     """C text: macros, which take no memory. `given` goes into the network, `made` comes out."""
     settings = _sizes(frontend, masking) | for_listeners(masking)
     lines = "\n".join(f"#define ENHANCEMENT_{name} {value}" for name, value in settings.items())
-    bands, shares = bands_of_bins(frontend)
-    seen = "log10 of the magnitude" if frontend.kind == "log" else "(magnitude, re, im)"
+    seen = {
+        "log": "log10 of the magnitude",
+        "spectrum": "(magnitude, re, im)",
+        "compressed": "(re, im), compressed,",
+    }[frontend.kind]
     mask = "(re, im) of the mask" if masking.parts == 2 else "the mask"
     return f"""\
 /* Of this run; enhancement_dsp.c reads them. */
@@ -32,15 +35,24 @@ def constants(frontend: BandSpectrum, masking: Masking, given: Edge, made: Edge)
    value = (code - zero point) * scale. */
 {edge_macros("ENHANCEMENT_OUTPUT", made)}
 
+{_bands(frontend)}/* Of analysis and synthesis. */
+{macro("ENHANCEMENT_WINDOW", frontend.window())}
+
+#endif
+"""
+
+
+def _bands(frontend: BandSpectrum) -> str:
+    """Macros of the bands above the low bins, where there are any."""
+    if not frontend.high_bands:
+        return ""
+    bands, shares = bands_of_bins(frontend)
+    return f"""\
 /* Of every bin above the low ones: its band, counted from the first that is not a bin, and the
    share that the band after it has. */
 {macro("ENHANCEMENT_BAND_OF", bands)}
 {macro("ENHANCEMENT_NEXT_SHARE", shares)}
 
-/* Of analysis and synthesis. */
-{macro("ENHANCEMENT_WINDOW", frontend.window())}
-
-#endif
 """
 
 
@@ -70,6 +82,10 @@ def _sizes(frontend: BandSpectrum, masking: Masking) -> dict[str, object]:
         "BAND_PARTS": frontend.features // frontend.bands,
         "MASK_PARTS": masking.parts,
         "LOG": int(frontend.kind == "log"),
+        "COMPRESSED": int(frontend.kind == "compressed"),
+        "SHRINKING": f"({literal(frontend.shrinking)})",
+        "EXPANDED": int(masking.compression < 1),
+        "EXPANDING": literal(masking.expanding),
         "SMALLEST": literal(band_spectrum.SMALLEST),
         "SKIPPED_FRAMES": frontend.skipped_frames,
         "DELAY_HOPS": frontend.skipped_frames + 1,

@@ -7,11 +7,16 @@ from aqtaudio.tasks.enhancement.masking import Masking
 
 def section(frontend: BandSpectrum, masking: Masking, state_bytes: int) -> str:
     """Markdown: what runs where, the order of calls, memory, proof."""
-    seen = "logarithms of magnitudes" if frontend.kind == "log" else "magnitude and spectrum"
+    seen = {
+        "log": "logarithms of magnitudes",
+        "spectrum": "magnitude and spectrum",
+        "compressed": "the compressed spectrum",
+    }[frontend.kind]
     if frontend.level == "running":
         seen += ", at a running level,"
     parts = [f"the {masking.kind} mask", *listeners_text(masking)]
-    tables = 4 * frontend.fft_samples + 5 * (frontend.bins - frontend.low_bins)
+    shared = frontend.bins - frontend.low_bins if frontend.high_bands else 0
+    tables = 4 * frontend.fft_samples + 5 * shared
     return using(
         frontend,
         f"{seen} of {frontend.bands} bands",
