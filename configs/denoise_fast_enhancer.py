@@ -2,9 +2,10 @@
 
     aqtaudio train configs/denoise_fast_enhancer.py --data DATA --out RUN
 
-22,000 parameters. Linear bins of a spectrum at a running level, its magnitudes compressed; a complex
-mask of these. Where speech was recorded in noise, `task.cleaned_by=WEIGHTS.npz` takes it off the
-targets, with DeepFilterNet3's published weights. The larger size is `denoise_fast_enhancer_base.py`.
+22,000 parameters. It sees linear bins of a spectrum at a running level, magnitudes compressed, and
+says a complex mask of these. Where speech was recorded in noise, `task.cleaned_by=WEIGHTS.npz`
+(DeepFilterNet3's published weights) takes that off the targets. The larger size, B, is
+`denoise_fast_enhancer_base.py`.
 """
 
 from aqtaudio.data.mixing import Mixing

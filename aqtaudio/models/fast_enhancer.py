@@ -127,13 +127,13 @@ class RNNFormer(nn.Module):
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
         depth = x.shape[-1]
-        y = GroupedGRU(depth, name="frames")(x)
-        y = Conv2D(depth, relu=False, gain=1.0, name="frames_out")(y)
-        x = Add(name="frames_sum")(x, y)
+        y = GroupedGRU(depth, name="gru")(x)
+        y = Conv2D(depth, relu=False, gain=1.0, name="gru_out")(y)
+        x = Add(name="gru_sum")(x, y)
         if self.embeds:
             x = PositionalEmbedding(name="embedded")(x)
-        y = Attention(self.heads, biased=False, norm=True, name="rows")(x)
-        return Add(name="rows_sum")(x, y)
+        y = Attention(self.heads, biased=False, norm=True, name="attention")(x)
+        return Add(name="attention_sum")(x, y)
 
 
 def _convolved(x: Signal, channels: int, taps: int, name: str, strides: Pair = ONE) -> Signal:

@@ -16,6 +16,7 @@ from cases import (
     SMALL_EMBEDDINGS,
     SMALL_ENHANCERS,
     SMALL_KEYWORDS,
+    SMALL_MASKERS,
     Case,
     denoising_recipe,
 )
@@ -27,6 +28,7 @@ from aqtaudio.program.execute import Executor
 from aqtaudio.program.micro import Micro
 from aqtaudio.program.program import Operation, Program
 from aqtaudio.program.tflite import to_tflite
+from aqtaudio.recipe import W8A8, W8A16, Recipe
 from aqtaudio.vocabulary.quantized import Quantized
 
 
@@ -112,6 +114,15 @@ def test_enhancers(case: Case, recipe: str | None):
     trained = fine_tuned(case, denoising_recipe() if recipe is None else RECIPES[recipe], batches)
     bits = {edge.bits for edge in trained.program.edges.values()}
     assert bits == ({8, 16} if recipe is None else {8})
+    assert_exact(trained, stress(case.features, input_scale(trained)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [W8A8, W8A16], ids=["w8a8", "w8a16"])
+def test_a_masker(recipe: Recipe):
+    """Rows of a frame that attend to each other, in both widths."""
+    case = SMALL_MASKERS[-1]
+    trained = fine_tuned(case, recipe, [random_features(case, seed=seed) for seed in range(2)])
     assert_exact(trained, stress(case.features, input_scale(trained)))
 
 
