@@ -50,6 +50,8 @@ STRIDE = 4
 """Of the first convolution, over bins; it has two strides of taps."""
 TAPS = 3
 """Of the other convolutions."""
+SHORT = 1 / (PARTS * STRIDE)
+"""Gain of the last kernel: at first, as the authors', one of length 1 in all."""
 
 
 class FastEnhancer(nn.Module):
@@ -104,7 +106,7 @@ class FastEnhancer(nn.Module):
             x = _convolved(x, self.channels, 1, f"decoder_{number}_joined")
             if number:
                 x = _convolved(x, self.channels, TAPS, f"decoder_{number}")
-        x = TransposedConv2D(PARTS, STRIDE, name="mask")(x)
+        x = TransposedConv2D(PARTS, STRIDE, gain=SHORT, name="mask")(x)
         return Reshape((frames, PARTS * self.bins), name="results")(x)
 
 

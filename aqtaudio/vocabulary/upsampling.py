@@ -128,11 +128,13 @@ class TransposedConv2D(Weighted):
 
     Two strides of taps, and as much padding as leaves whole strides: output w is the sum over j of
     tap j on input (w + stride / 2 - j) / stride where that is whole. So each output sees two
-    inputs: `taps` are [older and own input, C, phase and channel].
+    inputs: `taps` are [older and own input, C, phase and channel]. `gain` is the variance of initial
+    weights times these inputs' channels.
     """
 
     channels: int
     stride: int = 4
+    gain: float = 1.0
 
     @nn.compact
     def __call__(self, x: Signal) -> Signal:  # noqa: D102
@@ -152,7 +154,7 @@ class TransposedConv2D(Weighted):
 
     def kernel_init(self) -> Any:
         """Fan-in: the inputs of one output."""
-        return kernel_init(1.0)
+        return kernel_init(self.gain)
 
 
 class Resampled(Weighted):
