@@ -10,10 +10,9 @@ As published, features are of the level that is heard. With a running level they
 always about the same: that of the loudest frame of late, in whole steps, so that a device and a
 clip of any length know the same one.
 
-FastEnhancer (arXiv:2509.21867) sees and masks bins as they are, `high_bands` 0, all but the last:
-what lies above the low bins is not heard then, and masked as the last of them. Its spectrum is
-compressed: |X|^c exp(i arg X). Published with it is another window, Hann's; its root is one of
-synthesis too.
+FastEnhancer (arXiv:2509.21867) sees and masks bins as they are, all but the last (`low_bins` 256,
+`high_bands` 0), of a compressed spectrum, |X|^c exp(i arg X). Here the last is masked as the one
+below it, where the authors' is 0, and the window is this one, where theirs is Hann's for analysis.
 
 All is computed in float64 and rounded once, so that features do not depend on how many frames are
 computed at once.
@@ -62,7 +61,7 @@ class BandSpectrum(SpectrumFrontend):
 
     Attributes:
       low_bins: bins that are bands.
-      high_bands: of the bins above; 0: these are not heard.
+      high_bands: of the bins above; 0: these are not heard, and masked as the last of the low ones.
       kind: "spectrum": magnitude, real and imaginary part of each band; "log": decadic logarithm of
         the magnitude, which is formed before the bands; "compressed": real and imaginary part of
         the spectrum whose magnitudes are to the power of `compression`, before the bands.

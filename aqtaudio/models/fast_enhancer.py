@@ -22,8 +22,9 @@ Parameters, with norms folded into the layers before them; c channels, d of the 
 
 Beside them are the fixed shares of rows (`Resampled`), 2 * 64 * 16 and 2 * 64 * 24 of a program.
 
-What differs here: kernels have no weight norm in training, and the shares of the first and last of
-few rows are those of whole triangles, which the authors cut at 1.
+What differs here: kernels have no weight norm in training, the shares of the first and last of few
+rows are those of whole triangles, which the authors cut at 1, and the transposed convolution has
+two taps per phase on one place more than there are (24,960 products of T a frame, not 24,576).
 """
 
 import flax.linen as nn

@@ -1,4 +1,4 @@
-"""Upsampling of time or of bands: a convolution to more channels, and a reshape. Or interpolation.
+"""Upsampling of time or of bands: a convolution to more channels, and a reshape; resampling.
 
 Sub-pixel convolution: Shi et al., arXiv:1609.05158. It computes what a transposed convolution
 computes, with operations that TFLite Micro and CMSIS-NN have in every precision;
@@ -128,8 +128,8 @@ class TransposedConv2D(Weighted):
 
     Two strides of taps, and as much padding as leaves whole strides: output w is the sum over j of
     tap j on input (w + stride / 2 - j) / stride where that is whole. So each output sees two
-    inputs: `taps` are [older and own input, C, phase and channel]. `gain` is the variance of initial
-    weights times these inputs' channels.
+    inputs, and `taps` are [older and own input, C, phase and channel]. `gain` is the variance of
+    initial weights times the channels of both inputs.
     """
 
     channels: int

@@ -90,13 +90,14 @@ def test_words_in_scenes():
     assert not rounded(operations)
 
 
-def denoiser() -> Experiment:
-    return config("denoise_deep_filter_net", **{"task.clip_ms": "400"})
+def denoiser(network: str = "deep_filter_net") -> Experiment:
+    return config(f"denoise_{network}", **{"task.clip_ms": "400"})
 
 
 @pytest.mark.slow
-def test_noise_suppression():
-    experiment = denoiser()
+@pytest.mark.parametrize("network", ["deep_filter_net", "fast_enhancer"])
+def test_noise_suppression(network: str):
+    experiment = denoiser(network)
     operations = around_the_model(
         experiment, (), sound(experiment, CLIPS), sound(experiment, CLIPS, 3)
     )
