@@ -98,7 +98,8 @@ def _sum(kind, x, inputs, output, attributes, target):
     left = 15 if output.bits == 16 else 20
     unit = 2 * float(max(scales))
     a, b = (scaled(v << left, s / unit) for v, s in zip(x, map(float, scales), strict=True))
-    if target == "litert" and kind == "add" and x[0].shape[1:] == x[1].shape[1:]:
+    sizes = {x[0][0].size, x[1][0].size, np.broadcast(x[0][0], x[1][0]).size}
+    if target == "litert" and kind == "add" and len(sizes) == 1:
         # int16: vectors of 16 elements round once
         vectors = np.arange(a[0].size).reshape(a.shape[1:]) < a[0].size // 16 * 16
         once = [

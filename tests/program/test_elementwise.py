@@ -196,7 +196,10 @@ def test_slopes_of_any_size(alpha: float):
 
 
 def test_int16_additions_in_vectors_of_16():
-    """LiteRT's rounds once in whole vectors, twice in what is left over and when broadcasting."""
+    """LiteRT's rounds once in whole vectors, twice in what is left over and when repeating.
+
+    A constant without an axis of one element in front is not repeated.
+    """
     a, b, y = (np.float32(s) for s in (0.0011470363, 0.00037193528, 0.00013235664))
     grids = Grid(a, 0, 16), Grid(b, 0, 16)
     rng = np.random.default_rng(2)
@@ -209,6 +212,8 @@ def test_int16_additions_in_vectors_of_16():
     operation = Operation("add", ((37,), (37,)), grids, Grid(y, 0, 16))
     calls.check(operation, few, "litert")
     assert (operation.ruled(few, "micro") != operation.ruled(few, "litert"))[0, :32].all()
+    in_front = [few[0][None], few[1]]
+    calls.check(Operation("add", ((1, 37), (37,)), grids, Grid(y, 0, 16)), in_front, "litert")
     column = [few[0], few[1][:, :1]]
     calls.check(Operation("add", ((37,), (1,)), grids, Grid(y, 0, 16)), column, "litert")
 

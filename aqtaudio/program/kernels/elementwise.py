@@ -5,6 +5,7 @@ fractional bits, in int32, two roundings each. LiteRT's default kernels have rul
 int8 (`xnnpack`); its int16 kernels are TFLite Micro's but for float32 ratios of scales.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -102,14 +103,21 @@ def _sum_codes(call: Call) -> jax.Array:
 
 
 def _rescaled_input(call: Call, x: jax.Array, name: str) -> jax.Array:
-    """An input on the common scale; LiteRT's int16 ADD rounds once where it takes vectors."""
+    """An input on the common scale; LiteRT's int16 ADD rounds once where it takes vectors.
+
+    It does where no input is repeated: axes of one element in front make no difference.
+    """
     y = rescaled(call, x, name)
-    a, b = (codes.shape[1:] for codes in call.codes)
+    a, b = (_without_leading_ones(codes.shape[1:]) for codes in call.codes)
     if not (call.engine.target == "litert" and call.is_wide and call.kind == "add" and a == b):
         return y
     size = math.prod(a)
-    in_vector = (np.arange(size) < size - size % VECTOR).reshape(a)
+    in_vector = (np.arange(size) < size - size % VECTOR).reshape(x.shape[1:])
     return jnp.where(in_vector, _rounded_once(call, x, name), y)
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 def _rounded_once(call: Call, x: jax.Array, name: str) -> jax.Array:
