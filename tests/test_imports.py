@@ -53,7 +53,7 @@ NAME_MODELS = {
 NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart_study.py")
 SHARED_BY_TASKS = {
     *("task", "setup", "stream", "model_network"),
-    *("sound_file", "sound_source", "sound_target", "sound_quality", "spectrogram"),
+    *("hearing", "sound_file", "sound_source", "sound_target", "sound_quality", "spectrogram"),
 }
 # Heavy or replaceable packages, and the files that hold them.
 HELD = {
