@@ -15,7 +15,7 @@ from aqtaudio.data import audio, crops, manifest
 from aqtaudio.data.labels import SILENCE, class_of
 from aqtaudio.data.manifest import Recording
 from aqtaudio.data.mixing import NOISES
-from aqtaudio.data.upper_band import has_upper_band
+from aqtaudio.data.upper_band import BAND_CHECK_HZ, has_upper_band
 from aqtaudio.errors import BadInput
 
 SPEECH = "speech"
@@ -197,8 +197,14 @@ class EnhancementData:
         """The same data without recordings of training speech that have no upper band.
 
         Raises:
-          BadInput: none has one.
+          BadInput: none has one, or the data's rate leaves no room for it.
         """
+        highest_hz = BAND_CHECK_HZ[-1][-1]
+        if self.sample_rate_hz < 2 * highest_hz:
+            raise BadInput(
+                f"task.full_band looks for sound up to {highest_hz:g} Hz, and "
+                f"frontend.sample_rate_hz is {self.sample_rate_hz}; allowed: {2 * highest_hz:g} or more"
+            )
         mine = set(self._rows("train", SPEECH).tolist())
         whole = {n for n in mine if has_upper_band(self._samples[n], self.sample_rate_hz)}
         if not whole:

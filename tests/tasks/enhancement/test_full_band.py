@@ -60,3 +60,9 @@ def test_nothing_but_narrow_bands_is_refused(folder):
     data = loaded(folder, set(speech_of(folder, "train")))
     with pytest.raises(BadInput, match="task.full_band: no recording .* has an upper band; needed"):
         data.with_full_band_training_speech()
+
+
+def test_a_rate_without_an_upper_band_is_refused(folder):
+    data = EnhancementData.load([folder], 8000, 8000, evaluation_ms=1000)
+    with pytest.raises(BadInput, match="sample_rate_hz is 8000; allowed: 15000 or more"):
+        data.with_full_band_training_speech()
