@@ -203,7 +203,8 @@ class EnhancementData:
         if self.sample_rate_hz < 2 * highest_hz:
             raise BadInput(
                 f"task.full_band looks for sound up to {highest_hz:g} Hz, and "
-                f"frontend.sample_rate_hz is {self.sample_rate_hz}; allowed: {2 * highest_hz:g} or more"
+                f"frontend.sample_rate_hz is {self.sample_rate_hz}; allowed: "
+                f"{2 * highest_hz:g} or more"
             )
         mine = set(self._rows("train", SPEECH).tolist())
         whole = {n for n in mine if has_upper_band(self._samples[n], self.sample_rate_hz)}
