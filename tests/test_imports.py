@@ -48,6 +48,7 @@ NAME_MODELS = {
     "experiment.py",  # the default
     "sweep/quickstart_study.py",
     "tasks/enhancement/clean_targets.py",
+    "tasks/enhancement/dnsmos.py",  # what reads files of weights
 }
 # A task is a room: only these may name one. All else knows `tasks.task`.
 NAME_TASKS = ("adaptation/", "commands/", "experiment.py", "sweep/quickstart_study.py")

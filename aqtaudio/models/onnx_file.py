@@ -9,8 +9,11 @@ from aqtaudio.errors import BadInput
 SUFFIX = ".onnx"
 
 
-def read(file: str) -> dict[str, np.ndarray]:
-    """The initializers of an ONNX file.
+TEACHERS = "pip install 'aqtaudio[teachers]'"
+
+
+def read(file: str, install: str = TEACHERS) -> dict[str, np.ndarray]:
+    """The initializers of an ONNX file; `install` is what brings the package.
 
     Raises BadInput where the package is missing, OSError where the file cannot be read.
     """
@@ -18,7 +21,7 @@ def read(file: str) -> dict[str, np.ndarray]:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError:
-        raise BadInput(f"{file}: reading it needs onnx: pip install 'aqtaudio[teachers]'") from None
+        raise BadInput(f"{file}: reading it needs onnx: {install}") from None
     try:
         graph = onnx.load_from_string(Path(file).read_bytes()).graph
     except DecodeError as error:

@@ -258,14 +258,20 @@ def _scored(sample_rate_hz: int, *signals: np.ndarray) -> list[np.ndarray]:
     return _checked(*(soxr.resample(x, sample_rate_hz, SCORED_HZ) for x in checked))
 
 
+def dnsmos_file(name: str = "sig_bak_ovr.onnx") -> Path:
+    """A file of DNSMOS' weights in the package speechmos: P.835, or `model_v8.onnx`, P.808."""
+    with _quality_packages():
+        from speechmos import dnsmos as package
+    return Path(package.__file__).parent / "dnsmos_models" / name
+
+
 @functools.cache
 def _dnsmos_model() -> Any:
     """Loaded once, on one thread each: evaluations run beside one another."""
     with _quality_packages():
         import onnxruntime
-        from speechmos import dnsmos as package
-    folder = Path(package.__file__).parent / "dnsmos_models"
-    files = [str(folder / "sig_bak_ovr.onnx"), str(folder / "model_v8.onnx")]
+        from speechmos import dnsmos as package  # and what that imports
+    files = [str(dnsmos_file()), str(dnsmos_file("model_v8.onnx"))]
     model = package.DNSMOS(*files)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

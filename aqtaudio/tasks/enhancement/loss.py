@@ -13,10 +13,13 @@ import numpy as np
 
 from aqtaudio.errors import BadInput
 from aqtaudio.settings import added
+from aqtaudio.tasks.enhancement import dnsmos
 from aqtaudio.tasks.enhancement.filtering import LEAST_SNR_DB, MOST_SNR_DB
 from aqtaudio.tasks.hearing import disturbance
 
 TINY = 1e-12
+JUDGED_EVERY = 2
+"""DNSMOS takes longer than a small network: so many clips apart are those that it judges."""
 FIRST_SNR_DB, LAST_SNR_DB = LEAST_SNR_DB - 1, MOST_SNR_DB + 1
 """Of the target: a little beyond what a model can say, so that it says it."""
 
@@ -31,6 +34,8 @@ class SpectralLoss:
       magnitude_weight, complex_weight: of the two parts; real and imaginary parts are elements.
       lost_weight: of the magnitudes once more, where there is less than in the target.
       disturbance_weight: of what an ear notices (`tasks.hearing`), beside the spectra's.
+      dnsmos_weight: of what DNSMOS' scores miss (`dnsmos`; 16 kHz), beside the others. Every second
+        clip is judged, if it has speech.
     """
 
     windows_ms: tuple[float, ...] = (5.0, 10.0, 20.0, 40.0)
@@ -39,14 +44,16 @@ class SpectralLoss:
     complex_weight: float = 500.0
     lost_weight: float = 0.0
     disturbance_weight: float = added(0.0)
+    dnsmos_weight: float = added(0.0)
 
     def __post_init__(self):
         if not self.windows_ms or not all(1 <= w < math.inf for w in self.windows_ms):
             raise BadInput(f"loss.windows_ms is {self.windows_ms}; allowed: lengths of at least 1")
         if not 0 < self.compression <= 1:
             raise BadInput(f"loss.compression is {self.compression}; allowed: above 0, up to 1")
-        weights = self.magnitude_weight, self.complex_weight, self.lost_weight
-        if not all(0 <= weight < math.inf for weight in (*weights, self.disturbance_weight)):
+        spectral = self.magnitude_weight, self.complex_weight, self.lost_weight
+        weights = *spectral, self.disturbance_weight, self.dnsmos_weight
+        if not all(0 <= weight < math.inf for weight in weights):
             raise BadInput("loss: weights must be >= 0")
 
     def __call__(self, enhanced: jax.Array, clean: jax.Array, sample_rate_hz: int) -> jax.Array:
@@ -55,9 +62,11 @@ class SpectralLoss:
         for window_ms in self.windows_ms:
             size = round(window_ms * sample_rate_hz / 1000)
             total += self._at(_spectrum(enhanced, size), _spectrum(clean, size))
-        if not self.disturbance_weight:
-            return total
-        return total + self.disturbance_weight * disturbance(enhanced, clean, sample_rate_hz)
+        if self.disturbance_weight:
+            total += self.disturbance_weight * disturbance(enhanced, clean, sample_rate_hz)
+        if self.dnsmos_weight:
+            total += self.dnsmos_weight * _unconvincing(enhanced, clean)
+        return total
 
     def _at(self, y: tuple[jax.Array, jax.Array], s: tuple[jax.Array, jax.Array]) -> jax.Array:
         """Of spectra as real and imaginary parts."""
@@ -77,6 +86,14 @@ class SpectralLoss:
     ) -> jax.Array:
         squared = jnp.square(real) + jnp.square(imaginary) + TINY
         return squared ** ((self.compression if power is None else power) / 2)
+
+
+def _unconvincing(enhanced: jax.Array, clean: jax.Array) -> jax.Array:
+    """Mean over the judged clips with speech: silence has a fair score and should be silence."""
+    judged = slice(None, None, JUDGED_EVERY)
+    has_speech = jnp.any(clean[judged] != 0, -1)
+    missed = dnsmos.unconvincing(enhanced[judged], dnsmos.published())
+    return jnp.sum(jnp.where(has_speech, missed, 0.0)) / jnp.maximum(jnp.sum(has_speech), 1)
 
 
 def _spectrum(clips: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:

@@ -17,7 +17,7 @@ from aqtaudio.frontends.spectrum import SpectrumFrontend
 from aqtaudio.program.execute import Executor
 from aqtaudio.settings import added
 from aqtaudio.tasks import sound_quality
-from aqtaudio.tasks.enhancement import clean_targets, noise_kinds, robustness, whole
+from aqtaudio.tasks.enhancement import clean_targets, dnsmos, noise_kinds, robustness, whole
 from aqtaudio.tasks.enhancement.changing import Changing
 from aqtaudio.tasks.enhancement.data import EnhancementData, MixtureItem
 from aqtaudio.tasks.enhancement.device import bundle
@@ -109,6 +109,11 @@ class Enhancement(Task):
             raise BadInput(
                 "an enhancement run is a stream that is trained from silence: "
                 "stream_block_frames must be at least 1 and stream_context_clips 0"
+            )
+        if self.loss.dnsmos_weight and setup.frontend.sample_rate_hz != dnsmos.RATE_HZ:
+            raise BadInput(
+                f"task.loss.dnsmos_weight is {self.loss.dnsmos_weight:g}; allowed: 0 at "
+                f"{setup.frontend.sample_rate_hz} Hz, as DNSMOS hears {dnsmos.RATE_HZ}"
             )
 
     def require_answers(self, shape: tuple[int, ...], setup: Setup) -> None:

@@ -172,6 +172,8 @@ def test_local_snr_does_not_depend_on_the_level():
         {"lost_weight": -1.0},
         {"magnitude_weight": math.inf},
         {"complex_weight": math.nan},
+        {"disturbance_weight": -1.0},
+        {"dnsmos_weight": math.nan},
     ],
     ids=str,
 )
